@@ -370,6 +370,7 @@ ROWS: Final = (
     look_row("wrong-name", ("show",), "x", exit_code=1),
     Row("completion", sample_completion, lambda n: cost_figures(f"completion of one among {n}", seconds=0.3, mib=80)),
     streamed_row("state-pull", ("state", "pull")),
+    streamed_row("state-backup", ("state", "backup", "--to", "state.backup")),
     streamed_row("history", ("history", "--limit", "1000000000", "--output", "json")),
     Row("first", sample_first, first_figures, rounds=2),
     Row(

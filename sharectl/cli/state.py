@@ -177,7 +177,6 @@ def pull(*, chdir: opt.Chdir = Path()) -> None:
     with session.repository.existing_store() as store:
         for part in store.export_document():
             session.output.write(part.decode())
-        session.output.write("\n")
 
 
 @app.command()
@@ -204,11 +203,42 @@ def push(
 
 
 @app.command()
+def backup(
+    *,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to",
+            metavar="FILE|DIR",
+            help="Where it goes: a file, or a folder, where it gets a name of its own; else it joins the copies on this machine.",
+        ),
+    ] = None,
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """Write a backup of the whole state, as it is at one moment, and print its path. `state restore` brings it back."""
+    from datetime import UTC, datetime
+
+    from sharectl.cli.session import start
+    from sharectl.workspace.backups import back_up_here, back_up_to
+
+    session = start(chdir)
+    now = datetime.now(UTC)
+    with session.repository.existing_store() as store:
+        if to is None:
+            made = back_up_here(store, session.project, os.environ, now)
+        else:
+            made = back_up_to(store, session.project, session.path(to), now)
+    session.output.write(f"{made.path}\n")
+    session.output.note(f"Serial {made.serial}, {made.mark.resources} resources, lineage {made.lineage}.")
+
+
+@app.command()
 def restore(
     copy: Annotated[
         str | None,
         typer.Argument(
-            metavar="[COPY]", help="The name of a copy; without one, the newest with --yes, else all are listed."
+            metavar="[COPY]",
+            help="The name of a copy, or the path of a backup; without one, the newest copy with --yes, else all are listed.",
         ),
     ] = None,
     *,
@@ -218,16 +248,20 @@ def restore(
     output: Annotated[Format, opt.output("copies")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """List the copies that sharectl keeps of the state, or make one of them the state again.
+    """List the copies that sharectl keeps of the state, or make one of them, or a backup, the state again.
 
-    They are found without the state: by the path of the project, or by its git repository.
+    Copies are found without the state: by the path of the project, or by its git repository.
     """
-    import os
-
     from sharectl.cli.session import start
     from sharectl.workspace.copies import chosen_copy, find_copies
 
     session = start(chdir)
+    if copy is not None and session.path(Path(copy)).is_file():
+        from sharectl.workspace.backups import read_backup
+
+        made = read_backup(session.path(Path(copy)).resolve())
+        bring_back(session, made, lock_timeout, yes=yes, force=force)
+        return
     kept = find_copies(session.project, os.environ)
     if copy is not None or yes:
         bring_back(session, chosen_copy(kept, copy), lock_timeout, yes=yes, force=force)

@@ -131,11 +131,19 @@ class StateStore(Protocol):
 class WritesCopies(Protocol):
     """A store that can write copies of itself, which `sharectl.state.sqlite.open_store` reads."""
 
+    def write_copy(self, target: Path) -> None:
+        """Write one moment of the state to `target`: whole, checked, durable, mode 0600, in one step. Raises StateError.
+
+        No more than a part of the state is held in memory.
+        """
+
+
+@runtime_checkable
+class KeepsCopies(WritesCopies, Protocol):
+    """A store of which a copy is kept after each change."""
+
     def content_mark(self) -> tuple[ContentMark, int]:
         """Return a mark of what the state holds, and its serial; runs that changed nothing leave the mark as it is. Raises StateError."""
-
-    def write_copy(self, target: Path) -> None:
-        """Write one moment of the state to `target`: whole, checked, durable, mode 0600, in one step. Raises StateError."""
 
     def has_run(self, run_id: str) -> bool:
         """Tell whether the state knows this run, and so comes after a copy whose last run it is. Raises StateError."""

@@ -14,7 +14,7 @@ from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, war
 from sharectl.model.frozen import dataclass
 from sharectl.model.state_urls import url_of_file
 from sharectl.private import NAME, draft_of, make_private
-from sharectl.state.contract import StateCorruptError, StateError, WritesCopies
+from sharectl.state.contract import KeepsCopies, StateCorruptError, StateError
 from sharectl.state.sqlite.copies import copies_in, follows, keep_copy, lineage_folders, newest_in
 from sharectl.state.stores import open_store
 from sharectl.workspace.git import git_lines
@@ -93,14 +93,14 @@ def keep_copy_of(
     store: StateStore, project: Project, environ: Mapping[str, str], now: datetime
 ) -> tuple[Diagnostic, ...]:
     """Keep a copy of the state where it has changed; what stands in the way is a warning, and never a failure."""
-    if project.copies_kept == 0 or not isinstance(store, WritesCopies):
+    if project.copies_kept == 0 or not isinstance(store, KeepsCopies):
         return ()
     problem = ""
     for base in copy_folders(project, environ):
         try:
             folder = keep_copy(store, base, project.copies_kept, now)
             if folder is not None:
-                _note_origin(folder, project)
+                note_origin(folder, project)
         except (OSError, sqlite3.Error, StateError) as failure:
             damage = _damage(store) if isinstance(failure, StateCorruptError) else ()
             if damage:
@@ -155,7 +155,7 @@ def overtaken_state(store: StateStore, project: Project, environ: Mapping[str, s
 
     An older file was put in its place, or the state was copied and both copies are in use. Raises StateError.
     """
-    if project.copies_kept == 0 or not isinstance(store, WritesCopies):
+    if project.copies_kept == 0 or not isinstance(store, KeepsCopies):
         return None
     lineage = store.content_mark()[0].lineage
     for base in copy_folders(project, environ) if lineage else ():
@@ -226,7 +226,7 @@ def _last_line(folder: Path, *arguments: str) -> str:
     return next(reversed(git_lines(folder, *arguments)), "").strip()
 
 
-def _note_origin(folder: Path, project: Project) -> None:
+def note_origin(folder: Path, project: Project) -> None:
     """Write down beside the copies which project they are of, unless it stands there already."""
     known = _origins_of(folder)
     if any(origin.root == str(project.root) for origin in known):

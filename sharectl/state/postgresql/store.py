@@ -30,6 +30,7 @@ from sharectl.state.postgresql.schema import MIGRATIONS, READABLE_FROM, check_ve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
     from uuid import UUID
 
     from sharectl.model.kinds import Address
@@ -256,6 +257,20 @@ class PostgresqlStore:
             self._set_serial(connection, commit_id, content.serial)
 
         self._commit(lease, replace, statement="10min")
+
+    def write_copy(self, target: Path) -> None:
+        """See WritesCopies."""
+        from sharectl.state.sqlite.copies import write_document  # noqa: PLC0415 - only for a backup
+        from sharectl.state.sqlite.errors import translated as translated_of_file  # noqa: PLC0415 - as above
+
+        if not self._is_readable():
+            raise StateUnavailableError(self.location, "there is no state")
+        with (
+            translated_of_file(target),
+            self._connections.reading() as connection,
+            open_document(connection, self._schema, self.location) as document,
+        ):
+            write_document(document, target)
 
     def mark_moved(self, lease: Lease, mark: str | None) -> None:
         """See CanMove."""

@@ -14,18 +14,24 @@ from sharectl.model.records import ContentMark
 from sharectl.private import DRAFT_SUFFIX, draft_of, make_private
 from sharectl.state.document import LINEAGE
 from sharectl.state.sqlite import files
-from sharectl.state.sqlite.errors import damaged
+from sharectl.state.sqlite.errors import damaged, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sharectl.state.contract import WritesCopies
+    from sharectl.state.contract import KeepsCopies
+    from sharectl.state.document import Document
 
-_NAME: Final = re.compile(r"(?P<taken>[0-9]{8}T[0-9]{6}Z)-(?P<serial>[0-9]{1,19})\.db")
+_TIME: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_NAME: Final = re.compile(rf"{_TIME.pattern}-[0-9]{{1,19}}\.db")
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _FORGOTTEN_AFTER_SECONDS: Final = 3600.0
 _SHORT: Final = 8
+_HEADER_BYTES: Final = 19
+_WRITE_VERSION: Final = 18
+_WITH_LOG: Final = b"\x02"
+"""What the header of a file with a write-ahead log has as its write version (https://www.sqlite.org/fileformat.html): a copy has none."""
 _CHECKED_WHOLE_BYTES: Final = 16 << 20
 
 
@@ -50,7 +56,11 @@ class Copy(NamedTuple):
     @property
     def name(self) -> str:
         """The name by which people choose it: the beginning of the lineage, the serial, and when."""
-        return f"{self.lineage[:_SHORT]}-{self.serial}-{self.path.name.partition('-')[0]}"
+        return self.name_at(datetime.fromisoformat(self.taken_at))
+
+    def name_at(self, moment: datetime) -> str:
+        """Return the name that it would have if it were taken then."""
+        return f"{self.lineage[:_SHORT]}-{self.serial}-{moment.astimezone(UTC).strftime(_STAMP)}"
 
 
 def read_mark(connection: sqlite3.Connection, location: Path) -> ContentMark:
@@ -76,6 +86,23 @@ def write_copy_of(connection: sqlite3.Connection, target: Path) -> None:
         _expect_same(connection, destination, target)
 
 
+def write_document(document: Document, target: Path) -> None:
+    """Write a state file that holds `document` to `target`, durable and with mode 0600, and check it before it gets its name.
+
+    Raises OSError, sqlite3.Error, StateCorruptError, and what reading the document does.
+    """
+    from sharectl.state.sqlite.changes import replace_content  # noqa: PLC0415 - only for a state that is no file
+    from sharectl.state.sqlite.migrations import MIGRATIONS, migrate  # noqa: PLC0415 - as above
+
+    with draft_of(target) as draft, closing(sqlite3.connect(draft, isolation_level=None)) as destination:
+        destination.execute("PRAGMA synchronous = OFF")  # the whole file is made durable once
+        migrate(destination, target, MIGRATIONS)
+        destination.execute("BEGIN")
+        replace_content(destination, document)
+        destination.execute("COMMIT")
+        files.expect_sound(destination, target)
+
+
 def _expect_same(source: sqlite3.Connection, copy: sqlite3.Connection, target: Path) -> None:
     """Raise StateCorruptError where the copy is not what it was made from.
 
@@ -90,7 +117,7 @@ def _expect_same(source: sqlite3.Connection, copy: sqlite3.Connection, target: P
         files.expect_sound(copy, target)
 
 
-def keep_copy(store: WritesCopies, base: Path, keep: int, now: datetime) -> Path | None:
+def keep_copy(store: KeepsCopies, base: Path, keep: int, now: datetime) -> Path | None:
     """Write a copy of `store` under `base`, unless the newest there holds the same, and remove the oldest beyond `keep`.
 
     Return the folder of the lineage where a copy was written, or None. Raises OSError, sqlite3.Error and StateError.
@@ -104,11 +131,21 @@ def keep_copy(store: WritesCopies, base: Path, keep: int, now: datetime) -> Path
         return None
     make_private(folder)
     _sweep(folder)
-    store.write_copy(folder / f"{now.astimezone(UTC).strftime(_STAMP)}-{serial}.db")
+    store.write_copy(folder / name_of_copy(now, serial))
+    drop_oldest(folder, keep)
+    return folder
+
+
+def name_of_copy(taken_at: datetime, serial: int) -> str:
+    """Return the name of a file in the folder of a lineage."""
+    return f"{taken_at.astimezone(UTC).strftime(_STAMP)}-{serial}.db"
+
+
+def drop_oldest(folder: Path, keep: int) -> None:
+    """Remove the oldest copies in the folder of a lineage, all but `keep`."""
     for name in sorted(_names(folder))[:-keep]:
         with suppress(OSError):
             (folder / name).unlink()
-    return folder
 
 
 def copies_in(folder: Path) -> list[Copy]:
@@ -123,7 +160,7 @@ def newest_in(folder: Path) -> Copy | None:
     return _read(folder / max(names, key=lambda name: _written(folder, name))) if names else None
 
 
-def follows(store: WritesCopies, copy: Copy) -> bool:
+def follows(store: KeepsCopies, copy: Copy) -> bool:
     """Tell whether the state comes after a copy of its lineage, or is the same, as far as the runs tell. Raises StateError."""
     return not copy.run_id or store.has_run(copy.run_id)
 
@@ -157,19 +194,32 @@ def _sweep(folder: Path) -> None:
 
 
 def _read(path: Path) -> Copy | None:
-    match = _NAME.fullmatch(path.name)
-    if match is None:
-        return None
     try:
-        with closing(files.connect_still(path)) as connection:
-            mark = read_mark(connection, path)
-            serial, operations = connection.execute(
-                "SELECT serial, (SELECT count(*) FROM operation) FROM meta"
-            ).fetchone()
-            run = connection.execute(
-                "SELECT command, user, host, run_id FROM run ORDER BY sequence DESC LIMIT 1"
-            ).fetchone()
+        return read_copy(path) if _NAME.fullmatch(path.name) else None
     except Exception:  # noqa: BLE001 - a copy that cannot be read, for any reason, does not count
         return None
-    taken = datetime.fromisoformat(match["taken"])
+
+
+def read_copy(path: Path) -> Copy:
+    """Return what a copy says of itself; its name says when it was taken, or else the time of the file. Raises StateError."""
+    with translated(path), closing(files.connect_still(path)) as connection:
+        mark = read_mark(connection, path)
+        serial, operations = connection.execute("SELECT serial, (SELECT count(*) FROM operation) FROM meta").fetchone()
+        run = connection.execute(
+            "SELECT command, user, host, run_id FROM run ORDER BY sequence DESC LIMIT 1"
+        ).fetchone()
+        named = _TIME.search(path.name)
+        taken = datetime.fromisoformat(named[0]) if named else datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
     return Copy(path, taken.isoformat().replace("+00:00", "Z"), serial, mark, operations, *(run or ()))
+
+
+def replaces(copy: Copy, path: Path) -> bool:
+    """Tell whether the file at `path` holds nothing that `copy` lacks: an earlier copy of the same state, and no state that is worked with. Raises StateError."""
+    with translated(path), path.open("rb") as file:
+        is_state = file.read(_HEADER_BYTES)[_WRITE_VERSION:] == _WITH_LOG
+    earlier = read_copy(path)
+    if is_state or earlier.lineage != copy.lineage or earlier.serial > copy.serial:
+        return False
+    with translated(copy.path), closing(files.connect_still(copy.path)) as connection:
+        known = "SELECT 1 FROM run WHERE run_id = ?"
+        return not earlier.run_id or connection.execute(known, (earlier.run_id,)).fetchone() is not None

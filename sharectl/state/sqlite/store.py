@@ -213,7 +213,7 @@ class SqliteStore:
             replace_content(connection, content)
 
     def content_mark(self) -> tuple[ContentMark, int]:
-        """See WritesCopies."""
+        """See KeepsCopies."""
         from sharectl.state.sqlite.copies import read_mark  # noqa: PLC0415 - only where something was changed
 
         with self._snapshots.open() as snapshot:
@@ -236,7 +236,7 @@ class SqliteStore:
                 write_copy_of(snapshot.connection, target)
 
     def has_run(self, run_id: str) -> bool:
-        """See WritesCopies."""
+        """See KeepsCopies."""
         with self._snapshots.open() as snapshot, translated(self._path):
             return bool(snapshot.connection.execute("SELECT 1 FROM run WHERE run_id = ?", (run_id,)).fetchone())
 

@@ -22,7 +22,7 @@ from sharectl.model.records import (
     RemoveResource,
     RenameResource,
 )
-from sharectl.state.contract import CanMove, StateMovedError, StateRefusedError, WritesCopies
+from sharectl.state.contract import CanMove, KeepsCopies, StateMovedError, StateRefusedError, WritesCopies
 from sharectl.state.testing.samples import (
     BOB,
     RUN,
@@ -296,9 +296,9 @@ class DocumentsConformance(Conformance):
             assert document_of(copy) == before
 
     def test_the_mark_of_the_content_changes_with_what_is_held(self, filled: StateStore, lease: Lease) -> None:
-        """For stores that write copies: not with a run that did nothing."""
-        if not isinstance(filled, WritesCopies):
-            pytest.skip("this store writes no copies")
+        """For stores of which copies are kept: not with a run that did nothing."""
+        if not isinstance(filled, KeepsCopies):
+            pytest.skip("of this store no copies are kept")
         before, serial = filled.content_mark()
         filled.commit(lease, [PutRun(replace(RUN, run_id="run-2"))])
         assert filled.content_mark() == (before, serial + 1)
@@ -306,9 +306,9 @@ class DocumentsConformance(Conformance):
         assert filled.content_mark()[0] != before
 
     def test_a_run_is_known_once_it_is_recorded(self, filled: StateStore, lease: Lease) -> None:
-        """For stores that write copies: also after everything was replaced by a document that holds it."""
-        if not isinstance(filled, WritesCopies):
-            pytest.skip("this store writes no copies")
+        """For stores of which copies are kept: also after everything was replaced by a document that holds it."""
+        if not isinstance(filled, KeepsCopies):
+            pytest.skip("of this store no copies are kept")
         assert not filled.has_run("run-2")
         filled.commit(lease, [PutRun(replace(RUN, run_id="run-2"))])
         filled.import_document(lease, document_of(filled))
