@@ -128,3 +128,17 @@ def test_simulated_backends_with_the_same_limits_have_equal_checks() -> None:
     assert check(seed=1, limits={"maxRules": 2}) == check(stateFile="c.db", limits={"maxRules": 2})
     assert check(limits={"maxRules": 2}) != check(limits={"maxRules": 3})
     assert check(protocols=["NFS"]) != check(protocols=["CIFS"])
+
+
+def test_what_samba_makes_of_a_folder_is_a_problem_of_the_name_whatever_clients_see() -> None:
+    """So a plan sees it, which asks for each name alone; what is wrong with the other name is told of that one."""
+    config = {"root": "/srv", "exportHost": "nas"}
+    checks = ShareChecks(desired_of(backends=[BackendSpec("nas", "directory", config)]))
+
+    def problems(name: str, export_name: str) -> list[tuple[str, ...]]:
+        spec = ShareSpec(name, 20, "CIFS", export_name=export_name)
+        return [problem.path for problem in checks.problems("nas", checks.wanted(spec, RULES), None)]
+
+    assert problems("plain", "Office") == []
+    assert problems("100%", "Office") == [("name",)]
+    assert problems("plain", "global") == [("export_name",)]

@@ -51,13 +51,20 @@ class ShareChecker:
         elif (problem := export_name_problem(share.export_name, share.protocol)) is not None:
             yield ShareProblem(("export_name",), problem, "write another exportName, or none")
         elif CIFS in protocols_in(share.protocol):
-            written = "name" if share.export_name is None else "export_name"
-            export_name = share.export_name or share.name
-            pools = self._settings.pools if share.pool is None else [share.pool]
-            known = [pool for pool in pools if pool in self._settings.pools]
-            found = [samba.section_problem(export_name, self._settings.share_path(pool, share.name)) for pool in known]
-            if found and None not in found:
-                yield ShareProblem((written,), str(found[0]), "give the share another name, or choose NFS")
+            yield from self._of_section(share)
+
+    def _of_section(self, share: WantedShare) -> Iterator[ShareProblem]:
+        """Yield what keeps the share out of smb.conf: at its name what comes of its folder, which is called so whatever clients see."""
+        written = "name" if share.export_name is None else "export_name"
+        if (problem := samba.name_problem(share.export_name or share.name)) is not None:
+            yield ShareProblem((written,), problem, "give the share another name, or choose NFS")
+            if written == "name":
+                return
+        pools = self._settings.pools if share.pool is None else [share.pool]
+        known = [pool for pool in pools if pool in self._settings.pools]
+        found = [samba.path_problem(self._settings.share_path(pool, share.name)) for pool in known]
+        if found and None not in found:
+            yield ShareProblem(("name",), str(found[0]), "give the share another name, or choose NFS")
 
     def _of_rules(self, share: WantedShare) -> Iterator[ShareProblem]:
         if not share.rules or protocol_problem(share.protocol) is not None:

@@ -43,12 +43,22 @@ _GUESTS: Final = "guest:*"
 
 def section_problem(section: str, path: str) -> str | None:
     """Return why a share of this name at this path cannot be written to smb.conf, or None where it can."""
+    return name_problem(section) or path_problem(path)
+
+
+def name_problem(section: str) -> str | None:
+    """Return why no share of smb.conf can have this name, or None where one can."""
     if section.lower() in _RESERVED_SECTIONS:
         return f"Samba uses the name {section!r} itself"
     if len(section) > _MAX_SECTION_LENGTH or not section.isprintable() or section != section.strip():
         return f"{section!r} is not a name that Windows clients can use: at most 80 printable characters"
     if forbidden := sorted(_SECTION_FORBIDDEN.intersection(section)):
         return f"{section!r} is not a name that Windows clients can use: it contains {' '.join(forbidden)}"
+    return None
+
+
+def path_problem(path: str) -> str | None:
+    """Return why no share of smb.conf can be at this path, or None where one can."""
     if not path.isprintable() or path != path.strip() or any(character in path for character in '%"\\'):
         return f"Samba would misread the path {path!r}: it contains a percent sign, a quote, a backslash or a control character"
     return None

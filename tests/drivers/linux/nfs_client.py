@@ -92,19 +92,19 @@ class HeldFile:
 @contextmanager
 def held(host: Host, address: str, path: str, name: str, *, port: int = 2049) -> Iterator[HeldFile]:
     """Hold a new file open for writing while the block runs."""
-    with _doing([*_argv(host), _url(address, path, port), "hold", name]) as process:
+    with doing([*_argv(host), _url(address, path, port), "hold", name]) as process:
         yield HeldFile(process)
 
 
 @contextmanager
 def locked(host: Host, address: str, path: str, name: str) -> Iterator[None]:
     """Hold a lock of a small file while the block runs."""
-    with _doing([*_argv(host), _url(address, path, 2049), "lock", name]):
+    with doing([*_argv(host), _url(address, path, 2049), "lock", name]):
         yield
 
 
 @contextmanager
-def _doing(argv: list[str]) -> Iterator[subprocess.Popen[str]]:
+def doing(argv: list[str]) -> Iterator[subprocess.Popen[str]]:
     """Run a client that says when it has the file open."""
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

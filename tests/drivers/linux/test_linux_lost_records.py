@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _GUIDE = Path(__file__).parents[3] / "docs/linux.md"
 
 
-def _commands(root: str) -> str:
+def commands_of_guide(root: str) -> str:
     """Return the commands of the guide for the backend at this root, without those for units of systemd."""
     section = _GUIDE.read_text(encoding="utf-8").partition("### When `records.sqlite` is lost")[2]
     found = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
@@ -47,7 +47,7 @@ def test_the_commands_of_the_guide_end_the_servers_and_keep_all_data(
     assert any("snapshots" in mount.point for mount in mounts.read_mounts() if mount.point.startswith(servers))
     own_backend.close()
     done = subprocess.run(
-        ["/bin/bash", "-c", _commands(f"{own_backend.folder}/root")],
+        ["/bin/bash", "-c", commands_of_guide(f"{own_backend.folder}/root")],
         capture_output=True,
         text=True,
         timeout=60,

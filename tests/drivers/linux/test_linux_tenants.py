@@ -24,6 +24,7 @@ from tests.drivers.linux.nfs_client import nfs
 from tests.drivers.linux.repository import Repository
 from tests.drivers.linux.smb_client import smb, write
 from tests.drivers.linux.tenants import links_in, namespaces, segment_of, segments_of
+from tests.drivers.linux.test_linux_lost_records import commands_of_guide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -178,6 +179,39 @@ def test_the_life_of_two_tenants_with_equal_addresses(house: House) -> None:
     done = repository.run("destroy", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     assert_nothing_is_left(house)
+
+
+def test_tenants_come_back_as_the_guide_says_where_the_records_are_lost(house: House) -> None:
+    """Their servers are ended with all of their network, made anew, and have their files again; neither tenant those of the other."""
+    repository, pool = house.repository, Path(house.root).parent / "sharectl-tenants"
+    repository.apply()
+    tenants = (("red", house.red), ("blue", house.blue))
+    for tenant, machine in tenants:
+        assert nfs(machine, ADDRESS, f"/shares/{tenant}-projects", "put", "whose", tenant).is_done
+    shares = [f"{tenant}-{what}" for tenant, _ in tenants for what in ("projects", "office")]
+    for leftover in Path(house.root).glob("records.sqlite*"):
+        leftover.unlink()
+    assert "is not the storage that the state knows" in repository.run("plan").stderr
+    done = run("/bin/bash", "-c", commands_of_guide(house.root), check=False)
+    assert done.returncode == 0, done.stderr
+    assert not Path(house.root, "servers").exists()
+    assert processes_with(f"{house.root}/servers/") == []
+    for share in shares:
+        (pool / share).rename(pool / f"{share}.old")
+    for address in ("backend/tenants", *(f"share/{share}" for share in shares), RED, BLUE):
+        done = repository.run("state", "rm", address)
+        assert done.returncode == 0, done.stdout + done.stderr
+    repository.apply()
+    for share in shares:
+        run("cp", "-a", "--reflink=always", f"{pool}/{share}.old/.", f"{pool}/{share}/")
+        run("btrfs", "subvolume", "delete", f"{pool}/{share}.old")
+    assert house.planned() == {}
+    for tenant, machine in tenants:  # which know the hardware address of the server before for some seconds more
+        share = f"/shares/{tenant}-projects"
+        wait_for(lambda at=machine, what=share: nfs(at, ADDRESS, what, "ls").is_done, "the tenant's share")  # type: ignore[misc]
+        assert nfs(machine, ADDRESS, share, "cat", "whose").text == tenant
+    assert "NFS4ERR_NOENT" in nfs(house.red, ADDRESS, "/shares/blue-projects", "ls").text
+    assert write(house.red, ADDRESS, "red-office", *RUTH).is_ok
 
 
 def test_a_share_server_that_died_is_in_the_plan_and_one_apply_brings_it_back(house: House) -> None:
