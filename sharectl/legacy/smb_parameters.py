@@ -169,6 +169,8 @@ _KEEPING_OUT: Final = frozenset({"only user", "preexec close", "root preexec clo
 
 def fate_of_parameter(name: str, value: str, *, of_server: bool) -> Fate:
     """Return what becomes of a parameter that is none of RULES; `of_server` tells of one that stands in [global]."""
+    if of_server and name.startswith("idmap config "):  # testparm(1) prints one always
+        return _SERVER
     if ":" in name:
         return Fate(_LEFT, "it is of a module of Samba, which shares do not load by its name")
     if name == "vfs objects" and _RESTRICTING_MODULES.intersection(value.lower().split()):

@@ -106,7 +106,8 @@ def may_revoke(
             holds=_ACCESS,
         )
         return False
-    count_revocations(draft, address, narrowed(before, after))
+    # A recorded rule that comes back narrows nothing: what was open while it was missing is not what anybody was given.
+    count_revocations(draft, address, narrowed({*before, *(known & set(after))}, after))
     return True
 
 

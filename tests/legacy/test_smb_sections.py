@@ -141,6 +141,14 @@ def test_what_global_says_holds_too(before: str, rules: list[str]) -> None:
     assert _rules(_said("hosts allow = 10.1.", before)) == rules
 
 
+def test_what_testparm_prints_of_itself_is_not_left_out() -> None:
+    """It always names the default of how users get numbers, which is a matter of the old server."""
+    conf = read_smb_conf(
+        "[global]\nidmap config * : backend = tdb\nrecycle:keeptree = yes\n", "smb.conf", lambda _name: None
+    )
+    assert [found.outcome for found in findings_of_globals(conf)] == [Outcome.AS_SERVED, Outcome.LEFT_OUT]
+
+
 def test_sections_that_are_no_shares() -> None:
     """Each with the reason."""
     text = "[homes]\n[printers]\nprintable=yes\n[off]\npath=/a\navailable=no\n[none]\n[each]\npath=/home/%U\n[plain]\npath=/b\n"

@@ -112,12 +112,15 @@ def _named(users: Iterable[str]) -> str:
 def share_settings(
     nfs: NfsSettings, smb: SmbSettings, protocol: str | None, extra_specs: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the settings of a share of this protocol; with both, its files have one owner."""
-    protocols = protocols_in(protocol)
-    told = nfs_settings(nfs, extra_specs) if NFS in protocols else {}
+    """Return the settings of a share of this protocol; with both, its files have one owner, and it has no recycle bin."""
     if protocol == BOTH:
-        told |= _ONE_OWNER
-    return {**told, **(smb_settings(smb, extra_specs) if CIFS in protocols else {})}
+        offered = smb_treatment.told(replace(treatment_of(smb, extra_specs), recycle_bin=None))
+        return {**nfs_settings(nfs, extra_specs), **_ONE_OWNER, **offered}
+    protocols = protocols_in(protocol)
+    return {
+        **(nfs_settings(nfs, extra_specs) if NFS in protocols else {}),
+        **(smb_settings(smb, extra_specs) if CIFS in protocols else {}),
+    }
 
 
 def server_settings(nfs: NfsSettings, smb: SmbSettings, protocol: str | None) -> dict[str, str]:

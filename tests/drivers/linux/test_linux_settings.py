@@ -13,6 +13,7 @@ from sharectl.drivers.base import Capability, ChecksConfig, DriverEnvironment, D
 from sharectl.drivers.linux.agent.operations import open_backend
 from sharectl.drivers.linux.agent.smb.treatment import RecycleBin, TimeMachine
 from sharectl.drivers.linux.connection import AgentConnection
+from sharectl.drivers.linux.exports import share_settings
 from sharectl.drivers.linux.schema import CONFIG_SCHEMA
 from sharectl.drivers.linux.settings import (
     HostSettings,
@@ -634,3 +635,13 @@ def test_a_share_of_both_protocols_has_no_recycle_bin(
     settings = read_settings(backend(smb={"recycleBin": {}}), "/")
     found = [problem.summary for problem in offer_problems(settings, protocol, specs, 1 << 30)]
     assert any("symbolic link" in summary for summary in found) is is_refused
+
+
+def test_a_share_of_both_protocols_is_never_asked_for_a_recycle_bin() -> None:
+    """Whatever its backend says since it was made: it would not get one, and each plan would ask for it again."""
+    settings = read_settings(backend(smb={"recycleBin": {}, "previousVersions": True}), "/")
+    nfs, smb = settings.nfs, settings.smb
+    both = share_settings(nfs, smb, "NFS_CIFS", {"linux:smb_recycle_bin": "True"})
+    assert "recycleBin" not in both
+    assert both["previousVersions"] == "true"
+    assert "recycleBin" in share_settings(nfs, smb, "CIFS", {})
