@@ -40,7 +40,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "lock": Entry("lock:app", "Show who holds the lock of the state."),
     "unlock": Entry("lock:unlock", "Remove the lock of a holder that is certainly dead."),
     "worker": Entry("workers:worker", "Serve a backend near it, for runs elsewhere."),
-    "workers": Entry("workers:app", "Show who serves which backend, and admit workers."),
+    "workers": Entry("workers:app", "Show who serves which backend; admit and dismiss workers."),
     "history": Entry("state:history", "Show who changed what, when, from which commit."),
     "graph": Entry("show:graph", "Draw what depends on what."),
     "schema": Entry("init:schema", "Print the JSON Schemas of the manifests."),

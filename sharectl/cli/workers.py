@@ -12,7 +12,10 @@ from sharectl.cli.complete import complete_backend
 from sharectl.render.formats import Format
 
 app = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=False, add_completion=False, help="Show the workers, and admit their roles."
+    rich_markup_mode=None,
+    no_args_is_help=False,
+    add_completion=False,
+    help="Show the workers, and admit and dismiss their roles.",
 )
 
 
@@ -54,7 +57,8 @@ def workers(
     from sharectl.workspace.remote import workers_of
 
     session = start(chdir)
-    session.output.show("workers", output, workers_of(session.project), session.project.execution.remote)
+    seen, holding = workers_of(session.project)
+    session.output.show("workers", output, seen, session.project.execution.remote, holding)
 
 
 @app.command()
@@ -78,3 +82,32 @@ def admit(
         raise DiagnosticError(error("usage.backend", f"there is no backend {backend} in the manifests", remedy=remedy))
     admit_role(session.project, role, backend)
     session.output.note(f"The role {role} may serve backend {backend}.")
+
+
+@app.command()
+def dismiss(
+    *,
+    role: Annotated[str, typer.Option(help="The role in the database.", metavar="ROLE")],
+    backend: Annotated[
+        str,
+        typer.Option(help="The backend that it is to serve no more.", metavar="NAME", autocompletion=complete_backend),
+    ],
+    now: Annotated[
+        bool, typer.Option("--now", help="Take away what it has begun, too, and end its sessions in the database.")
+    ] = False,
+    chdir: opt.Chdir = Path(),
+) -> None:
+    """Let a role of the database serve a backend no more: its workers claim nothing new, and finish what runs."""
+    from sharectl.cli.session import start
+    from sharectl.workspace.remote import dismiss_role
+
+    session = start(chdir)
+    under_way, ended = dismiss_role(session.project, role, backend, at_once=now)
+    session.output.note(f"The role {role} may serve backend {backend} no more.")
+    calls = f"{under_way} call{'s' * (under_way != 1)}"
+    if now:
+        session.output.note(
+            f"{ended} of its sessions ended; {calls} that it was making can be taken over when the lease on them has run out."
+        )
+    elif under_way:
+        session.output.note(f"It still makes {calls}, to their end.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from functools import partial
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.base import Driver
     from sharectl.executors.base import Execute, Executor, Permit
     from sharectl.executors.workers.broker import BrokerPlace
+    from sharectl.executors.workers.dismissal import HoldingSession
     from sharectl.executors.workers.executor import Hints
     from sharectl.executors.workers.offers import UnderWay, WorkerSeen
     from sharectl.manifests.project import Project
@@ -230,13 +231,15 @@ def _held_up(
     return {**remains, **held_up}
 
 
-def workers_of(project: Project) -> list[WorkerSeen]:
-    """Return the workers that have presented themselves. Raises StateError and DiagnosticError."""
+def workers_of(project: Project) -> tuple[list[WorkerSeen], list[HoldingSession]]:
+    """Return the workers that have presented themselves, and sessions of their roles that are in the way of others. Raises StateError and DiagnosticError."""
+    from sharectl.executors.workers.dismissal import holding_sessions  # noqa: PLC0415 - one command needs it
+
     with closing(requests_of(project)) as requests:
         try:
             if not EarlierCalls(requests).are_kept():
-                return []
-            return Offers(requests, Run("", "", None)).workers()
+                return [], []
+            return Offers(requests, Run("", "", None)).workers(), holding_sessions(requests, sleep)
         except ClaimsUnavailableError as problem:
             raise _unavailable(project.state_location, problem) from problem
 
@@ -250,5 +253,28 @@ def admit_role(project: Project, role: str, backend: str) -> None:
         try:
             with requests.owned() as connection:
                 admit(connection, parse_postgresql_url(project.state_url).schema, role, backend)
+        except ClaimsUnavailableError as problem:
+            raise _unavailable(project.state_location, problem) from problem
+
+
+def dismiss_role(project: Project, role: str, backend: str, *, at_once: bool) -> tuple[int, int]:
+    """Let a role serve the backend no more, and finish nothing either where that is to be `at_once`.
+
+    Returns how many calls it was making, and how many of its sessions were ended. Raises StateError and DiagnosticError.
+    """
+    from sharectl.executors.workers.dismissal import MayNotEndError, dismiss, take_away  # noqa: PLC0415 - one command needs it
+
+    with closing(requests_of(project)) as requests:
+        try:
+            might, under_way = dismiss(requests, role, backend) if EarlierCalls(requests).are_kept() else (False, 0)
+            if not might and not at_once:
+                remedy = "`sharectl workers` shows who serves which backend"
+                summary = f"the role {role} is not admitted for backend {backend}"
+                raise DiagnosticError(error("worker.not-admitted", summary, remedy=remedy))
+            return under_way, take_away(requests, role, backend) if at_once else 0
+        except MayNotEndError as problem:
+            summary = f"the role {role} was dismissed; its sessions in the database could not be ended: {problem}"
+            remedy = "let an administrator of the database end them with pg_terminate_backend, or `GRANT pg_signal_backend` to the role of sharectl.yaml"
+            raise DiagnosticError(error("worker.sessions", summary, remedy=remedy)) from problem
         except ClaimsUnavailableError as problem:
             raise _unavailable(project.state_location, problem) from problem

@@ -224,6 +224,34 @@ def test_a_role_that_may_only_be_a_worker_is_enough_for_one(tmp_path: Path, post
         team.query(f"DROP ROLE {role}")
 
 
+def test_a_role_that_is_dismissed_serves_no_more(tmp_path: Path, postgresql: Server) -> None:
+    """Its worker says so and lives on, and a plan tells it at once; with --now the worker ends itself."""
+    team = Team(tmp_path, postgresql, lease="5s")
+    role = f"worker_{os.getpid()}_{uuid4().hex[:8]}"
+    team.write(share("a"), user=role)
+    team.prepare()
+    team.query(f"CREATE ROLE {role} LOGIN")
+    try:
+        assert team.run("workers", "admit", "--role", role, "--backend", "filer").code == 0
+        with team.worker() as worker:
+            dismissed = team.run("workers", "dismiss", "--role", role, "--backend", "filer")
+            assert dismissed.code == 0, dismissed.err
+            assert f"The role {role} may serve backend filer no more." in dismissed.err
+            refused = team.run("plan")
+            assert refused.code == 1
+            assert "backend filer has no worker (that on " in refused.err
+            assert team.run("workers", "dismiss", "--role", role, "--backend", "filer").code == 1
+            assert worker.poll() is None
+            ended = team.run("workers", "dismiss", "--role", role, "--backend", "filer", "--now")
+            assert ended.code == 0, ended.err
+            out, _ = worker.communicate(timeout=PATIENCE_SECONDS)
+        assert f"{role} does not serve backend filer any more".encode() in out
+        assert b"the database takes nothing of this worker any more" in out
+    finally:
+        team.query(f"DROP OWNED BY {role}")
+        team.query(f"DROP ROLE {role}")
+
+
 def test_killed_at_random_everything_is_done_once(tmp_path: Path, postgresql: Server) -> None:
     """Workers and coordinators, one after the other or together; in the end every share is there once, and nothing is left over."""
     random = Random(20)  # noqa: S311 - a repeatable test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sharectl.executors.workers.dismissal import HoldingSession
 from sharectl.executors.workers.offers import WorkerSeen
 from sharectl.render.workers import workers_lines, workers_object
 
@@ -10,6 +11,8 @@ GONE = ALIVE._replace(
     worker_id="b@h-2-x", backend="b", is_alive=False, silent_seconds=10800.0, running=0, oldest_seconds=None
 )
 LEFT = GONE._replace(worker_id="b@h-3-x", has_left=True)
+DISMISSED = ALIVE._replace(is_alive=False, is_admitted=False)
+HOLDING = HoldingSession(4711, "worker_a", "10.0.0.5", is_advisory=False, transaction_seconds=720.0)
 
 
 def test_people_see_who_serves_and_who_does_not() -> None:
@@ -27,6 +30,23 @@ def test_people_see_who_serves_and_who_does_not() -> None:
 def test_without_any_there_is_one_line() -> None:
     """Rather than an empty table."""
     assert list(workers_lines([], frozenset())) == ["No backend is remote, and no worker was ever seen."]
+
+
+def test_who_was_dismissed_and_who_is_in_the_way_is_told() -> None:
+    """With the process that ends it; since when, only where that may be seen."""
+    unseen = HOLDING._replace(process_id=12, client="", is_advisory=True, transaction_seconds=None)
+    lines = list(workers_lines([DISMISSED], frozenset({"a"}), [HOLDING, unseen]))
+    assert "dismissed, last seen 2 s ago" in lines[1]
+    assert lines[2:] == [
+        "",
+        "Session 4711 of the role worker_a at 10.0.0.5 holds a transaction open, with what it has locked, for 12 min: others wait for it.",
+        "`SELECT pg_terminate_backend(4711)` ends it; `sharectl workers dismiss --now` ends all of the role.",
+        "",
+        "Session 12 of the role worker_a holds advisory locks: others wait for it.",
+        "`SELECT pg_terminate_backend(12)` ends it; `sharectl workers dismiss --now` ends all of the role.",
+    ]
+    (holding,) = workers_object([DISMISSED], frozenset({"a"}), [HOLDING])["holding"]
+    assert (holding["process_id"], holding["transaction_seconds"]) == (4711, 720.0)
 
 
 def test_programs_get_all_of_it() -> None:

@@ -173,7 +173,7 @@ class Workers:
             self._unconfirmed[offer.call_id] = None
         if not self._unconfirmed:
             return
-        offers = [self._offered[call_id].offer for call_id in self._unconfirmed]
+        offers = [offered.offer for call_id, offered in self._offered.items() if call_id in self._unconfirmed]
         self._offers.offer(offers)
         self._unconfirmed.clear()
         by_backend: dict[str, list[UUID]] = {}
@@ -328,17 +328,23 @@ def _given_up(seen: Seen) -> Failure:
     return Failure(FailureKind.WORKER_LOST, f"the worker {seen.worker_id} was lost while it made the call")
 
 
+def _last(known: Sequence[WorkerSeen]) -> str:
+    """Return what is known of workers of which none takes calls."""
+    if not known:
+        return "none was ever seen"
+    last = min(known, key=lambda seen: seen.silent_seconds)
+    words = f"last seen {approximate_age(last.silent_seconds)} ago"
+    return words if last.is_admitted else f"that on {last.host} was dismissed, {words}"
+
+
 def refusal(backend: str, remote: Remote, workers: Iterable[WorkerSeen]) -> Failure | None:
     """Return why no worker takes calls of the backend; None where one does."""
     known = list(workers)
     alive = [seen for seen in known if seen.is_alive]
     if not alive:
-        last = (
-            f"last seen {approximate_age(min(seen.silent_seconds for seen in known))} ago"
-            if known
-            else "none was ever seen"
+        message = (
+            f"backend {backend} has no worker ({_last(known)}); start one with `sharectl worker --backend {backend}`"
         )
-        message = f"backend {backend} has no worker ({last}); start one with `sharectl worker --backend {backend}`"
         return Failure(FailureKind.UNAVAILABLE, message, _ABSENT_SECONDS)
     if any(seen.digest == remote.digest and seen.protocol == PROTOCOL for seen in alive):
         return None

@@ -58,7 +58,7 @@ class Seen(NamedTuple):
 
 
 class WorkerSeen(NamedTuple):
-    """A worker as the database knows it; seconds are counted until now."""
+    """A worker as the database knows it; seconds are counted until now. One that `is_alive` may claim calls, which one that was dismissed may not."""
 
     worker_id: str
     backend: str
@@ -73,6 +73,7 @@ class WorkerSeen(NamedTuple):
     silent_seconds: float
     running: int
     oldest_seconds: float | None
+    is_admitted: bool = True
 
 
 _INSERT: Final = """
@@ -112,16 +113,25 @@ DELETE FROM {schema}.call WHERE run_id = %s AND (operation_id IS NULL OR NOT EXI
 """
 _WORKERS: Final = """
 SELECT worker.worker_id, worker.backend, host, process_id, version, worker.protocol, width, worker.digest,
-    left_at IS NULL AND heartbeat_at + make_interval(secs => least(lease_seconds, {longest})) > clock_timestamp(),
+    left_at IS NULL AND {admitted}
+        AND heartbeat_at + make_interval(secs => least(lease_seconds, {longest})) > clock_timestamp(),
     left_at IS NOT NULL,
     extract(epoch FROM clock_timestamp() - heartbeat_at)::float8,
     count(call_id)::integer,
-    extract(epoch FROM clock_timestamp() - min(claimed_at))::float8
+    extract(epoch FROM clock_timestamp() - min(claimed_at))::float8,
+    {admitted}
 FROM {schema}.worker LEFT JOIN {schema}.call
     ON call.worker_id = worker.worker_id AND finished_at IS NULL AND given_up_at IS NULL
 WHERE %s::text[] IS NULL OR worker.backend = ANY (%s)
 GROUP BY worker.worker_id ORDER BY worker.backend, started_at
 """
+
+
+_ADMITTED: Final = """(
+    EXISTS (SELECT FROM {schema}.worker_role WHERE (worker_role.role, worker_role.backend) = (worker.role, worker.backend))
+    OR EXISTS (SELECT FROM pg_roles JOIN pg_class ON pg_has_role(pg_roles.oid, relowner, 'MEMBER')
+        WHERE rolname = worker.role AND pg_class.oid = '{schema}.call'::regclass)
+)"""
 
 
 class Offers:
@@ -174,7 +184,7 @@ class Offers:
     def workers(self, backends: Iterable[str] | None = None) -> list[WorkerSeen]:
         """Return the workers of these backends, or of all."""
         names = None if backends is None else sorted(backends)
-        return [WorkerSeen(*row) for row in self._ask(_WORKERS, names, names)]
+        return [WorkerSeen(*row) for row in self._ask(_WORKERS.replace("{admitted}", _ADMITTED), names, names)]
 
 
 _CLOSE: Final = """

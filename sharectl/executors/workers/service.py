@@ -94,11 +94,15 @@ class Service:
 
     def look_until(self, stopped: threading.Event, interval_seconds: float) -> None:
         """Look again and again, and whenever a call has ended that others may have waited for, until `stopped`."""
+        told = ""
         while not stopped.is_set():
             try:
                 self.look()
+                told = ""
             except (ClaimsUnavailableError, NotAdmittedError) as error:
-                self._tell(f"the database could not be asked for calls: {error}")
+                if str(error) != told:
+                    told = str(error)
+                    self._tell(f"the database could not be asked for calls: {error}")
             if self._has_room.wait(interval_seconds):
                 self._has_room.clear()
 
@@ -207,7 +211,10 @@ class Service:
             asked_at = self._clock()
             try:
                 kept = self._claims.renew(asked)
-            except (ClaimsUnavailableError, NotAdmittedError) as error:
+            except NotAdmittedError as error:  # nor could any of it be recorded
+                self._end_process(f"the database takes nothing of this worker any more: {error}")
+                return
+            except ClaimsUnavailableError as error:
                 self._tell(f"the claims could not be renewed: {error}")
                 self._ended.wait(_RETRY_SECONDS)
                 continue

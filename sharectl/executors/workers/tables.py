@@ -21,6 +21,10 @@ FORMAT: Final = 1
 """The version of these tables; it stands in a comment on the table of calls."""
 _MARK: Final = "sharectl workers {}"
 
+FUNCTIONS: Final = 2
+"""The version of the functions, in a comment on that which claims (none: 1); older ones are replaced, newer ones are left."""
+_FUNCTIONS_MARK: Final = "sharectl functions {}"
+
 QUESTIONS: Final = 2
 """How many questions are asked of a backend at once, besides the calls of steps, so that they do not wait for steps of hours."""
 
@@ -79,7 +83,7 @@ CREATE UNIQUE INDEX call_address ON {schema}.call (address)
 """
 
 _MAY_BEGIN: Final = """
-CREATE FUNCTION {schema}.may_begin(run_token bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION {schema}.may_begin(run_token bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     -- The row is held until the claim is durable: whoever takes the lock over waits for it.
     PERFORM FROM {schema}.lease
@@ -90,7 +94,7 @@ END $$
 """
 
 _OWN_WORKER: Final = """
-CREATE FUNCTION {schema}.own_worker(worker_name text) RETURNS {schema}.worker LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION {schema}.own_worker(worker_name text) RETURNS {schema}.worker LANGUAGE plpgsql AS $$
 DECLARE found_worker {schema}.worker;
 BEGIN
     SELECT * INTO found_worker FROM {schema}.worker WHERE worker_id = worker_name AND role = session_user;
@@ -102,7 +106,7 @@ END $$
 """
 
 _SERVE: Final = """
-CREATE FUNCTION {schema}.serve(
+CREATE OR REPLACE FUNCTION {schema}.serve(
     worker_name text, backend_name text, on_host text, process integer, release text, speaks integer,
     places integer, spec_digest text, lease double precision
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -126,8 +130,18 @@ BEGIN
 END $$
 """
 
+_ADMITTED: Final = """
+    IF NOT pg_has_role(session_user, current_user, 'MEMBER')
+        AND NOT EXISTS (SELECT FROM {schema}.worker_role WHERE role = session_user AND worker_role.backend = me.backend)
+    THEN
+        RAISE EXCEPTION '% does not serve backend % any more', session_user, me.backend
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+"""
+"""Whoever is dismissed finishes what runs, and claims nothing more."""
+
 _ROOM: Final = """
-CREATE FUNCTION {schema}.has_room(backend_name text, is_question boolean, places integer) RETURNS boolean
+CREATE OR REPLACE FUNCTION {schema}.has_room(backend_name text, is_question boolean, places integer) RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN
     -- Claims on one backend take turns, so that all its workers together never make more calls than it is wide.
@@ -141,10 +155,10 @@ END $$
 """
 
 _WAITING: Final = """
-CREATE FUNCTION {schema}.waiting(worker_name text, at_most integer) RETURNS SETOF uuid
+CREATE OR REPLACE FUNCTION {schema}.waiting(worker_name text, at_most integer) RETURNS SETOF uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE me {schema}.worker := {schema}.own_worker(worker_name);
-BEGIN
+BEGIN {admitted}
     -- Whom others are just claiming is left to them.
     RETURN QUERY SELECT call_id FROM {schema}.call
         WHERE call.backend = me.backend AND worker_id IS NULL AND given_up_at IS NULL
@@ -154,14 +168,14 @@ END $$
 """
 
 _CLAIM: Final = """
-CREATE FUNCTION {schema}.claim(
+CREATE OR REPLACE FUNCTION {schema}.claim(
     worker_name text, chosen uuid,
     OUT answer text, OUT body bytea, OUT token bigint, OUT lineage text
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     me {schema}.worker := {schema}.own_worker(worker_name);
     found_call {schema}.call;
-BEGIN
+BEGIN {admitted}
     SELECT * INTO found_call FROM {schema}.call WHERE call_id = chosen FOR UPDATE;
     answer := CASE
         WHEN NOT FOUND THEN 'unknown'
@@ -201,7 +215,7 @@ END $$
 """
 
 _RENEW: Final = """
-CREATE FUNCTION {schema}.renew(worker_name text, running uuid[]) RETURNS SETOF uuid
+CREATE OR REPLACE FUNCTION {schema}.renew(worker_name text, running uuid[]) RETURNS SETOF uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE me {schema}.worker := {schema}.own_worker(worker_name);
 BEGIN
@@ -215,7 +229,7 @@ END $$
 """
 
 _FINISH: Final = """
-CREATE FUNCTION {schema}.finish(worker_name text, chosen uuid, result bytea) RETURNS text
+CREATE OR REPLACE FUNCTION {schema}.finish(worker_name text, chosen uuid, result bytea) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     me {schema}.worker := {schema}.own_worker(worker_name);
@@ -238,7 +252,7 @@ END $$
 """
 
 _LEAVE: Final = """
-CREATE FUNCTION {schema}.leave(worker_name text) RETURNS void
+CREATE OR REPLACE FUNCTION {schema}.leave(worker_name text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE me {schema}.worker := {schema}.own_worker(worker_name);
 BEGIN
@@ -247,7 +261,7 @@ END $$
 """
 
 _PRIVATE: Final = ("may_begin(bigint)", "own_worker(text)", "has_room(text, boolean, integer)")
-_PUBLIC: Final = (
+PUBLIC: Final = (
     "serve(text, text, text, integer, text, integer, integer, text, double precision)",
     "waiting(text, integer)",
     "claim(text, uuid)",
@@ -255,6 +269,7 @@ _PUBLIC: Final = (
     "finish(text, uuid, bytea)",
     "leave(text)",
 )
+"""What a worker's role may call."""
 _FUNCTIONS: Final = (_MAY_BEGIN, _OWN_WORKER, _ROOM, _SERVE, _WAITING, _CLAIM, _RENEW, _FINISH, _LEAVE)
 
 
@@ -269,15 +284,30 @@ def install(connection: Connection[Any], schema: str) -> None:
         table, version = found.fetchone() or (None, None)
         if table is not None:
             _expect_known(schema, version)
-            return
-        for text in (_TABLES, *_FUNCTIONS):
-            literals = {"questions": sql.Literal(QUESTIONS), "longest": sql.Literal(LONGEST_LEASE_SECONDS)}
-            connection.execute(sql.SQL(text).format(schema=name, **literals))
-        for signature in (*_PRIVATE, *_PUBLIC):
-            revoke = "REVOKE ALL ON FUNCTION {schema}." + signature + " FROM PUBLIC"
-            connection.execute(sql.SQL(revoke).format(schema=name))
-        comment = sql.SQL("COMMENT ON TABLE {schema}.call IS {version}")
-        connection.execute(comment.format(schema=name, version=sql.Literal(_MARK.format(FORMAT))))
+        else:
+            connection.execute(sql.SQL(_TABLES).format(schema=name))
+            comment = sql.SQL("COMMENT ON TABLE {schema}.call IS {version}")
+            connection.execute(comment.format(schema=name, version=sql.Literal(_MARK.format(FORMAT))))
+        if table is None or _functions_version(connection, schema) < FUNCTIONS:
+            _make_functions(connection, name)
+
+
+def _functions_version(connection: Connection[Any], schema: str) -> int:
+    query = "SELECT obj_description(to_regprocedure(%s), 'pg_proc')"
+    (mark,) = connection.execute(query, (f'"{schema}".claim(text, uuid)',)).fetchone() or (None,)
+    return 1 if mark is None else int(mark.removeprefix(_FUNCTIONS_MARK.format("")))
+
+
+def _make_functions(connection: Connection[Any], name: sql.Identifier) -> None:
+    literals = {"questions": sql.Literal(QUESTIONS), "longest": sql.Literal(LONGEST_LEASE_SECONDS)}
+    for text in _FUNCTIONS:
+        admitted = sql.SQL(_ADMITTED).format(schema=name)
+        connection.execute(sql.SQL(text).format(schema=name, admitted=admitted, **literals))
+    for signature in (*_PRIVATE, *PUBLIC):
+        revoke = "REVOKE ALL ON FUNCTION {schema}." + signature + " FROM PUBLIC"
+        connection.execute(sql.SQL(revoke).format(schema=name))
+    comment = sql.SQL("COMMENT ON FUNCTION {schema}.claim(text, uuid) IS {version}")
+    connection.execute(comment.format(schema=name, version=sql.Literal(_FUNCTIONS_MARK.format(FUNCTIONS))))
 
 
 def _expect_known(schema: str, mark: str | None) -> None:
@@ -292,7 +322,7 @@ def admit(connection: Connection[Any], schema: str, role: str, backend: str) -> 
     names = {"schema": sql.Identifier(schema), "role": sql.Identifier(role)}
     with connection.transaction():
         connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {schema} TO {role}").format(**names))
-        for signature in _PUBLIC:
+        for signature in PUBLIC:
             grant = "GRANT EXECUTE ON FUNCTION {schema}." + signature + " TO {role}"
             connection.execute(sql.SQL(grant).format(**names))
         insert = sql.SQL("INSERT INTO {schema}.worker_role VALUES (%s, %s) ON CONFLICT DO NOTHING").format(**names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,7 +15,7 @@ from psycopg import sql
 
 from sharectl.executors.workers.claims import PostgresClaims, Requests, WorkerName
 from sharectl.executors.workers.offers import EarlierCalls, Offer, Offers, Run
-from sharectl.executors.workers.tables import install
+from sharectl.executors.workers.tables import admit, install
 from sharectl.model.records import Holder
 from sharectl.model.state_urls import parse_postgresql_url
 from sharectl.state.postgresql.store import open_store
@@ -118,3 +119,14 @@ def database(postgresql: Server) -> Iterator[Database]:
     made.execute("DROP SCHEMA {s} CASCADE")
     for each in made.closed:
         each.close()
+
+
+@pytest.fixture
+def role(database: Database) -> Iterator[str]:
+    """Return a role that serves the backend `filer`, and nothing else."""
+    name = f"worker_{os.getpid()}_{uuid4().hex[:8]}"
+    database.execute(f"CREATE ROLE {name} LOGIN")
+    with database.own.connection() as connection:
+        admit(connection, database.place.schema, name, "filer")
+    yield name
+    database.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")

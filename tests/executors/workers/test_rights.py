@@ -13,25 +13,11 @@ from psycopg import sql
 
 from sharectl.executors.workers.claims import Claim, ClaimAnswer, FinishAnswer, NotAdmittedError
 from sharectl.executors.workers.offers import Offers, Run
-from sharectl.executors.workers.tables import admit
 from sharectl.state.contract import StateUnavailableError
 from sharectl.state.postgresql.errors import GRANT_REMEDY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.executors.workers.conftest import Database
-
-
-@pytest.fixture
-def role(database: Database) -> Iterator[str]:
-    """Return a role that serves the backend `filer`, and nothing else."""
-    name = f"worker_{os.getpid()}_{uuid4().hex[:8]}"
-    database.execute(f"CREATE ROLE {name} LOGIN")
-    with database.own.connection() as connection:
-        admit(connection, database.place.schema, name, "filer")
-    yield name
-    database.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
 def test_a_role_that_serves_a_backend_can_do_all_that_a_worker_does(database: Database, role: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from sharectl.drivers.base import DriverError
 from sharectl.executors.calls import Answer, Call, Done, Failure, FailureKind, Identify, Identity
 from sharectl.executors.wire import decode, encode
-from sharectl.executors.workers.claims import Claim, ClaimAnswer, ClaimsUnavailableError, FinishAnswer
+from sharectl.executors.workers.claims import Claim, ClaimAnswer, ClaimsUnavailableError, FinishAnswer, NotAdmittedError
 from sharectl.executors.workers.service import USABLE_PART, Fence, Service
 from sharectl.state.contract import LeaseLostError
 
@@ -56,11 +56,16 @@ class Ledger:
         self.loses_answers = False
         self.refused = 0
         self.refused_renewals = 0
+        self.is_dismissed = False
+        self.refused_looks = 0
 
     def _expect_up(self) -> None:
         if self.is_down:
             message = "the server is down"
             raise ClaimsUnavailableError(message)
+        if self.is_dismissed:
+            message = "no worker of this name"
+            raise NotAdmittedError(message)
 
     def serve(self) -> None:
         """See Claims."""
@@ -68,6 +73,7 @@ class Ledger:
 
     def waiting(self, at_most: int) -> Collection[UUID]:
         """See Claims."""
+        self.refused_looks += self.is_dismissed
         self._expect_up()
         return [call_id for call_id in self.calls if call_id not in self.claimed][:at_most]
 
@@ -435,6 +441,36 @@ def test_an_idle_worker_outlives_its_database() -> None:
         worker.offer(ledger.add())
         wait_until(lambda: ledger.outcomes)
     assert not ended
+
+
+def test_it_ends_itself_where_the_database_takes_nothing_of_it_any_more() -> None:
+    """Its right was taken away: it could record nothing, and whoever supervises it is to know."""
+    ledger, backend = Ledger(), Backend()
+    ended: list[str] = []
+    with service(ledger, backend, ended):
+        ledger.is_dismissed = True
+        wait_until(lambda: ended)
+    assert ended == ["the database takes nothing of this worker any more: no worker of this name"]
+
+
+def test_that_it_may_claim_nothing_more_is_told_once() -> None:
+    """As often as it asks, until it may again."""
+    ledger, backend = Ledger(), Backend()
+    told: list[str] = []
+    stopped = threading.Event()
+    made = Service(ledger, backend.make, lease_seconds=60.0, end_process=told.append, tell=told.append)
+    ledger.is_dismissed = True
+    looking = threading.Thread(target=made.look_until, args=(stopped, 0.001))
+    looking.start()
+    try:
+        wait_until(lambda: ledger.refused_looks >= 3)
+        ledger.is_dismissed = False
+        call_id = ledger.add()
+        wait_until(lambda: call_id in ledger.outcomes)
+    finally:
+        stopped.set()
+        looking.join(PATIENCE_SECONDS)
+    assert told == ["the database could not be asked for calls: no worker of this name"]
 
 
 def test_a_worker_that_leaves_finishes_and_takes_nothing_more() -> None:
