@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 _USAGE: Final = "usage."
+_NAMED_AT_MOST: Final = 4
 _SYSTEM_REMEDY: Final = "fix that and run the command again; what is recorded in the state is safe"
 
 
@@ -100,16 +101,21 @@ def _diagnose(failure: BaseException) -> tuple[tuple[Diagnostic, ...], ExitCode]
 
 
 def _locked(failure: LockedError) -> Diagnostic:
-    from sharectl.model.diagnostics import error
+    from sharectl.model.diagnostics import error, listed
 
     status = failure.status
     holder = status.holder
     started = f", started by {holder.actor}" if holder.actor is not None else ""
     job = f", from CI job {holder.ci_job_url}" if holder.ci_job_url is not None else ""
     who = f"{holder.user}@{holder.host} (process {holder.process_id})"
+    what, token = "the state", ""
+    if status.scope.addresses:
+        token = f" {status.token}"
+        common = status.scope.addresses & failure.asked.addresses or status.scope.addresses
+        what = listed(sorted(common), _NAMED_AT_MOST)
     return error(
         "state.locked",
-        f"the state is locked by {who}, which runs `{holder.command}`{started}{job}",
+        f"{what} {'are' if ', ' in what else 'is'} locked by {who}, which runs `{holder.command}`{started}{job}",
         detail=f"since {status.acquired_at}, last heartbeat at {status.heartbeat_at}. {status.reason}".strip(),
-        remedy="wait for it (--lock-timeout 5m), or run `sharectl unlock` if it is certainly dead",
+        remedy=f"wait for it (--lock-timeout 5m), or run `sharectl unlock{token}` if it is certainly dead",
     )

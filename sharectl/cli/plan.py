@@ -110,7 +110,7 @@ def apply(
         remedy = "name the plan: `sharectl apply FILE --if-current`"
         raise DiagnosticError(error("usage.if-current", "--if-current is about a saved plan", remedy=remedy))
     make_plan = planner(session, choices)
-    run_locked(session, make_plan.desired.backends, make_plan, run)
+    run_locked(session, make_plan.desired.backends, make_plan, replace(run, wanted=make_plan.chosen))
 
 
 def _apply_saved(
@@ -118,7 +118,7 @@ def _apply_saved(
 ) -> None:
     """Apply a saved plan as it is. Raises DiagnosticError for options that would make another, unless another is to be compared with it."""
     from sharectl.cli.runs import planner, run_locked
-    from sharectl.engine.rows import rows_of
+    from sharectl.engine.rows import addresses_of, rows_of
     from sharectl.planner.saved.checks import current_part
     from sharectl.workspace.planfile import plan_origin, read_plan_file, require_own_plan
 
@@ -141,9 +141,12 @@ def _apply_saved(
         allow_unreadable=frozenset(choices.allow_unreadable or ()),
     )
     if not if_current:
+        run = replace(run, wanted=frozenset(addresses_of(saved)))
         run_locked(session, saved.backends, lambda store, _backends: current_part(saved, rows_of(saved, store)), run)
         return
     make_plan = planner(session, choices)
+    if make_plan.chosen is not None:
+        run = replace(run, wanted=make_plan.chosen | addresses_of(saved))
 
     def agreed(store: StateStore, backends: Backends) -> Plan:
         from sharectl.planner.saved.agreement import agreed_part

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sharectl.cli.codes import ExitCode, Finished, code_of_run, finish, unread_in
 from sharectl.cli.interrupts import diverted
@@ -23,12 +23,17 @@ if TYPE_CHECKING:
     from sharectl.model.backends import BackendSpec
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.events import Event
+    from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan
+    from sharectl.model.records import Scope
     from sharectl.planner.options import PlanOptions
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
     from sharectl.workspace.plans import Planner
     from sharectl.workspace.run import LockedRun
+
+_NARROW_TRIES: Final = 3
+"""How often a run that works beside others asks for what its plan needs, if that has grown until it was held."""
 
 
 def planner(session: Session, choices: PlanChoices, *, destroy: bool = False) -> Planner:
@@ -110,6 +115,7 @@ class RunChoices:
 
     `instead` is what to do, besides passing --yes, if nobody can be asked; `before` is called once it is decided, and only
     where nothing of the plan is refused. `allow_unreadable` are backends that a saved plan need not have read.
+    A run with `wanted` addresses leaves the others to runs beside it, where the state can be shared; None takes all.
     """
 
     command: str
@@ -121,6 +127,7 @@ class RunChoices:
     before: Callable[[LockedRun], None] | None = None
     writes: bool = False
     allow_unreadable: frozenset[str] = frozenset()
+    wanted: frozenset[Address] | None = None
 
 
 def run_locked(
@@ -134,10 +141,15 @@ def run_locked(
     if json and not choices.yes:
         summary = "nobody can be asked: with --output json the plan is not shown"
         raise DiagnosticError(error("usage.no-question", summary, remedy=f"pass --yes{choices.instead}"))
-    with locked(session, specs, choices.command, choices.lock_timeout, json=json) as (run, backends):
-        plan = make_plan(run.store, backends)
-        _agree(session, plan, choices)
-        result = _applied(session, run, plan, choices)
+    beside = _Beside(make_plan, choices.wanted) if choices.wanted is not None and _is_shared(session) else None
+    while True:
+        with locked(session, specs, choices.command, choices.lock_timeout, json=json, beside=beside) as (run, backends):
+            plan = make_plan(run.store, backends)
+            if beside is not None and not beside.is_enough(run, plan, backends):
+                continue
+            _agree(session, plan, choices)
+            result = _applied(session, run, plan, choices)
+        break
     code = code_of_run(plan, result, choices.allow_unreadable)
     if result is not None:
         from sharectl.render.result import left_out_lines
@@ -150,9 +162,16 @@ def run_locked(
 
 @contextmanager
 def locked(
-    session: Session, specs: Mapping[str, BackendSpec], command: str, lock_timeout: str, *, json: bool = False
+    session: Session,
+    specs: Mapping[str, BackendSpec],
+    command: str,
+    lock_timeout: str,
+    *,
+    json: bool = False,
+    beside: _Beside | None = None,
 ) -> Iterator[tuple[LockedRun, Backends]]:
-    """Take the lock, and yield the run (what an earlier one left open is resolved) and its backends."""
+    """Take the lock, of everything or of what a run beside others needs, and yield the run (what an earlier one left open is resolved) and its backends."""
+    from sharectl.model.records import EVERYTHING
     from sharectl.workspace.run import describe_run, locked_run
 
     wait_seconds = parse_duration_seconds(lock_timeout)
@@ -161,9 +180,43 @@ def locked(
         store = stack.enter_context(session.repository.store(create=True))
         backends = stack.enter_context(session.repository.backends(specs))
         recovering = stack.enter_context(_recovery_view(session, json=json))
-        run = stack.enter_context(locked_run(store, backends, record, recovering, wait_seconds))
+        scope = EVERYTHING if beside is None else beside.scope(store, backends)
+        run = stack.enter_context(locked_run(store, backends, record, recovering, wait_seconds, scope))
         stack.enter_context(kept_afterwards(session, store))
         yield run, backends
+
+
+class _Beside:
+    """Works out the scope of a run that may work beside others: from a plan that is made before there is a lease."""
+
+    def __init__(self, make_plan: Callable[[StateStore, Backends], Plan], wanted: frozenset[Address]) -> None:
+        """Plan with `make_plan`; the `wanted` addresses belong to the scope even if nothing is to be done there."""
+        self._make_plan = make_plan
+        self._wanted = wanted
+        self._tries_left = _NARROW_TRIES
+
+    def scope(self, store: StateStore, backends: Backends) -> Scope:
+        """Return what to take: after some tries, everything."""
+        from sharectl.model.records import EVERYTHING
+        from sharectl.workspace.scopes import scope_of
+
+        self._tries_left -= 1
+        if self._tries_left < 0:
+            return EVERYTHING
+        return scope_of(self._make_plan(store, backends), store, backends, self._wanted)
+
+    def is_enough(self, run: LockedRun, plan: Plan, backends: Backends) -> bool:
+        """Tell whether the run holds all that its plan needs, now that it is made anew."""
+        from sharectl.workspace.scopes import covers, scope_of
+
+        held = run.lease.scope
+        return held.is_everything or covers(held, scope_of(plan, run.store, backends, self._wanted))
+
+
+def _is_shared(session: Session) -> bool:
+    from sharectl.model.state_urls import is_in_file
+
+    return not is_in_file(session.project.state_url)
 
 
 @contextmanager

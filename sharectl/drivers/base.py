@@ -49,6 +49,7 @@ __all__ = [
     "ExportSettings",
     "ExtendsShares",
     "FencedError",
+    "FencesEachLease",
     "KnowsPasswords",
     "MeasuresUsage",
     "NamesExports",
@@ -280,6 +281,18 @@ class RefusesOldFences(Protocol):
         driver that changes something: the backend's own record is looked at under the lock under which the change is made, so
         that a change is either over before another raises the fence, or refused. Fences of other lineages do not matter. Asked again
         with the same fence it changes nothing. A backend that was never prepared remembers the fence when it is.
+        """
+        ...
+
+
+@runtime_checkable
+class FencesEachLease(RefusesOldFences, Protocol):
+    """Can refuse one run and work on for others of the same state, which hold leases on other addresses beside it."""
+
+    def raise_fence_beside(self, lineage: str, fence: int, beside: Collection[int]) -> None:
+        """Do as `raise_fence`, and keep letting through the smaller fences of `beside`: the runs that held a lease when this one began.
+
+        A fence that some higher one has left out is refused for good, whatever later ones say: see `sharectl.model.fences`.
         """
         ...
 

@@ -22,6 +22,7 @@ from sharectl.executors.calls import (
 )
 from sharectl.model.events import OperationRecovered, RecoveryStarted
 from sharectl.model.kinds import Kind, address_of
+from sharectl.model.records import within
 from sharectl.model.verbs import VERBS, Verb
 from sharectl.planner.strays import import_address
 from sharectl.state.contract import LeaseLostError, StateError, StateRefusedError, VersionConflictError
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from sharectl.model.events import Event
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare, ObservedSnapshot
-    from sharectl.model.records import OperationRecord, Record, RunRecord
+    from sharectl.model.records import OperationRecord, Record, RunRecord, Scope
     from sharectl.state.contract import StateStore
 
 _LOOKED_UP_AT_ONCE: Final = 200
@@ -60,7 +61,7 @@ def recover(  # noqa: PLR0913 - the state, what it runs on, and who watches
     observer: Callable[[Event], None],
     remains: Mapping[str, Remains] = MappingProxyType({}),
 ) -> tuple[OperationRecord, ...]:
-    """Resolve every open intent that can be, and return those whose backend gave no answer.
+    """Resolve every open intent in the scope of the lease that can be, and return those whose backend gave no answer.
 
     Outcomes are durable as they come, so that a recovery which is cut short has got on. Backends are asked side by side, each as
     many calls at once as `width` says. A call that has no answer within the `timeout_seconds` of its backend holds up only its own
@@ -76,7 +77,7 @@ def recover(  # noqa: PLR0913 - the state, what it runs on, and who watches
     unresolved: list[OperationRecord] = []
     again: Sequence[OperationRecord] | None = None
     while again is None or again:
-        operations, records = _read(store, again)
+        operations, records = _read(store, again, heartbeat.lease.scope)
         if operations and again is None:
             counts = Counter(operation.backend or "" for operation in operations)
             observer(RecoveryStarted(len(operations), dict(sorted(counts.items()))))
@@ -94,11 +95,11 @@ def recover(  # noqa: PLR0913 - the state, what it runs on, and who watches
 
 
 def _read(
-    store: StateStore, chosen: Sequence[OperationRecord] | None
+    store: StateStore, chosen: Sequence[OperationRecord] | None, scope: Scope
 ) -> tuple[Sequence[OperationRecord], Mapping[Address, Record]]:
-    """Return the open intents (all, or those that are `chosen`), and the rows that they are about."""
+    """Return the open intents (all in `scope`, or those that are `chosen`), and the rows that they are about."""
     with store.read() as reader:
-        operations = reader.view(()).operations if chosen is None else chosen
+        operations = within(scope, reader.view(())).operations if chosen is None else chosen
         if operations and chosen is None:
             expect_whole_state(reader)  # nothing is done on a damaged state
         addresses = {operation.address for operation in operations}

@@ -166,9 +166,14 @@ class Rows:
                 self._rules.pop(address, None)
 
 
+def addresses_of(plan: Plan) -> set[Address]:
+    """Return the addresses of all rows that the steps read or write, but for those of their backends."""
+    return {address for step in plan.steps for address in _touched_by(step)}
+
+
 def rows_of(plan: Plan, store: StateStore) -> CurrentRows:
     """Return what the state holds now of the addresses in the plan."""
-    addresses = {address for step in plan.steps for address in _touched_by(step)}
+    addresses = addresses_of(plan)
     accessed = {step.address for step in plan.steps if step.verb is Verb.UPDATE_ACCESS}
     with store.read() as reader:
         view = reader.view(addresses | {address_of(Kind.BACKEND, backend) for backend in plan.backends})

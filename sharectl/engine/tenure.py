@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.drivers.base import RefusesOldFences
+from sharectl.drivers.base import FencesEachLease, RefusesOldFences
 from sharectl.state.contract import LeaseLostError, StateUnavailableError
 from sharectl.state.lock import SYSTEM_CLOCK
 
@@ -109,7 +109,11 @@ class Fence:
         if self._raised.get(backend) is not driver:
             if isinstance(driver, RefusesOldFences):
                 self._tenure.require()  # a run that has lost its lock must not raise its fence over a later one's
-                driver.raise_fence(self._lineage, self._tenure.lease.token)
+                lease = self._tenure.lease
+                if isinstance(driver, FencesEachLease):
+                    driver.raise_fence_beside(self._lineage, lease.token, lease.beside)
+                else:
+                    driver.raise_fence(self._lineage, lease.token)
             self._raised[backend] = driver
         return driver
 

@@ -256,8 +256,8 @@ class Holder:
 class Scope:
     """What a lease is for: everything, all that is on some backends, or of that only what is at some addresses.
 
-    Two leases may be held at once where their scopes do not touch. A backend that remembers the newest token refuses older ones, so that two
-    leases on addresses of one backend need a driver that does not.
+    Two leases may be held at once where their scopes do not touch. Two leases on addresses of one backend need a driver that lets both
+    through, or that knows no fences.
     """
 
     backends: frozenset[str] = frozenset()
@@ -295,13 +295,15 @@ class Lease:
     """The right to write what is in `scope`. `token` grows with every acquisition: a store refuses commits under a lease that another has replaced.
 
     Backends remember it too. It is no less than the time of day in seconds, so that a state which was restored from an older copy
-    does not fall behind what they remember.
+    does not fall behind what they remember. `beside` are the tokens of the other leases that were held when it was taken: a backend that
+    is told of this one may still work for those, and for no other before it.
     """
 
     token: int
     holder: Holder
     duration_seconds: float
     scope: Scope = EVERYTHING
+    beside: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +334,7 @@ class StateView:
 
     `rules` holds the access rules of the shares for which the reader was asked, not of all. `rules_total` is how many the store
     holds, None where it was not asked. `writer` is another process that was at work on the state while it was read, if that was looked up.
+    `arrived` are the ids of resources that other runs have recorded or begun since.
     """
 
     lineage: str
@@ -341,6 +344,7 @@ class StateView:
     rules: Mapping[Address, tuple[RuleRecord, ...]] = field(default_factory=dict)
     rules_total: int | None = None
     writer: LockStatus | None = None
+    arrived: frozenset[str] = frozenset()
 
     def on_backends(self, backends: frozenset[str]) -> StateView:
         """Return the view of what is on these backends; of an empty set, the whole view."""
@@ -348,3 +352,10 @@ class StateView:
             return self
         records = {address: record for address, record in self.records.items() if record.backend in backends}
         return replace(self, records=records)
+
+
+def within(scope: Scope, view: StateView) -> StateView:
+    """Return the view without the open intents that are beyond `scope`: those are of other runs, or for others to resolve."""
+    if scope.is_everything:
+        return view
+    return replace(view, operations=tuple(each for each in view.operations if scope.holds(each.address, each.backend)))

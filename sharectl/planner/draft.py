@@ -136,7 +136,8 @@ class Draft:
         """The resource ids of all that the state knows, and of what is being made; the set is built once."""
         if self._known_ids is None:
             ids = {record.resource_id for record in self.state.records.values()}
-            self._known_ids = frozenset(ids | {operation.resource_id for operation in self.state.operations})
+            ids |= {operation.resource_id for operation in self.state.operations} | self.state.arrived
+            self._known_ids = frozenset(ids)
         return self._known_ids
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model.diagnostics import counted
+from sharectl.model.diagnostics import counted, listed
 from sharectl.model.quantities import format_size
 from sharectl.render.formats import document, named_fields
 from sharectl.render.sentences import shown_field
@@ -181,11 +181,21 @@ def operations_object(operations: Sequence[OperationRecord]) -> JsonObject:
     return document("operations", operations=[named_fields(operation, *_OPERATION_FIELDS) for operation in operations])
 
 
-def lock_lines(status: LockStatus | None, look: Look = PLAIN) -> Iterator[str]:
-    """Yield who holds the lock; None is a lock that nobody holds."""
-    if status is None:
+_HELD_SHOWN: Final = 8
+"""How many addresses of a lease are shown by name."""
+
+
+def lock_lines(held: Sequence[LockStatus], look: Look = PLAIN) -> Iterator[str]:
+    """Yield who holds the lock: each lease and what it is for, the oldest first."""
+    if not held:
         yield "Nobody holds the lock."
-        return
+    for number, status in enumerate(held):
+        if number:
+            yield ""
+        yield from _lease_lines(status, look)
+
+
+def _lease_lines(status: LockStatus, look: Look) -> Iterator[str]:
     holder = status.holder
     holds = f"{visible(holder.user)}@{visible(holder.host)} holds the lock (process {holder.process_id})"
     yield paint(holds, "heading", look.color)
@@ -196,13 +206,18 @@ def lock_lines(status: LockStatus | None, look: Look = PLAIN) -> Iterator[str]:
         yield f"  in CI job    {visible(holder.ci_job_url)}"
     yield f"  since        {visible(status.acquired_at)}"
     yield f"  last sign    {visible(status.heartbeat_at)}"
+    if not status.scope.is_everything:
+        found = listed(sorted(map(visible, status.scope.addresses or status.scope.backends)), _HELD_SHOWN)
+        yield f"  for          {found}"
+        yield f"  token        {status.token}"
     taken = "can be taken over" if status.expired else "held"
     yield f"  status       {taken}{f': {visible(status.reason)}' if status.reason else ''}"
 
 
-def lock_object(status: LockStatus | None) -> JsonObject:
-    """Return the lock as a JSON object, `sharectl-lock` version 1; `lock` is null where nobody holds it."""
-    return document("lock", lock=None if status is None else _lock_fields(status))
+def lock_object(held: Sequence[LockStatus]) -> JsonObject:
+    """Return the lock as a JSON object, `sharectl-lock` version 1: all `locks`, and as `lock` the oldest, null where nobody holds one."""
+    locks = [_lock_fields(status) for status in held]
+    return document("lock", lock=locks[0] if locks else None, locks=locks)
 
 
 def _lock_fields(status: LockStatus) -> JsonObject:

@@ -269,13 +269,14 @@ class StateMovedError(StateError):
 
 
 class LockedError(Exception):
-    """Somebody else holds the lock."""
+    """Somebody else holds the lock, of everything or of what was asked for."""
 
-    def __init__(self, location: str, status: LockStatus) -> None:
-        """Carry the holder's own record."""
+    def __init__(self, location: str, status: LockStatus, asked: Scope = EVERYTHING) -> None:
+        """Carry the holder's own record, and what was asked for."""
         super().__init__(f"{location} is locked by {status.holder.user}@{status.holder.host}")
         self.location = location
         self.status = status
+        self.asked = asked
 
 
 class LeaseLostError(Exception):

@@ -87,6 +87,15 @@ class Backends:
             each for each in problems if isinstance(factory, KnowsPasswords) and factory.is_password(each.path)
         )
 
+    def has_share_servers(self, backend: str) -> bool:
+        """Tell whether shares of the backend are on share servers."""
+        spec = self._specs.get(backend)
+        return spec is not None and spec.share_servers
+
+    def is_remote(self, backend: str) -> bool:
+        """Tell whether workers make the calls on the backend."""
+        return backend in self._remote_names
+
     def width(self, backend: str) -> int:
         """Return how many calls may run on the backend at once."""
         spec = self._specs.get(backend)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Plan
     from sharectl.model.records import LockStatus, Record, StateView
     from sharectl.planner.exports import ExportPolicy
+    from sharectl.planner.observed import Observed
     from sharectl.planner.options import PlanOptions
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
@@ -70,7 +71,7 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
     if request.options.witness is not None:
         request.options.witness.pools = found.pools
         request.options.witness.observed = found.observed
-    view = replace(view, writer=writer or _other_writer(store))
+    view = replace(view, writer=writer or _other_writer(store), arrived=_arrived(store, view, found.observed))
     deviations = find_deviations(view, found.observed)
     exports = find_exports(view, found.observed, _export_policies(desired, questions))
     wanted = addresses_with_rules(desired, view, deviations, request.options, exports)
@@ -88,6 +89,12 @@ class Planner:
     desired: Desired
     options: PlanOptions
     refresh: str = "full"
+
+    @property
+    def chosen(self) -> frozenset[Address] | None:
+        """The addresses that the options name, where they narrow the plan; None where it is of everything."""
+        options = self.options
+        return frozenset(owners(options)) if options.targets or options.labels or options.backends else None
 
     def __call__(self, store: StateStore, backends: Backends) -> Plan:
         """Return the plan. Raises DiagnosticError where a target is nowhere to be found."""
@@ -143,11 +150,25 @@ def looks_for_strays(question: Question) -> bool:
 
 def _other_writer(store: StateStore) -> LockStatus | None:
     """Return who holds the lock, unless that is this process, or one that is known to have ended."""
-    status = store.lock_status()
-    if status is None or status.expired:
-        return None
-    own = status.holder.process_id == os.getpid() and status.holder.host == os.uname().nodename
-    return None if own else status
+    me = (os.getpid(), os.uname().nodename)
+    living = (status for status in store.leases() if not status.expired)
+    return next((status for status in living if (status.holder.process_id, status.holder.host) != me), None)
+
+
+def _arrived(store: StateStore, view: StateView, observed: Observed) -> frozenset[str]:
+    """Return the ids of what backends hold that the view does not know, and the state does by now: another run has made it meanwhile."""
+    held: set[str] = set()
+    for seen in observed.values():
+        held.update(seen.shares or (), seen.snapshots or ())
+        held.update(() if seen.servers is None else seen.servers.servers or ())
+    held.difference_update(record.resource_id for record in view.records.values())
+    held.difference_update(operation.resource_id for operation in view.operations)
+    if not held:
+        return frozenset()
+    with store.read() as reader:
+        recorded = {record.resource_id for record in reader.with_ids(held).values()}
+        begun = {operation.resource_id for operation in reader.view(()).operations}
+    return frozenset(held & (recorded | begun))
 
 
 def _addresses_to_read(desired: Desired, options: PlanOptions) -> set[Address] | None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from sharectl.engine.environment import Environment, new_resource_id, utc_now
 from sharectl.engine.tenure import Fence, Heartbeat
 from sharectl.model.frozen import dataclass
-from sharectl.model.records import Holder, PutRun, RunRecord
+from sharectl.model.records import EVERYTHING, Holder, PutRun, RunRecord, within
 from sharectl.state.contract import StateError
 from sharectl.state.lock import SYSTEM_CLOCK
 from sharectl.workspace.git import git_lines
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sharectl.executors.base import Remains
     from sharectl.model.events import Event
     from sharectl.model.plans import Plan
-    from sharectl.model.records import Lease, OperationRecord, StateView
+    from sharectl.model.records import Lease, OperationRecord, Scope, StateView
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
     from sharectl.workspace.remote import RemoteBackends
@@ -67,19 +67,19 @@ class LockedRun:
 
 @contextmanager
 def held_lease(store: StateStore, record: RunRecord, wait_seconds: float = 0.0) -> Iterator[Lease]:
-    """Take the lock for `record`, keep it alive, and give it back at the end, whatever happens.
+    """Take the lock of everything for `record`, keep it alive, and give it back at the end, whatever happens.
 
     Raises LockedError where somebody else holds the lock for longer than `wait_seconds`.
     """
-    with _held(store, record, wait_seconds) as heartbeat:
+    with _held(store, record, wait_seconds, EVERYTHING) as heartbeat:
         yield heartbeat.lease
 
 
 @contextmanager
-def _held(store: StateStore, record: RunRecord, wait_seconds: float) -> Iterator[Heartbeat]:
+def _held(store: StateStore, record: RunRecord, wait_seconds: float, scope: Scope) -> Iterator[Heartbeat]:
     holder = Holder(record.user, record.host, os.getpid(), record.command, record.actor, record.ci_job_url)
     since_seconds = SYSTEM_CLOCK.boottime_seconds()
-    lease = store.acquire(holder, duration_seconds=LEASE_SECONDS, wait_seconds=wait_seconds)
+    lease = store.acquire(holder, duration_seconds=LEASE_SECONDS, wait_seconds=wait_seconds, scope=scope)
     try:
         store.commit(lease, [PutRun(record)])
         heartbeat = Heartbeat(store, lease, since_seconds=since_seconds)
@@ -94,17 +94,18 @@ def _held(store: StateStore, record: RunRecord, wait_seconds: float) -> Iterator
 
 
 @contextmanager
-def locked_run(
+def locked_run(  # noqa: PLR0913, PLR0917 - the state, what the run is on, and who watches
     store: StateStore,
     backends: Backends,
     record: RunRecord,
     observer: Callable[[Event], None],
     wait_seconds: float = 0.0,
+    scope: Scope = EVERYTHING,
 ) -> Iterator[LockedRun]:
-    """Take the lock, resolve open intents, and yield the run; raises as `held_lease`."""
-    with _held(store, record, wait_seconds) as heartbeat:
+    """Take the lock of `scope`, resolve the open intents in it, and yield the run; raises as `held_lease`."""
+    with _held(store, record, wait_seconds, scope) as heartbeat:
         with store.read() as reader:
-            view = reader.view(())
+            view = within(scope, reader.view(()))
         fence = Fence(view.lineage, heartbeat.tenure)
         environment = Environment(
             driver=lambda name: fence.raised_for(name, backends.driver(name)), network=backends.networks.plugin

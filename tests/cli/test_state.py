@@ -143,7 +143,7 @@ def test_unlock_that_comes_too_late(applied: Console, monkeypatch: pytest.Monkey
     from sharectl.state.sqlite.store import SqliteStore  # noqa: PLC0415 - patched here only
 
     status = LockStatus(1, Holder("ann", "host", 1, "apply"), "then", "now", expired=False, reason="")
-    monkeypatch.setattr(SqliteStore, "lock_status", lambda _: status)
+    monkeypatch.setattr(SqliteStore, "leases", lambda _: (status,))
     monkeypatch.setattr(SqliteStore, "break_lock", lambda *_: False)
     ended = applied("unlock", "--yes")
     assert ended.code == 1

@@ -20,6 +20,7 @@ from sharectl.model.records import (
     OperationRecord,
     RuleRecord,
     RunRecord,
+    Scope,
     StateView,
 )
 from sharectl.model.specs import ShareSpec
@@ -66,8 +67,10 @@ def test_the_state_prints(name: str, other: str) -> None:
     run = RunRecord(name, other, name, other, name, other, name, other, name)
     detail = canonical_json({name: other, "changes": [[name, other, None], name]})
     assert all_print(history_lines([HistoryLine(1, HistoryEntry(name, other, name, other, name, detail), run)]))
-    status = LockStatus(1, Holder(name, other, 1, name, other, name), other, name, expired=True, reason=other)
-    assert all_print(lock_lines(status))
+    scope = Scope(frozenset({name}), frozenset({name, other}))
+    holder = Holder(name, other, 1, name, other, name)
+    status = LockStatus(1, holder, other, name, expired=True, reason=other, scope=scope)
+    assert all_print(lock_lines([status]))
 
 
 @settings(deadline=None)

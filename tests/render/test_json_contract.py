@@ -67,7 +67,7 @@ def test_every_event_is_documented_with_its_fields(event: type) -> None:
         state_object(a_view(), {"share/home": RULES}),
         record_object(a_record(), RULES),
         {**history_object(lines_of_history()), "entries": list(history_object(lines_of_history())["entries"])},
-        lock_object(HELD),
+        lock_object([HELD]),
         share_server_object(A_SERVER),
         share_network_object(A_NETWORK),
     ],

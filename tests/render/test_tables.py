@@ -312,20 +312,20 @@ HELD = LockStatus(
 
 def test_the_lock_names_its_holder(golden: Golden) -> None:
     """Since when, its last sign of life, and whether it can be taken over."""
-    golden("lock.txt", lock_lines(HELD))
+    golden("lock.txt", lock_lines([HELD]))
 
 
 def test_a_lock_that_can_be_taken_over_says_why() -> None:
     """The process is gone, or its lease has run out."""
     dead = LockStatus(9, HELD.holder, HELD.acquired_at, HELD.heartbeat_at, expired=True, reason="its process is gone")
-    assert list(lock_lines(dead))[-1] == "  status       can be taken over: its process is gone"
+    assert list(lock_lines([dead]))[-1] == "  status       can be taken over: its process is gone"
 
 
 def test_a_free_lock_is_said() -> None:
     """In text and as null."""
-    assert list(lock_lines(None)) == ["Nobody holds the lock."]
-    assert lock_object(None) == {"format": "sharectl-lock", "version": 1, "lock": None}
-    assert lock_object(HELD)["lock"]["holder"]["process_id"] == 4711
+    assert list(lock_lines([])) == ["Nobody holds the lock."]
+    assert lock_object([]) == {"format": "sharectl-lock", "version": 1, "lock": None, "locks": []}
+    assert lock_object([HELD])["lock"]["holder"]["process_id"] == 4711
 
 
 def test_columns_that_are_empty_are_left_out_and_no_line_ends_in_spaces() -> None:

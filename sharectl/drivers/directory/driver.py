@@ -100,8 +100,12 @@ class DirectoryDriver:
 
     def raise_fence(self, lineage: str, fence: int) -> None:
         """As in the contract."""
+        self.raise_fence_beside(lineage, fence, ())
+
+    def raise_fence_beside(self, lineage: str, fence: int, beside: Collection[int]) -> None:
+        """As in the contract."""
         with _translated("the fence of this run cannot be raised"):
-            self._storage.raise_fence(lineage, fence)
+            self._storage.raise_fence(lineage, fence, beside)
 
     def pools(self) -> Sequence[PoolReport]:
         """As in the contract; a pool whose file system is not mounted has a capacity of zero, so that nothing is placed there."""

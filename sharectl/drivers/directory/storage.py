@@ -19,7 +19,7 @@ from sharectl.drivers.directory.records import RecordFolder, ShareRecord, Snapsh
 from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from sharectl.drivers.directory.settings import DirectorySettings
@@ -31,6 +31,7 @@ _BACKEND_MARKER: Final = "backend.json"
 _POOL_MARKER: Final = "pool.json"
 _LOCK: Final = "lock"
 _FENCES: Final = "fences.json"
+_BESIDE: Final = " beside"
 _FORMAT: Final = 1
 _METADATA_FOLDERS: Final = ("shares", "snapshots", "names", "exports.d", "smb.d")
 _POOL_FOLDERS: Final = ("work", "trash", "copies", "displaced")
@@ -135,11 +136,11 @@ class Storage:
         """Remember where everything is; nothing is opened yet."""
         self.settings = settings
         self._thread_lock = threading.Lock()
-        self._fence: tuple[str, int] = ("", 0)
+        self._fence: tuple[str, int, Collection[int]] = ("", 0, ())
 
-    def raise_fence(self, lineage: str, fence: int) -> None:
+    def raise_fence(self, lineage: str, fence: int, beside: Collection[int]) -> None:
         """Let names change only under this fence from now on. Raises FencedError."""
-        self._fence = (lineage, fence)
+        self._fence = (lineage, fence, beside)
         with self.metadata_if_prepared() as metadata:
             if metadata is not None:
                 with self.locked(metadata):
@@ -235,27 +236,35 @@ class Storage:
             yield
 
     def _expect_fence(self, private_fd: int) -> None:
-        lineage, fence = self._fence
+        lineage, fence, beside = self._fence
         if not lineage:
             return
+        from sharectl.model.fences import Fences  # noqa: PLC0415 - only where something changes
+
         content = files.read_bounded(_FENCES, private_fd, _MAX_MARKER_BYTES)
+        others = f"{lineage}{_BESIDE}"
         try:
-            fences: dict[str, int] = {} if content is None else dict(orjson.loads(content))
-            found = int(fences.get(lineage, 0))
+            noted: dict[str, Any] = {} if content is None else dict(orjson.loads(content))
+            found = Fences.of(int(noted.get(lineage, 0)), [int(each) for each in noted.get(others, ())])
         except (ValueError, TypeError) as cause:
             message = f"the file {PRIVATE}/{_FENCES} is damaged; remove it once no run of sharectl is at work here"
             raise BackendUnavailableError(message) from cause
-        if found > fence:
-            raise fenced(fence, found)
-        if found < fence:
-            fences[lineage] = fence
-            try:
-                files.write_durably(".", _FENCES, orjson.dumps(fences), private_fd)
-            except OSError as problem:
-                if content is None or problem.errno not in {errno.ENOSPC, errno.EDQUOT}:
-                    raise
-                # On a full disk access must still end, and what is deleted is what makes room.
-                files.overwrite_in_place(_FENCES, orjson.dumps(fences), private_fd)
+        if not found.admit(fence):
+            raise fenced(fence, found.newest)
+        raised = found.raised(fence, beside)
+        if raised == found:
+            return
+        noted[lineage] = raised.newest
+        noted[others] = raised.note
+        if not raised.beside:
+            del noted[others]
+        try:
+            files.write_durably(".", _FENCES, orjson.dumps(noted), private_fd)
+        except OSError as problem:
+            if content is None or problem.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            # On a full disk access must still end, and what is deleted is what makes room.
+            files.overwrite_in_place(_FENCES, orjson.dumps(noted), private_fd)
 
     @contextmanager
     def _locked(self, private_fd: int) -> Iterator[None]:

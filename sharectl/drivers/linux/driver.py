@@ -88,7 +88,11 @@ class LinuxDriver:
 
     def raise_fence(self, lineage: str, fence: int) -> None:
         """As in the contract."""
-        self._fence = {"lineage": lineage, "number": fence}
+        self.raise_fence_beside(lineage, fence, ())
+
+    def raise_fence_beside(self, lineage: str, fence: int, beside: Collection[int]) -> None:
+        """As in the contract."""
+        self._fence = {"lineage": lineage, "number": fence, "beside": sorted(beside)}
         self._change("raise_fence", {})
 
     def _change(self, method: str, params: Mapping[str, Any]) -> Any:  # noqa: ANN401 - each request has its own answer

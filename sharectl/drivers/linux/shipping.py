@@ -25,6 +25,7 @@ _GROUND: Final = (
     "model/canonical.py",
     "model/client_addresses.py",
     "model/export_names.py",
+    "model/fences.py",
     "model/precedence.py",
 )
 """Modules of sharectl's ground floor that the agent shares; as all of the agent, they need the standard library alone."""

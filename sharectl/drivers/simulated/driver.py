@@ -78,7 +78,11 @@ class SimulatedDriver:
 
     def raise_fence(self, lineage: str, fence: int) -> None:
         """As in the contract; not among the calls that have latency, faults and a log."""
-        self.state.raise_fence(lineage, fence)
+        self.state.raise_fence(lineage, fence, ())
+
+    def raise_fence_beside(self, lineage: str, fence: int, beside: Collection[int]) -> None:
+        """As in the contract; not among the calls either."""
+        self.state.raise_fence(lineage, fence, beside)
 
     def pools(self) -> Sequence[PoolReport]:
         """As in the contract."""
@@ -274,7 +278,7 @@ def _write_access(
     share: ShareRef,
     before: str,
     after: Collection[AccessRule],
-    fence: tuple[str, int],
+    fence: tuple[str, int, int],
 ) -> bool:
     """Replace a share's access if its column is just `before`, and no later fence is raised; tell whether it was."""
     statement = (

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.base import BackendUnavailableError, fenced
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS backend(identity TEXT NOT NULL);
@@ -55,6 +55,9 @@ CREATE TABLE IF NOT EXISTS share_servers(
     problem TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fences(lineage TEXT PRIMARY KEY, fence INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fences_beside(
+    lineage TEXT NOT NULL, newest INTEGER NOT NULL, fence INTEGER NOT NULL, PRIMARY KEY(lineage, fence)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fault_matches(fault INTEGER PRIMARY KEY, matches INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS calls(
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -74,8 +77,11 @@ _INDEX_OF_EXPORTS: Final = (
     "CREATE INDEX IF NOT EXISTS shares_by_export ON shares(export_key) WHERE export_key IS NOT NULL"
 )
 _BUSY_SECONDS: Final = 60.0
-UNFENCED: Final = "NOT EXISTS (SELECT 1 FROM fences WHERE lineage = ? AND fence > ?)"
-"""A condition for single statements, with `StateFile.fence` as its values: no later run has raised its fence."""
+UNFENCED: Final = (
+    "NOT EXISTS (SELECT 1 FROM fences AS f WHERE f.lineage = ? AND f.fence > ? AND NOT EXISTS"
+    " (SELECT 1 FROM fences_beside AS b WHERE b.lineage = f.lineage AND b.newest = f.fence AND b.fence = ?))"
+)
+"""A condition for single statements, with `StateFile.fence` as its values: no later run has raised its fence, or it lets this one go on."""
 
 
 class StateFile:
@@ -86,11 +92,13 @@ class StateFile:
         self._path = path
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self.fence: tuple[str, int] = ("", 0)
+        self.fence: tuple[str, int, int] = ("", 0, 0)
+        self._beside: Collection[int] = ()
 
-    def raise_fence(self, lineage: str, fence: int) -> None:
+    def raise_fence(self, lineage: str, fence: int, beside: Collection[int]) -> None:
         """Write only under this fence from now on. Raises FencedError."""
-        self.fence = (lineage, fence)
+        self.fence = (lineage, fence, fence)
+        self._beside = beside
         with self._lock, _as_unavailable(self._path):
             connection = self._opened(create=False)
         if connection is not None:
@@ -98,15 +106,24 @@ class StateFile:
                 pass
 
     def expect_fence(self, connection: sqlite3.Connection) -> None:
-        """Raise FencedError where a later run has raised its fence; make this one known where it is the latest."""
-        lineage, fence = self.fence
+        """Raise FencedError where a later run has raised its fence; make this one known where the file does not know it."""
+        lineage, fence, _ = self.fence
         if not lineage:
             return
+        from sharectl.model.fences import Fences  # noqa: PLC0415 - only where something changes
+
         row = connection.execute("SELECT fence FROM fences WHERE lineage = ?", (lineage,)).fetchone()
-        if row is not None and row[0] > fence:
-            raise fenced(fence, row[0])
-        if row is None or row[0] < fence:
-            connection.execute("INSERT OR REPLACE INTO fences VALUES (?, ?)", (lineage, fence))
+        newest = 0 if row is None else row[0]
+        select = "SELECT fence FROM fences_beside WHERE lineage = ? AND newest = ?"
+        found = Fences(newest, frozenset(other for (other,) in connection.execute(select, (lineage, newest))))
+        if not found.admit(fence):
+            raise fenced(fence, newest)
+        raised = found.raised(fence, self._beside)
+        if raised != found:
+            connection.execute("INSERT OR REPLACE INTO fences VALUES (?, ?)", (lineage, raised.newest))
+            connection.execute("DELETE FROM fences_beside WHERE lineage = ?", (lineage,))
+            rows = [(lineage, raised.newest, other) for other in raised.beside]
+            connection.executemany("INSERT INTO fences_beside VALUES (?, ?, ?)", rows)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
@@ -181,7 +198,10 @@ class StateFile:
             _make_wal(connection)
             connection.execute("PRAGMA synchronous=OFF")
             known = {column[1] for column in connection.execute("PRAGMA table_info(shares)")}
-            if not _ADDED_COLUMNS.keys() <= known:  # a new file, or one of an older version
+            select = "SELECT 1 FROM sqlite_master WHERE name = 'fences_beside'"
+            if (
+                not _ADDED_COLUMNS.keys() <= known or connection.execute(select).fetchone() is None
+            ):  # a new file, or one of an older version
                 connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
                 _add_columns(connection)
         except BaseException:

@@ -13,6 +13,7 @@ from sharectl.drivers.base import (
     Driver,
     ExtendsShares,
     FencedError,
+    FencesEachLease,
     RefusesOldFences,
     SnapshotsShares,
     TrashesShares,
@@ -90,3 +91,33 @@ class FenceTests(Suite):
         driver.delete_share(ref(share))
         assert list(other.list_shares()) == []
         other.close()
+
+    def test_of_several_runs_only_the_one_that_lost_its_lease_is_refused(
+        self, driver: Driver, make_driver: DriverMaker
+    ) -> None:
+        """Runs on other addresses go on, the older and the newer, and nothing that they do lets the lost one in again."""
+        others = [make_driver() for _ in range(3)]
+        lost, living, newest, last = (self.needs(each, FencesEachLease) for each in (driver, *others))
+        living.raise_fence_beside("one state", 1, ())
+        lost.raise_fence_beside("one state", 2, (1,))
+        share = self.create(driver, "kept")
+        calls = list(self._changes(driver, share))
+        newest.raise_fence_beside("one state", 3, (1,))
+        for turn in range(2):
+            for call in calls:
+                with pytest.raises(FencedError):
+                    call()
+            living.raise_fence_beside("one state", 1, ())
+            last.raise_fence_beside("one state", 4, (1, 3))
+            for number, other in enumerate(others):
+                others[0].delete_share(ref(self.create(other, f"of-{turn}-{number}")))
+        with pytest.raises(FencedError):
+            lost.raise_fence_beside("one state", 2, (1, 3, 4))
+        assert list(driver.list_shares()) == [share]
+        newest.raise_fence_beside("one state", 3, (1,))
+        last.raise_fence("one state", 4)
+        for ended in (living, newest):
+            with pytest.raises(FencedError):
+                ended.raise_fence_beside("one state", 1 if ended is living else 3, ())
+        for other in others:
+            other.close()

@@ -51,9 +51,9 @@ class Request(NamedTuple):
     scope: Scope
     duration_seconds: float
 
-    def granted(self, token: int) -> Lease:
+    def granted(self, token: int, beside: frozenset[int]) -> Lease:
         """Return the lease that was asked for."""
-        return Lease(token, self.holder, self.duration_seconds, self.scope)
+        return Lease(token, self.holder, self.duration_seconds, self.scope, beside)
 
 
 def take(  # noqa: PLR0913, PLR0917 - where, who and what, by whose clock
@@ -69,12 +69,15 @@ def take(  # noqa: PLR0913, PLR0917 - where, who and what, by whose clock
             raise StateMovedError(location, moved_to)
     select = f"SELECT token FROM {schema}.lease WHERE request_id = %s"  # noqa: S608 - a checked name
     for (token,) in fetch(connection, select, (request.request_id,)):
-        return request.granted(token)
+        held = read_leases(connection, schema, clock, location)
+        return request.granted(token, frozenset(status.token for status in held if status.token < token))
+    beside = set()
     for status in read_leases(connection, schema, clock, location):
         if not scope.touches(status.scope):
+            beside.add(status.token)
             continue
         if not status.expired:
-            raise LockedError(location, status)
+            raise LockedError(location, status, scope)
         free(connection, schema, status.token)
     update = (
         f"UPDATE {schema}.meta SET last_token = greatest(last_token + 1, extract(epoch FROM clock_timestamp())::bigint)"  # noqa: S608 - a checked name
@@ -92,7 +95,7 @@ def take(  # noqa: PLR0913, PLR0917 - where, who and what, by whose clock
     where = (place.node, place.boot_id, place.process_namespace)
     rest = (request.duration_seconds, what, request.request_id, holder.actor, holder.ci_job_url)
     connection.execute(insert.encode(), (token, *who, *where, *rest))
-    return request.granted(token)
+    return request.granted(token, frozenset(beside))
 
 
 def renew(connection: Connection, schema: str, lease: Lease) -> bool:

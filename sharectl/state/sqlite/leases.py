@@ -52,11 +52,13 @@ def take(  # noqa: PLR0913, PLR0917 - where, who, what and how long
     (moved_to,) = connection.execute("SELECT moved_to FROM meta").fetchone()
     if moved_to not in {None, passing}:
         raise StateMovedError(str(location), moved_to)
+    beside = set()
     for status in read_leases(connection, clock, location):
         if not scope.touches(status.scope):
+            beside.add(status.token)
             continue
         if not status.expired:
-            raise LockedError(str(location), status)
+            raise LockedError(str(location), status, scope)
         free(connection, status.token)
     wall, place = clock.wall(), here(clock)
     connection.execute("UPDATE meta SET last_token = max(last_token + 1, ?)", (int(wall.timestamp()),))
@@ -68,7 +70,7 @@ def take(  # noqa: PLR0913, PLR0917 - where, who, what and how long
     times = (now, now, clock.boottime_seconds(), duration_seconds)
     row = (token, *who, *where, *times, what, holder.actor, holder.ci_job_url)
     insert_rows(connection, LEASE, [row])
-    return Lease(token, holder, duration_seconds, scope)
+    return Lease(token, holder, duration_seconds, scope, frozenset(beside))
 
 
 def renew(connection: sqlite3.Connection, lease: Lease, clock: Clock) -> None:

@@ -279,7 +279,7 @@ class SqliteStore:
         if status is None:
             return refused
         remedy = f"; {refused.remedy}" if refused.remedy else ""
-        return LockedError(self.location, replace(status, reason=f"{refused.reason}{remedy}"))
+        return LockedError(self.location, replace(status, reason=f"{refused.reason}{remedy}"), scope)
 
     @contextmanager
     def _transaction(

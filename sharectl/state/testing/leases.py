@@ -181,6 +181,8 @@ class LeasesConformance(Conformance):
             return
         second = open_again().acquire(BOB, duration_seconds=LEASE_SECONDS, scope=scope)
         assert [held.token for held in store.leases()] == [first.token, second.token]
+        assert not first.beside
+        assert second.beside == {first.token}
         for lease in (first, second):
             store.renew(lease)
             store.commit(lease, [PutRun(RUN)])
@@ -205,6 +207,7 @@ class LeasesConformance(Conformance):
         store.release(other)
         newest = open_again().acquire(BOB, duration_seconds=LEASE_SECONDS, wait_seconds=PATIENCE_SECONDS)
         assert newest.token > other.token > late.token
+        assert not newest.beside
         with pytest.raises(LeaseLostError):
             store.commit(late, [PutRun(RUN)])
 

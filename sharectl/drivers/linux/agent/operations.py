@@ -149,8 +149,8 @@ class Backend:
         fence = params.get("fence")
         if fence is None:
             return
-        found = self._records.raise_fence(fence["lineage"], fence["number"])
-        if found > fence["number"]:
+        found = self._records.raise_fence(fence["lineage"], fence["number"], fence.get("beside", ()))
+        if found is not None:
             message = (
                 f"the storage host works for a later run of this state (fence {found}, this run has {fence['number']}); nothing was "
                 "done there. If no other run is at work, this state is an older copy of the one that was used last"

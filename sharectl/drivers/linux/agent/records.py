@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.database import UNREAD, Database
 from sharectl.model.access import BOTH
+from sharectl.model.fences import Fences
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 MAX_EXPORT_ID: Final = 32_767
 LOST: Final = ""
@@ -21,6 +22,7 @@ LOST: Final = ""
 _FIRST_EXPORT_ID: Final = 1
 _NEXT_EXPORT_ID: Final = "next-export-id/"
 _FENCE: Final = "fence/"
+_BESIDE: Final = "fences-beside/"
 
 
 class _OfVolume:
@@ -108,6 +110,13 @@ _SNAPSHOTS: Final = f"SELECT {', '.join(_NAMES[SnapshotRow])} FROM snapshot"  # 
 _SHARE_SERVERS: Final = f"SELECT {', '.join(_NAMES[ShareServerRow])} FROM share_server"  # noqa: S608 - as above
 
 
+def _fences_of(rows: Iterable[Sequence[Any]], keys: tuple[str, str]) -> Fences:
+    """Return the fences that two values of the backend hold."""
+    values = {str(key): str(value) for key, value in rows}
+    newest, note = (values.get(key) for key in keys)
+    return Fences.of(int(newest or 0), json.loads(note or "[]"))
+
+
 class Records(Database):
     """What is known of the backend's pools, shares, snapshots and share servers."""
 
@@ -122,18 +131,24 @@ class Records(Database):
             connection.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", (key, value))
             return str(connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0])
 
-    def raise_fence(self, lineage: str, fence: int) -> int:
-        """Remember the highest fence of a state; return it."""
-        found = self.value(_FENCE + lineage)
-        if found is not None and int(found) >= fence:
-            return int(found)
+    def raise_fence(self, lineage: str, fence: int, beside: Collection[int] = ()) -> int | None:
+        """Remember the fence of a run that may work beside those of `beside`; return the highest of its state where it may not."""
+        keys = (_FENCE + lineage, _BESIDE + lineage)
+        select = "SELECT key, value FROM meta WHERE key IN (?, ?)"
+        found = _fences_of(self.query(select, keys), keys)
+        if found.admit(fence) and found.raised(fence, beside) == found:
+            return None
         with self.transaction() as connection:
-            connection.execute(
-                "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key)"
-                " DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))",
-                (_FENCE + lineage, str(fence)),
+            found = _fences_of(connection.execute(select, keys).fetchall(), keys)
+            if not found.admit(fence):
+                return found.newest
+            raised = found.raised(fence, beside)
+            values = (str(raised.newest), json.dumps(raised.note))
+            connection.executemany(
+                "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                zip(keys, values, strict=True),
             )
-            return int(connection.execute("SELECT value FROM meta WHERE key = ?", (_FENCE + lineage,)).fetchone()[0])
+        return None
 
     def pool_identities(self) -> dict[str, str]:
         """Return the identity that each prepared pool had."""

@@ -1,0 +1,209 @@
+"""Two teams apply different addresses of one state at once; what touches the same is told who is there."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from tests.cli.console import PATIENCE_SECONDS, environment, run
+from tests.cli.test_postgresql_state import PROJECT
+from tests.cli.test_processes import calls, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.cli.console import Console
+    from tests.postgresql import Server
+
+BACKEND = """\
+apiVersion: sharectl/v1
+kind: Backend
+metadata: {name: sim}
+spec:
+  driver: simulated
+  config: {stateFile: sim.db, pools: [{name: gold1, total: 10TiB}], log: true}
+"""
+SHARE = """\
+---
+apiVersion: sharectl/v1
+kind: Share
+metadata: {{name: {name}, labels: {{team: {team}}}}}
+spec: {{size: {size}GiB, protocol: NFS, deletionPolicy: delete}}
+"""
+JOB = "https://ci.example/jobs/41"
+GATED = """\
+import sys, time
+from pathlib import Path
+from sharectl.cli import main
+from sharectl.drivers.simulated.driver import SimulatedDriver
+
+make = SimulatedDriver.create_share
+
+def held(self, request):
+    Path("at-" + request.name).touch()
+    while not Path("go").exists():
+        time.sleep(0.02)
+    return make(self, request)
+
+SimulatedDriver.create_share = held
+raise SystemExit(main(sys.argv[1:]))
+"""
+"""A sharectl that makes no share before there is a file `go`."""
+
+
+def manifests(*shares: tuple[str, str, int]) -> str:
+    """Return the manifests of shares of teams."""
+    return BACKEND + "".join(SHARE.format(name=n, team=t, size=s) for n, t, s in shares)
+
+
+@pytest.fixture
+def teams(console: Console, postgresql: Server) -> Console:
+    """Return a repository with a share of each team, applied, and plans of both: each makes a share, `b` extends one besides."""
+    console.write("sharectl.yaml", PROJECT.format(url=postgresql.url()))
+    console.write("all.yaml", manifests(("a1", "a", 1), ("b1", "b", 1)))
+    assert console("apply", "--yes").code == 0
+    console.write("all.yaml", manifests(("a1", "a", 1), ("a2", "a", 1), ("b1", "b", 2), ("b2", "b", 1)))
+    assert console("plan", "--label", "team=a", "--out", "a.plan").code == 0
+    assert console("plan", "--label", "team=b", "--out", "b.plan").code == 0
+    return console
+
+
+@contextmanager
+def at_work(root: Path, share: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Begin an apply in a CI job, and give it when it is just about to make the share; it goes on once there is a file `go`."""
+    command = [sys.executable, "-c", GATED, *arguments]
+    env = environment(CI_JOB_URL=JOB, SHARECTL_ACTOR="ada")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=root, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            eventually(lambda: (root / f"at-{share}").exists() or process.poll() is not None)
+            assert process.poll() is None
+            yield process
+        finally:
+            process.kill()
+
+
+def end(root: Path, *processes: subprocess.Popen[str]) -> list[int]:
+    """Let them make their shares, and return how they ended."""
+    (root / "go").touch()
+    for process in processes:
+        process.communicate(timeout=PATIENCE_SECONDS)
+    return [process.returncode for process in processes]
+
+
+def locks(console: Console) -> list[dict[str, Any]]:
+    """Return the leases that are held."""
+    found: list[dict[str, Any]] = orjson.loads(console("lock", "status", "-o", "json").out)["locks"]
+    return found
+
+
+def shares(root: Path, name: str) -> list[str]:
+    """Return the resource ids of the shares of this name on the backend."""
+    with closing(sqlite3.connect(root / "sim.db")) as connection:
+        return [key for (key,) in connection.execute("SELECT resource_id FROM shares WHERE name = ?", (name,))]
+
+
+def operations(console: Console) -> list[str]:
+    """Return the addresses of what is open."""
+    return [each["address"] for each in orjson.loads(console("state", "operations", "-o", "json").out)["operations"]]
+
+
+@pytest.mark.parametrize(
+    ("of_a", "of_b"),
+    [
+        (("apply", "a.plan"), ("apply", "b.plan")),
+        (("apply", "--yes", "--target", "share/a2"), ("apply", "--yes", "--label", "team=b")),
+    ],
+)
+def test_a_run_works_beside_one_on_other_addresses(
+    teams: Console, of_a: tuple[str, ...], of_b: tuple[str, ...]
+) -> None:
+    """A saved plan, and one that is narrowed; who wants the same addresses, or all, is told by whom they are held. Both end well."""
+    with at_work(teams.root, "a2", *of_a) as first:
+        ended = teams(*of_b)
+        assert ended.code == 0, ended.err
+        [held] = locks(teams)
+        assert held["scope"] == {"addresses": ["share/a2"], "backends": ["sim"]}
+        assert "share/a2" in teams("lock", "status").out
+        for same in (of_a, ("apply", "--yes")):
+            refused = teams(*same)
+            told = " ".join(refused.err.split())
+            assert refused.code == 75
+            assert all(word in told for word in ("share/a2 is locked by", "ada", JOB, held["acquired_at"]))
+        assert end(teams.root, first) == [0]
+    assert teams("plan", "--detailed-exitcode").code == 0
+    history = orjson.loads(teams("history", "-o", "json").out)["entries"]
+    assert {each["address"] for each in history} >= {"share/a2", "share/b1", "share/b2"}
+
+
+def test_who_waits_goes_on_when_the_addresses_are_free(teams: Console) -> None:
+    """As long as was asked for; what is done by then is not done again."""
+    with at_work(teams.root, "a2", "apply", "a.plan") as first:
+        (teams.root / "go").touch()
+        waited = run("apply", "a.plan", "--lock-timeout", "60s", cwd=teams.root)
+        assert end(teams.root, first) == [0]
+    assert waited.code == 0, waited.err
+    assert "applied already" in waited.err
+    assert calls(teams.root, "create_share") == 3
+
+
+def test_a_killed_run_leaves_its_intents_to_whoever_takes_its_addresses(teams: Console) -> None:
+    """A run beside it resolves nothing of it; the next of everything finishes it, and takes its lease over."""
+    with at_work(teams.root, "a2", "apply", "a.plan") as first:
+        first.kill()
+        first.wait()
+    assert operations(teams) == ["share/a2"]
+    ended = teams("apply", "b.plan")
+    assert ended.code == 0, ended.err
+    assert operations(teams) == ["share/a2"]
+    assert teams("apply", "--yes").code == 0
+    assert (operations(teams), locks(teams)) == ([], [])
+    assert teams("plan", "--detailed-exitcode").code == 0
+
+
+def test_one_of_several_locks_is_removed_by_its_token(teams: Console) -> None:
+    """Not without it, and its holder alone writes nothing more."""
+    with at_work(teams.root, "a2", "apply", "a.plan") as first, at_work(teams.root, "b2", "apply", "b.plan") as second:
+        assert teams("unlock", "--yes").code == 64
+        assert teams("unlock", "--yes", "1").code == 64
+        [of_a, _] = locks(teams)
+        assert teams("unlock", "--yes", str(of_a["token"])).code == 0
+        assert len(locks(teams)) == 1
+        assert end(teams.root, first, second) == [1, 0]
+    assert operations(teams) == ["share/a2"]
+    assert teams("apply", "--yes").code == 0
+    assert teams("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_run_that_lost_its_addresses_changes_nothing_while_others_work(teams: Console) -> None:
+    """Its call is under way when another takes them over, beside a third: that one's call goes through, its own does not."""
+    with at_work(teams.root, "a2", "apply", "a.plan") as lost, at_work(teams.root, "b2", "apply", "b.plan") as living:
+        assert teams("unlock", "--yes", str(locks(teams)[0]["token"])).code == 0
+        taken = teams("apply", "--yes", "--target", "share/a2")
+        assert taken.code == 0, taken.err
+        [made] = shares(teams.root, "a2")
+        assert end(teams.root, lost, living) == [1, 0]
+    assert shares(teams.root, "a2") == [made]
+    assert len(shares(teams.root, "b2")) == 1
+    assert teams("plan", "--detailed-exitcode").code == 0
+    with closing(sqlite3.connect(teams.root / "sim.db")) as connection:
+        outcomes = connection.execute("SELECT outcome FROM calls WHERE call = 'create_share'").fetchall()
+    assert sum("later run" in outcome for (outcome,) in outcomes) == 1
+
+
+def test_a_saved_plan_is_refused_when_its_own_addresses_moved_and_not_for_others(teams: Console) -> None:
+    """What another team has done since is no matter of it."""
+    teams.write("all.yaml", manifests(("a1", "a", 1), ("b1", "b", 3)))
+    assert teams("plan", "--target", "share/b1", "--out", "b-again.plan").code == 0
+    assert teams("apply", "a.plan").code == 0
+    assert teams("apply", "b.plan").code == 0
+    refused = teams("apply", "b-again.plan")
+    assert (refused.code, "share/b1" in refused.out + refused.err) == (1, True)
+    assert calls(teams.root, "extend_share") == 1
