@@ -65,7 +65,7 @@ class ManifestCache:
         self._by_key: dict[bytes, bytes] | None = None
         self._seen: dict[str, bytes] = {}
         self._unsettled: set[str] = set()
-        self._new: list[CompiledFile] = []
+        self._new: list[tuple[str, CompiledFile]] = []
         self.compile_again: Callable[[str, CompiledFile], CompiledFile] = _lost
         """Compiles a file again of which the cache has lost a part since the run began."""
 
@@ -92,7 +92,7 @@ class ManifestCache:
         place = _PLACE.pack(len(self._packs), len(self._new))
         self._seen[path] = _status_of(found) + _key_of(data) + place
         self._unsettled.add(path)
-        self._new.append(compiled)
+        self._new.append((path, compiled))
 
     def save(self) -> None:
         """Write what is new: packs, and where files are found in the same place with the same content the next time."""
@@ -113,7 +113,7 @@ class ManifestCache:
         )
         rows |= {path: known[path] for path in islice(unseen, max(_LEAST_UNSEEN_KEPT, len(rows)))}
         if self._new:
-            self._packs.append((self._write(self._new), None))
+            self._packs.append((self._write_new(), None))
         used = {_place(row)[0] for row in rows.values()}
         names = [name if number in used else "" for number, (name, _) in enumerate(self._packs)]
         names, rows = self._compacted(names, rows)
@@ -149,12 +149,21 @@ class ManifestCache:
                 self._rows = dict(zip(paths, rows, strict=True))
         return self._rows
 
-    def _write(self, files: list[CompiledFile]) -> str:
-        """Write a pack, and return its name; an empty one where that did not work."""
+    def _write_new(self) -> str:
+        """Write a pack of the new files, which hold no records any more then, and return its name."""
+        name, pack = self._write([file for _, file in self._new])
+        if pack is not None:
+            for number, (path, file) in enumerate(self._new):
+                file.keep_in(pack, number, partial(self.compile_again, path))
+        return name
+
+    def _write(self, files: list[CompiledFile]) -> tuple[str, Pack | None]:
+        """Write a pack, and return it with its name; None and an empty name where that did not work."""
         name = f"{os.urandom(12).hex()}{SUFFIX}"
+        pack = None
         with contextlib.suppress(OSError):
-            return name if write_pack(f"{self._directory}/{name}", files) else ""
-        return ""
+            pack = write_pack(f"{self._directory}/{name}", files)
+        return "" if pack is None else name, pack
 
     def _compacted(self, names: list[str], rows: dict[str, bytes]) -> tuple[list[str], dict[str, bytes]]:
         """Return the names of the packs and the rows, all in one new pack where there are many packs, or more in them than is in use."""
@@ -165,9 +174,9 @@ class ManifestCache:
         files = []
         for pack_number, number in used:
             pack = self._packs[pack_number][1]
-            files.append(self._new[number] if pack is None else pack.file(number, partial(_lost, "")))
+            files.append(self._new[number][1] if pack is None else pack.file(number, partial(_lost, "")))
         places = {place: _PLACE.pack(0, number) for number, place in enumerate(used)}
-        return [self._write(files)], {path: row[:_PLACE_OFFSET] + places[_place(row)] for path, row in rows.items()}
+        return [self._write(files)[0]], {path: row[:_PLACE_OFFSET] + places[_place(row)] for path, row in rows.items()}
 
     def _horizon(self) -> tuple[int, int]:
         """Return the device that the cache is on, and since when by its clock nothing may have changed in a file whose status counts."""

@@ -122,7 +122,7 @@ class CompiledFile:
     """
 
     __slots__ = (
-        *("_index_json", "_lines", "declared", "digests", "drivers", "findings"),
+        *("_index_json", "_kept", "_lines", "declared", "digests", "drivers", "findings"),
         *("index", "loose", "records", "settings", "unsound"),
     )
     digests: bytes
@@ -139,6 +139,22 @@ class CompiledFile:
         self.unsound: dict[Address, frozenset[Path]] = {}
         self._index_json = b""
         self._lines: tuple[bytes, array[int]] | None = None
+        self._kept: tuple[Pack, int, Callable[[CompiledFile], CompiledFile]] | None = None
+
+    def keep_in(self, pack: Pack, number: int, recompile: Callable[[CompiledFile], CompiledFile]) -> None:
+        """Take the records from a pack from now on; `recompile` compiles the file again where they turn out to be lost."""
+        if self._kept is None:
+            del self.records
+        self._index_json = b""
+        self._kept = pack, number, recompile
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a part of any type, which this object does not hold
+        """Return the records that a pack keeps."""
+        if name != "records" or self._kept is None:
+            raise AttributeError(name)
+        pack, number, recompile = self._kept
+        records = pack.records(number)
+        return recompile(self).records if records is None else records
 
     @property
     def is_sound(self) -> bool:
@@ -277,33 +293,31 @@ class Pack:
 class _PackedFile(CompiledFile):
     """A compiled file whose parts are taken from a pack as they are asked for."""
 
-    __slots__ = ("_number", "_pack", "_recompile")
+    __slots__ = ("_number", "_pack")
 
     def __init__(self, pack: Pack, number: int, recompile: Callable[[CompiledFile], CompiledFile]) -> None:
         super().__init__()
-        self._pack, self._number, self._recompile = pack, number, recompile
+        self._pack, self._number = pack, number
+        self._kept = pack, number, recompile
         settings = pack.settings(number)
         if settings is not None:
             self.settings, self.drivers = [Setting(*setting) for setting in settings[0]], settings[1]
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a part of any type, which this object has not been given
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as above
         if name == "index":
             self.index = self._pack.index(self._number)
             return self.index
         if name == "digests":
             return self._pack.digests(self._number)
-        if name == "records":
-            records = self._pack.records(self._number)
-            return self._recompile(self).records if records is None else records
-        raise AttributeError(name)
+        return super().__getattr__(name)
 
     @property
     def index_json(self) -> bytes:
         return self._pack.index_json(self._number)
 
 
-def write_pack(path: str, files: Sequence[CompiledFile]) -> bool:
-    """Write a pack of these files; return whether that worked."""
+def write_pack(path: str, files: Sequence[CompiledFile]) -> Pack | None:
+    """Write a pack of these files; return it, for their records, or None where that did not work."""
     table = _Table([], [], [], [], {})
     indexes, digests = [], []
     index_end, digest_end, record_end = -1, 0, 0
@@ -330,7 +344,8 @@ def write_pack(path: str, files: Sequence[CompiledFile]) -> bool:
         for file in files:
             yield file.records
 
-    return write_whole(path, parts())
+    records_offset = CHECKSUM_BYTES + len(lengths) + sum(map(len, body))
+    return Pack(path, table, b"", b"", records_offset) if write_whole(path, parts()) else None
 
 
 def _name(path: str) -> bytes:

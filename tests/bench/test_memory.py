@@ -75,12 +75,29 @@ def test_a_new_share_takes_little_of_a_plan() -> None:
     assert held / SHARES < 1_450
 
 
-def test_what_was_decoded_of_the_manifests_is_let_go_of(tmp_path: Path) -> None:
-    """And decoded again, to the same, where it is asked for after all."""
-    text = "".join(
+def manifests() -> str:
+    """Return the manifests of many shares."""
+    return "".join(
         share(f"share-{number:04d}", f", access: [{{type: ip, to: 10.0.{number % 200}.1, level: rw}}]")
         for number in range(SHARES)
     )
+
+
+def test_what_the_cache_keeps_of_new_manifests_is_held_no_longer(tmp_path: Path) -> None:
+    """And is had from there: the same again, as without a cache."""
+    text = manifests()
+    tried = iter(range(2))
+    held, _ = allocated(lambda: load_text(tmp_path / "m", text, cache=ManifestCache(tmp_path / f"cache{next(tried)}")))
+    held_without, _ = allocated(lambda: load_text(tmp_path / "m", text))
+    assert held_without - held > 150 * SHARES
+    new = load_text(tmp_path / "m", text, cache=ManifestCache(tmp_path / "cache")).desired
+    plain = load_text(tmp_path / "m", text).desired
+    assert [new.plain(address) for address in new.digests] == [plain.plain(address) for address in plain.digests]
+
+
+def test_what_was_decoded_of_the_manifests_is_let_go_of(tmp_path: Path) -> None:
+    """And decoded again, to the same, where it is asked for after all."""
+    text = manifests()
     load_text(tmp_path / "m", text, cache=ManifestCache(tmp_path / "cache"))
     desired = load_text(tmp_path / "m", text, cache=ManifestCache(tmp_path / "cache")).desired
     addresses = list(desired.digests)
