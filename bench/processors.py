@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,3 +39,21 @@ def children() -> list[int]:
     """Return the processes that this one has started and that live."""
     tasks = Path("/proc/self/task").iterdir()
     return [int(word) for task in tasks for word in (task / "children").read_text(encoding="ascii").split()]
+
+
+def cpu_seconds(processes: Iterable[int]) -> float:
+    """Return the CPU time of these processes so far, without their children; none of one that has ended and been waited for."""
+    found = 0.0
+    for process in processes:
+        with suppress(OSError):
+            found += time.clock_gettime((~process << 3) | _SCHEDULER)
+    return found
+
+
+def tree(root: int) -> float:
+    """Return the CPU time of a process so far with all its children, those that have ended among them."""
+    words = Path(f"/proc/{root}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    ended = sum(map(int, words[13:15])) / os.sysconf("SC_CLK_TCK")
+    tasks = Path(f"/proc/{root}/task").iterdir()
+    live = [int(word) for task in tasks for word in (task / "children").read_text(encoding="ascii").split()]
+    return ended + cpu_seconds([root, *live])

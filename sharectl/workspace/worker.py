@@ -168,11 +168,11 @@ def serve(project: Project, spec: BackendSpec, backends: Backends, tell: Callabl
 
         queue = queue_of(parse_postgresql_url(project.state_url).name, spec.name)
 
-        def offer(call_id: UUID) -> None:
+        def offer(*call_ids: UUID) -> None:
             try:
-                service.offer(call_id)
+                service.offer(*call_ids)
             except (ClaimsUnavailableError, NotAdmittedError) as problem:
-                tell(f"a call could not be claimed: {problem}")
+                tell(f"calls could not be claimed: {problem}")
 
         consume(place, queue, name.worker_id, offer, tell)
         stopped.set()

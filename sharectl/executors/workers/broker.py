@@ -1,4 +1,4 @@
-"""Hints through RabbitMQ, by Celery: a message names a call, and is acknowledged when the claim on it is durable.
+"""Hints through RabbitMQ, by Celery: a message names calls, and is acknowledged when the claims on them are durable.
 
 Each backend has a quorum queue of its own. A message is good for nothing but a look into the database, so that one that is forged, doubled or late does
 no harm, and one that is lost costs the time until the worker looks by itself.
@@ -27,13 +27,14 @@ from kombu.entity import Exchange, Queue
 from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
 TASK: Final = "sharectl.offer"
 CONNECT_TIMEOUT_SECONDS: Final = 5
 _HEARTBEAT_SECONDS: Final = 10
 _CONSUMING: Final = 4
 """How many hints a worker looks at, at once: each takes as long as a claim."""
+CALLS_PER_HINT: Final = 32
 _REFUSED_PAUSE_SECONDS: Final = 5.0
 _DEFAULT_EXCHANGE: Final = Exchange("")
 _log: Final = logging.getLogger(__name__)
@@ -110,19 +111,19 @@ def application(place: BrokerPlace, queues: Collection[Queue] = ()) -> Celery:
     return app
 
 
-def hinted(body: Any) -> UUID | None:  # noqa: ANN401 - whatever somebody has published
-    """Return the call that a message is about; None where it is no hint."""
+def hinted(body: Any) -> list[UUID]:  # noqa: ANN401 - whatever somebody has published
+    """Return the calls that a message is about; none where it is no hint."""
     try:
-        (call_id,) = json.loads(body)[0]
-        return UUID(call_id)
+        call_ids = json.loads(body)[0]
+        return list(map(UUID, call_ids)) if len(call_ids) <= CALLS_PER_HINT else []
     except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError):
-        return None
+        return []
 
 
 class HintConsumer(Consumer):  # type: ignore[misc]
     """A consumer of hints: without the queues that Celery declares for delayed messages, and without talk among workers.
 
-    Of a message it keeps the id of the call alone. The rest (a time to wait for, tasks to go on with, addresses to reply to) would be
+    Of a message it keeps the ids of calls alone. The rest (a time to wait for, tasks to go on with, addresses to reply to) would be
     orders, and whoever may publish could give them; what Celery cannot read would end its worker.
     """
 
@@ -131,15 +132,15 @@ class HintConsumer(Consumer):  # type: ignore[misc]
         handle = super().create_task_handler()
 
         def on_message(message: Any) -> None:  # noqa: ANN401 - as above
-            call_id = hinted(message.body)
-            if call_id is None:
+            call_ids = hinted(message.body)
+            if not call_ids:
                 message.ack_log_error(_log, self.connection_errors)
                 return
             identity = str(uuid4())
             message.headers = {"lang": "py", "task": TASK, "id": identity, "root_id": identity, "parent_id": None}
             message.properties = {"correlation_id": identity}
             message.content_type, message.content_encoding = "application/json", "utf-8"
-            message.body = json.dumps([[str(call_id)], {}, {}])
+            message.body = json.dumps([list(map(str, call_ids)), {}, {}])
             handle(message)
 
         return on_message
@@ -165,11 +166,11 @@ class BrokerHints:
         self._app = application(place)
         self._state = state
         self._tell = tell
-        self._wanted: SimpleQueue[tuple[str, Collection[UUID]] | None] = SimpleQueue()
+        self._wanted: SimpleQueue[tuple[str, Sequence[UUID]] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._has_told = False
 
-    def give(self, backend: str, call_ids: Collection[UUID]) -> None:
+    def give(self, backend: str, call_ids: Sequence[UUID]) -> None:
         """See Hints."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._publish_all, name="hints", daemon=True)
@@ -192,8 +193,8 @@ class BrokerHints:
                     connection = self._app.connection_for_write(heartbeat=0)
                     connection.ensure_connection(max_retries=1, timeout=CONNECT_TIMEOUT_SECONDS)
                     producer = connection.Producer(auto_declare=False)
-                for call_id in call_ids:
-                    self._publish(producer, queue_name(self._state, backend), call_id)
+                for first in range(0, len(call_ids), CALLS_PER_HINT):
+                    self._publish(producer, queue_name(self._state, backend), call_ids[first : first + CALLS_PER_HINT])
             except Exception as error:  # noqa: BLE001 - whatever it is, nobody needs the hint
                 _release(connection)
                 connection = producer = None
@@ -202,9 +203,9 @@ class BrokerHints:
                     self._tell(f"the broker cannot be reached ({error}); workers find their calls by themselves, later")
         _release(connection)
 
-    def _publish(self, producer: Any, queue: str, call_id: UUID) -> None:  # noqa: ANN401 - kombu has no types
+    def _publish(self, producer: Any, queue: str, call_ids: Sequence[UUID]) -> None:  # noqa: ANN401 - kombu has no types
         """Publish to the queue by its name, as everybody may who may write to the default exchange; nothing is declared."""
-        message = self._app.amqp.as_task_v2(str(uuid4()), TASK, args=(str(call_id),), ignore_result=True)
+        message = self._app.amqp.as_task_v2(str(uuid4()), TASK, args=tuple(map(str, call_ids)), ignore_result=True)
         producer.publish(
             message.body,
             exchange="",
@@ -240,10 +241,10 @@ def consume(
     place: BrokerPlace,
     queue: Queue,
     name: str,
-    offer: Callable[[UUID], object],
+    offer: Callable[..., object],
     tell: Callable[[str], object] = lambda _: None,
 ) -> None:
-    """Hand each hint to `offer` until the process is asked to end by SIGTERM or SIGINT. Runs in the main thread.
+    """Hand the ids of each hint to `offer` until the process is asked to end by SIGTERM or SIGINT. Runs in the main thread.
 
     While the broker is away, or refuses the worker, or Celery ends unasked, it is tried again; `tell` is told why.
     """
@@ -268,12 +269,12 @@ def _leave_logging(**_: object) -> None:
     """Keep Celery from a set-up of its own, which writes to the standard error."""
 
 
-def _consume_once(place: BrokerPlace, queue: Queue, name: str, offer: Callable[[UUID], object]) -> None:
+def _consume_once(place: BrokerPlace, queue: Queue, name: str, offer: Callable[..., object]) -> None:
     """Run a Celery worker until it ends, whyever."""
     app = application(place, [queue])
 
-    def offered(call_id: str) -> None:
-        offer(UUID(call_id))
+    def offered(*call_ids: str) -> None:
+        offer(*map(UUID, call_ids))
 
     app.task(offered, name=TASK, ignore_result=True)
 

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from psycopg import errors, sql
 
+from sharectl.executors.workers.tables import TURN
 from sharectl.model.frozen import dataclass
 from sharectl.state.contract import StateError, StateNewerError, StateUnavailableError
 from sharectl.state.postgresql.connections import Connections
 from sharectl.state.postgresql.errors import GRANT_REMEDY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from uuid import UUID
+
+    from psycopg.sql import Composable
 
     from sharectl.model.state_urls import PostgresqlPlace
     from sharectl.state.postgresql.connections import Connection
@@ -104,16 +107,16 @@ class Claims(Protocol):
         """Return calls that wait to be claimed, the oldest first."""
         ...
 
-    def claim(self, call_id: UUID) -> Claim:
-        """Ask for the right to make a call, and to finish it."""
+    def claim_all(self, call_ids: Sequence[UUID]) -> Sequence[Claim]:
+        """Ask for the right to make these calls, and to finish them; the answers are in the same order."""
         ...
 
     def renew(self, running: Collection[UUID]) -> Collection[UUID]:
         """Give the worker's heartbeat, and return those of its calls that are still its own."""
         ...
 
-    def finish(self, call_id: UUID, outcome: bytes) -> FinishAnswer:
-        """Record how a call ended, and end the claim."""
+    def finish_all(self, outcomes: Mapping[UUID, bytes]) -> Sequence[FinishAnswer]:
+        """Record how these calls ended, all or none, and end the claims; the answers are in the same order."""
         ...
 
     def leave(self) -> None:
@@ -140,16 +143,13 @@ class Requests:
 
         Raises ClaimsUnavailableError and NotAdmittedError.
         """
-        try:
-            with self._connections.writing() as connection:
-                try:
-                    yield connection
-                except errors.InsufficientPrivilege as error:
-                    raise NotAdmittedError(error.diag.message_primary or str(error)) from error
-        except StateNewerError:
-            raise
-        except StateError as error:
-            raise ClaimsUnavailableError(str(error)) from error
+        with _translated(), self._connections.writing() as connection:
+            yield connection
+
+    def at_once(self, statements: Sequence[Composable]) -> list[list[tuple[Any, ...]]]:
+        """Return the rows of each of these statements, made as in `connection`, but in one round trip. Raises as that does."""
+        with _translated():
+            return self._connections.at_once(statements)
 
     @contextmanager
     def owned(self) -> Iterator[Connection]:
@@ -165,6 +165,19 @@ class Requests:
         self._connections.close()
 
 
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except StateNewerError:
+        raise
+    except StateError as error:
+        cause = error.__cause__
+        if isinstance(cause, errors.InsufficientPrivilege):
+            raise NotAdmittedError(cause.diag.message_primary or str(cause)) from cause
+        raise ClaimsUnavailableError(str(error)) from error
+
+
 class PostgresClaims:
     """Claims by the functions of `tables`."""
 
@@ -173,11 +186,13 @@ class PostgresClaims:
         self._requests = requests
         self._worker = worker
 
-    def _ask(self, call: str, *values: object) -> list[tuple[Any, ...]]:
-        places = sql.SQL(", ").join([sql.Placeholder()] * len(values))
-        query = sql.SQL("SELECT * FROM {}.{}({})").format(self._requests.schema, sql.Identifier(call), places)
-        with self._requests.connection() as connection:
-            return connection.execute(query, values).fetchall()
+    def _call(self, function: str, *values: object) -> Composable:
+        given = sql.SQL(", ").join(map(sql.Literal, values))
+        return sql.SQL("SELECT * FROM {}.{}({})").format(self._requests.schema, sql.Identifier(function), given)
+
+    def _ask(self, function: str, *values: object) -> list[tuple[Any, ...]]:
+        (rows,) = self._requests.at_once([self._call(function, *values)])
+        return rows
 
     def serve(self) -> None:
         """See Claims."""
@@ -199,19 +214,24 @@ class PostgresClaims:
         """See Claims."""
         return [call_id for (call_id,) in self._ask("waiting", self._worker.worker_id, at_most)]
 
-    def claim(self, call_id: UUID) -> Claim:
-        """See Claims."""
-        ((answer, body, token, lineage),) = self._ask("claim", self._worker.worker_id, call_id)
-        return Claim(ClaimAnswer(answer), bytes(body or b""), token, lineage or "")
+    def claim_all(self, call_ids: Sequence[UUID]) -> Sequence[Claim]:
+        """See Claims. Claims on one backend take turns: who has several in one transaction waits before the first, and not between two."""
+        turn = sql.SQL(TURN).format(schema=self._requests.schema, backend=sql.Literal(self._worker.backend))
+        claims = [self._call("claim", self._worker.worker_id, call_id) for call_id in call_ids]
+        _, *answers = self._requests.at_once([sql.SQL("SELECT {}").format(turn), *claims])
+        return [
+            Claim(ClaimAnswer(answer), bytes(body or b""), token, lineage or "")
+            for ((answer, body, token, lineage),) in answers
+        ]
 
     def renew(self, running: Collection[UUID]) -> Collection[UUID]:
         """See Claims."""
         return {call_id for (call_id,) in self._ask("renew", self._worker.worker_id, list(running))}
 
-    def finish(self, call_id: UUID, outcome: bytes) -> FinishAnswer:
+    def finish_all(self, outcomes: Mapping[UUID, bytes]) -> Sequence[FinishAnswer]:
         """See Claims."""
-        ((answer,),) = self._ask("finish", self._worker.worker_id, call_id, outcome)
-        return FinishAnswer(answer)
+        ends = [self._call("finish", self._worker.worker_id, call_id, outcome) for call_id, outcome in outcomes.items()]
+        return [FinishAnswer(answer) for ((answer,),) in self._requests.at_once(ends)]
 
     def leave(self) -> None:
         """See Claims."""

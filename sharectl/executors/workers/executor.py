@@ -37,7 +37,7 @@ _ABSENT_SECONDS: Final = 5.0
 class Hints(Protocol):
     """Tells workers that calls wait for them; a hint may be lost, doubled or late. Methods return at once and raise nothing."""
 
-    def give(self, backend: str, call_ids: Collection[UUID]) -> None:
+    def give(self, backend: str, call_ids: Sequence[UUID]) -> None:
         """Tell the workers of the backend."""
         ...
 
@@ -49,7 +49,7 @@ class Hints(Protocol):
 class NoHints:
     """For workers that look into the database by themselves."""
 
-    def give(self, backend: str, call_ids: Collection[UUID]) -> None:
+    def give(self, backend: str, call_ids: Sequence[UUID]) -> None:
         """See Hints."""
 
     def close(self) -> None:

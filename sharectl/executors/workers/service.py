@@ -1,7 +1,7 @@
 """A worker of one backend: it claims what it is offered, makes the call, and records how that ended.
 
-It looks into the database for calls that wait, and a hint makes it look at one at once. Each call has a thread; how many run at
-once the database says. One thread renews the claims, three times in a lease. Another ends the process where a claim could not be
+It looks into the database for calls that wait, and a hint makes it look at some at once. Each call has a thread; how many run at
+once the database says. What is claimed together is one transaction, and so are outcomes that come while others are being recorded. One thread renews the claims, three times in a lease. Another ends the process where a claim could not be
 renewed for `USABLE_PART` of a lease: nobody may take over before the whole of it is over, so that no request leaves which another
 worker repeats already.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import zlib
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.executors.calls import Call
@@ -20,7 +21,7 @@ from sharectl.state.contract import LeaseLostError
 from sharectl.state.lock import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from uuid import UUID
 
     from sharectl.executors.base import Permit
@@ -32,6 +33,9 @@ _RENEWALS_PER_LEASE: Final = 3
 _RETRY_SECONDS: Final = 0.2
 _LOOKED_AT_ONCE: Final = 32
 _DOUBTFUL_AT_MOST: Final = 256
+_RECORDED_AT_ONCE: Final = 64
+_LATER: Final = frozenset({ClaimAnswer.FULL, ClaimAnswer.CONFLICT})
+"""Such a call may be claimed when another has ended."""
 
 
 class Fence(NamedTuple):
@@ -76,6 +80,10 @@ class Service:
         self._running: dict[UUID, _Running] = {}
         self._begun: set[UUID] = set()
         self._in_doubt: set[UUID] = set()
+        self._unrecorded: dict[UUID, bytes] = {}
+        self._is_recording = False
+        self._is_crowded = False
+        self._endings = 0
         self._idle = threading.Condition(self._mutex)
         self._has_room = threading.Event()
         self._is_leaving = False
@@ -89,8 +97,10 @@ class Service:
 
     def look(self) -> None:
         """Begin what waits and has room. Raises as Claims.claim."""
-        for call_id in (*tuple(self._in_doubt), *self._claims.waiting(_LOOKED_AT_ONCE)):
-            self.offer(call_id)
+        self._is_crowded = False
+        waiting = self._claims.waiting(_LOOKED_AT_ONCE)
+        self._is_crowded = self._is_crowded or len(waiting) == _LOOKED_AT_ONCE
+        self.offer(*self._in_doubt.copy(), *waiting)
 
     def look_until(self, stopped: threading.Event, interval_seconds: float) -> None:
         """Look again and again, and whenever a call has ended that others may have waited for, until `stopped`."""
@@ -106,35 +116,47 @@ class Service:
             if self._has_room.wait(interval_seconds):
                 self._has_room.clear()
 
-    def offer(self, call_id: UUID) -> ClaimAnswer:
-        """Claim the call, unless that is done or under way, and begin it in a thread of its own where that says GO. Raises as Claims.claim."""
+    def offer(self, *call_ids: UUID) -> list[ClaimAnswer]:
+        """Claim these calls together, but for those whose claim is under way or done, and begin each in a thread of its own where that says GO.
+
+        Raises as Claims.claim_all.
+        """
         with self._mutex:
             if self._is_leaving:
-                return ClaimAnswer.LEFT
-            if call_id in self._claiming or call_id in self._begun:
-                return ClaimAnswer.MINE  # one answer at a time: a second one might come when the call has ended
-            self._claiming.add(call_id)
-            if len(self._in_doubt) < _DOUBTFUL_AT_MOST:  # whoever may give hints can name any number of calls
-                self._in_doubt.add(call_id)
+                return [ClaimAnswer.LEFT] * len(call_ids)
+            # One answer at a time: a second one might come when the call has ended.
+            chosen = [
+                each for each in dict.fromkeys(call_ids) if each not in self._claiming and each not in self._begun
+            ]
+            self._claiming.update(chosen)
+            # Whoever may give hints can name any number of calls.
+            self._in_doubt.update(chosen[: max(0, _DOUBTFUL_AT_MOST - len(self._in_doubt))])
         try:
-            return self._begin(call_id)
+            answers = self._begin(chosen) if chosen else {}
         finally:
             with self._mutex:
-                self._claiming.discard(call_id)
+                self._claiming.difference_update(chosen)
                 self._idle.notify_all()
+        return [answers.get(call_id, ClaimAnswer.MINE) for call_id in call_ids]
 
-    def _begin(self, call_id: UUID) -> ClaimAnswer:
-        asked_at = self._clock()
-        claim = self._claims.claim(call_id)
+    def _begin(self, call_ids: Sequence[UUID]) -> dict[UUID, ClaimAnswer]:
+        asked_at, endings = self._clock(), self._endings
+        claims = dict(zip(call_ids, self._claims.claim_all(call_ids), strict=True))
         with self._mutex:
-            self._in_doubt.discard(call_id)
-            if claim.answer not in {ClaimAnswer.GO, ClaimAnswer.MINE}:
-                return claim.answer
-            self._begun.add(call_id)  # MINE: the answer to the claim had been lost
-            running = self._running[call_id] = _Running(asked_at)
-        thread = threading.Thread(target=self._run, args=(call_id, claim, running), name=f"call-{call_id}", daemon=True)
-        thread.start()
-        return ClaimAnswer.GO
+            self._in_doubt.difference_update(call_ids)
+            if any(claim.answer in _LATER for claim in claims.values()):
+                self._is_crowded = True
+                if self._endings != endings:
+                    self._has_room.set()
+            # MINE: the answer to the claim had been lost
+            begun = {key: one for key, one in claims.items() if one.answer in {ClaimAnswer.GO, ClaimAnswer.MINE}}
+            self._begun.update(begun)
+            running = {call_id: _Running(asked_at) for call_id in begun}
+            self._running.update(running)
+        for call_id, claim in begun.items():
+            arguments = (call_id, claim, running[call_id])
+            threading.Thread(target=self._run, args=arguments, name=f"call-{call_id}", daemon=True).start()
+        return {key: ClaimAnswer.GO if key in begun else claim.answer for key, claim in claims.items()}
 
     def drain(self, timeout_seconds: float | None = None) -> bool:
         """Claim nothing more, wait until everything that runs is recorded, and leave; tell whether all of it was in time."""
@@ -152,14 +174,13 @@ class Service:
     # --- a call ---
 
     def _run(self, call_id: UUID, claim: Claim, running: _Running) -> None:
-        try:
-            outcome = self._outcome(claim, running)
-            self._record(call_id, running, zlib.compress(encode(outcome), 1))
-        finally:
-            with self._mutex:
-                self._running.pop(call_id, None)
-                self._idle.notify_all()
-            self._has_room.set()
+        outcome = zlib.compress(encode(self._outcome(claim, running)), 1)
+        with self._mutex:
+            self._unrecorded[call_id] = outcome
+            if self._is_recording:
+                return
+            self._is_recording = True
+        self._record_all()
 
     def _outcome(self, claim: Claim, running: _Running) -> Answer | Failure:
         def permit() -> None:
@@ -179,25 +200,55 @@ class Service:
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is an outcome
             return failure_of(error)
 
-    def _record(self, call_id: UUID, running: _Running, outcome: bytes) -> None:
-        """Record the outcome, as often as it takes: meanwhile the claim is renewed, or the process ends."""
-        while True:
+    def _record_all(self) -> None:
+        """Record what has ended, and what ends meanwhile, as often as it takes: meanwhile the claims are renewed, or the process ends.
+
+        After a failure one is recorded alone, and what cannot be goes to the end: it keeps no other back.
+        """
+        at_most = _RECORDED_AT_ONCE
+        while batch := self._next_to_record(at_most):
             try:
-                answer = self._claims.finish(call_id, outcome)
+                answers = self._claims.finish_all(batch)
             except ClaimsUnavailableError as error:
-                if running.is_given_up:
-                    return
+                self._put_off(batch)
                 self._tell(f"an outcome could not be recorded yet: {error}")
                 self._ended.wait(_RETRY_SECONDS)
-                continue
-            except NotAdmittedError as error:
+                at_most = 1
+            except Exception as error:  # noqa: BLE001 - whatever it is, others can still be recorded
+                self._recorded(batch, are_known=False)
                 self._tell(f"an outcome could not be recorded: {error}")
-                return
-            with self._mutex:
-                self._begun.discard(call_id)  # from here on the database knows better than to give it to anybody
-            if answer is FinishAnswer.FENCED:
-                self._tell("a call that had been given up has ended; nobody waits for its outcome")
-            return
+            else:
+                self._recorded(batch, are_known=True)
+                at_most = _RECORDED_AT_ONCE
+                if FinishAnswer.FENCED in answers:
+                    self._tell("a call that had been given up has ended; nobody waits for its outcome")
+
+    def _next_to_record(self, at_most: int) -> dict[UUID, bytes]:
+        with self._mutex:
+            batch = dict(islice(self._unrecorded.items(), at_most))
+            self._is_recording = bool(batch)
+            return batch
+
+    def _put_off(self, batch: Mapping[UUID, bytes]) -> None:
+        with self._mutex:
+            given_up = [call_id for call_id in batch if self._running[call_id].is_given_up]
+            for call_id, outcome in batch.items():
+                del self._unrecorded[call_id]
+                self._unrecorded[call_id] = outcome
+        self._recorded(given_up, are_known=False)
+
+    def _recorded(self, batch: Collection[UUID], *, are_known: bool) -> None:
+        """Let go of these calls; those that `are_known` to have ended the database gives to nobody any more."""
+        with self._mutex:
+            for call_id in batch:
+                del self._unrecorded[call_id]
+                self._running.pop(call_id, None)
+            if are_known:
+                self._begun.difference_update(batch)
+            self._idle.notify_all()
+            self._endings += 1
+            if self._is_crowded:
+                self._has_room.set()
 
     # --- the claims ---
 

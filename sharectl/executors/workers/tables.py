@@ -140,12 +140,14 @@ _ADMITTED: Final = """
 """
 """Whoever is dismissed finishes what runs, and claims nothing more."""
 
+TURN: Final = "pg_advisory_xact_lock(hashtextextended({backend}, '{schema}.call'::regclass::oid::bigint))"
+"""By which claims on one backend take turns, so that all its workers together never make more calls than it is wide."""
+
 _ROOM: Final = """
 CREATE OR REPLACE FUNCTION {schema}.has_room(backend_name text, is_question boolean, places integer) RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN
-    -- Claims on one backend take turns, so that all its workers together never make more calls than it is wide.
-    PERFORM pg_advisory_xact_lock(hashtextextended(backend_name, '{schema}.call'::regclass::oid::bigint));
+    PERFORM {turn};
     RETURN places > (
         SELECT count(*) FROM {schema}.call
         WHERE backend = backend_name AND worker_id IS NOT NULL AND finished_at IS NULL AND given_up_at IS NULL
@@ -299,10 +301,14 @@ def _functions_version(connection: Connection[Any], schema: str) -> int:
 
 
 def _make_functions(connection: Connection[Any], name: sql.Identifier) -> None:
-    literals = {"questions": sql.Literal(QUESTIONS), "longest": sql.Literal(LONGEST_LEASE_SECONDS)}
+    parts = {
+        "questions": sql.Literal(QUESTIONS),
+        "longest": sql.Literal(LONGEST_LEASE_SECONDS),
+        "admitted": sql.SQL(_ADMITTED).format(schema=name),
+        "turn": sql.SQL(TURN).format(schema=name, backend=sql.SQL("backend_name")),
+    }
     for text in _FUNCTIONS:
-        admitted = sql.SQL(_ADMITTED).format(schema=name)
-        connection.execute(sql.SQL(text).format(schema=name, admitted=admitted, **literals))
+        connection.execute(sql.SQL(text).format(schema=name, **parts))
     for signature in (*_PRIVATE, *PUBLIC):
         revoke = "REVOKE ALL ON FUNCTION {schema}." + signature + " FROM PUBLIC"
         connection.execute(sql.SQL(revoke).format(schema=name))

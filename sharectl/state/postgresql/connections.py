@@ -8,13 +8,16 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
+from psycopg import sql
 
 from sharectl.private import SecretError, read_secret
 from sharectl.state.contract import StateUnavailableError
 from sharectl.state.postgresql.errors import is_passing, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from psycopg.sql import Composable
 
     from sharectl.model.state_urls import PostgresqlPlace
 
@@ -107,6 +110,27 @@ class Connections:
             yield connection
             connection.execute("COMMIT")
 
+    def at_once(self, statements: Sequence[Composable]) -> list[list[tuple[Any, ...]]]:
+        """Return the rows of each statement, made in one transaction that writes and is committed: all of it in one round trip.
+
+        Where the answer is lost, nobody knows whether it has been committed; on a connection that was cut off while it was idle it
+        is made again, so that it has to be right when it is made twice. Raises StateError.
+        """
+        text = sql.SQL("; ").join([sql.SQL(_WRITING.format(statement="60s")), *statements, sql.SQL("COMMIT")])
+        with translated(self._location):
+            while True:
+                connection = self._idle_one()
+                was_idle = connection is not None
+                connection = connection or self._connect()
+                try:
+                    return _rows_of(connection.execute(text), len(statements))
+                except psycopg.Error as error:
+                    if not (was_idle and is_passing(error)):
+                        raise
+                    connection.close()
+                finally:
+                    self._give_back(connection)
+
     @contextmanager
     def lent(self) -> Iterator[Connection]:
         """Yield a connection outside of any transaction. Raises StateError."""
@@ -148,10 +172,7 @@ class Connections:
     def _take(self, beginning: str) -> Connection:
         """Return a connection on which `beginning` has been executed; one that was idle may have been cut off meanwhile."""
         while True:
-            if self._closed.is_set():
-                raise StateUnavailableError(self._location, "it has been closed")
-            with self._guard:
-                idle = self._idle.pop() if self._idle else None
+            idle = self._idle_one()
             connection = idle or self._connect()
             try:
                 connection.execute(beginning.encode() or b"SELECT")
@@ -164,6 +185,12 @@ class Connections:
                 raise
             else:
                 return connection
+
+    def _idle_one(self) -> Connection | None:
+        if self._closed.is_set():
+            raise StateUnavailableError(self._location, "it has been closed")
+        with self._guard:
+            return self._idle.pop() if self._idle else None
 
     def _give_back(self, connection: Connection) -> None:
         with suppress(psycopg.Error):
@@ -187,3 +214,11 @@ class Connections:
         connection = psycopg.connect(autocommit=True, prepare_threshold=None, **parameters)
         self._was_reached = True
         return connection
+
+
+def _rows_of(cursor: psycopg.Cursor[tuple[Any, ...]], count: int) -> list[list[tuple[Any, ...]]]:
+    """Return the rows of the last `count` results but one, which is that of COMMIT."""
+    found = [cursor.fetchall() if cursor.description is not None else []]
+    while cursor.nextset():
+        found.append(cursor.fetchall() if cursor.description is not None else [])
+    return found[-count - 1 : -1]

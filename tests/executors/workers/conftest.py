@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from sharectl.executors.workers.claims import PostgresClaims, Requests, WorkerName
+from sharectl.executors.workers.claims import Claim, FinishAnswer, PostgresClaims, Requests, WorkerName
 from sharectl.executors.workers.offers import EarlierCalls, Offer, Offers, Run
 from sharectl.executors.workers.tables import admit, install
 from sharectl.model.records import Holder
@@ -32,6 +32,18 @@ _BEGIN = """
 INSERT INTO {s}.operation (operation_id, run_id, address, verb, resource_id, backend, started_at, payload)
 VALUES (%s, 'run', %s, 'create-share', %s, 'filer', 'now', '{{}}')
 """
+
+
+class OneByOne(PostgresClaims):
+    """Claims that may be asked for singly."""
+
+    def claim(self, call_id: UUID) -> Claim:
+        """Return the answer for one call."""
+        return self.claim_all([call_id])[0]
+
+    def finish(self, call_id: UUID, outcome: bytes) -> FinishAnswer:
+        """Return the answer for one outcome."""
+        return self.finish_all({call_id: outcome})[0]
 
 
 @dataclass
@@ -83,11 +95,11 @@ class Database:
         """What is left of earlier runs."""
         return EarlierCalls(self.own)
 
-    def worker(self, name: str = "w", *, user: str = USER, serves: bool = True, **changes: object) -> PostgresClaims:
+    def worker(self, name: str = "w", *, user: str = USER, serves: bool = True, **changes: object) -> OneByOne:
         """Return the claims of a worker, which has presented itself."""
         worker = WorkerName(name, "filer", "host", 1, "1.0", 4, "digest", LEASE_SECONDS)
         worker = replace(worker, **changes)  # type: ignore[arg-type]
-        claims = PostgresClaims(self.requests(user), worker)
+        claims = OneByOne(self.requests(user), worker)
         if serves:
             claims.serve()
         return claims

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
-def _show(call_id: UUID) -> None:
-    os.write(1, f"{call_id}\n".encode())  # at once: several threads are at it
-    if call_id.int == 0:
+def _show(*call_ids: UUID) -> None:
+    os.write(1, "".join(f"{call_id}\n" for call_id in call_ids).encode())  # at once: several threads are at it
+    if any(call_id.int == 0 for call_id in call_ids):
         message = "the database does not answer"
         raise ConnectionError(message)
 

@@ -19,7 +19,7 @@ import pytest
 from kombu import Connection
 
 import sharectl
-from sharectl.executors.workers.broker import TASK, BrokerHints, BrokerPlace, queue_name
+from sharectl.executors.workers.broker import CALLS_PER_HINT, TASK, BrokerHints, BrokerPlace, hinted, queue_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,7 +147,7 @@ def test_whatever_is_published_offers_calls_and_does_nothing_else(rabbitmq: Brok
         await_queue(rabbitmq, name)
         publish(rabbitmq, name, "no task at all")
         publish(rabbitmq, name, [["x"], {}, {}], **{**task, "task": "os.system"})
-        for arguments in (["not an id"], [7], [None], [{"id": 1}], [], ["a", "b"]):
+        for arguments in (["not an id"], [7], [None], [{"id": 1}], [], ["a", "b"], [str(uuid4()), "b"]):
             publish(rabbitmq, name, [arguments, {}, {}], **task)
         for body in ("x", None, 7, {}, {"args": 1}, [], [[]], "a long text", [["x"], {}], [[["x"]]]):
             publish(rabbitmq, name, body, **task)
@@ -257,6 +257,23 @@ def test_a_message_holds_ids_alone(rabbitmq: Broker, state: str) -> None:
         shown = json.dumps(message.headers)
         assert "guest" not in shown
         queue.close()
+
+
+def test_a_message_names_many_calls(rabbitmq: Broker, state: str) -> None:
+    """Those that are offered together are one message, up to a length; a longer one is no hint of ours."""
+    name = queue_name(state, "filer")
+    few, many = [uuid4() for _ in range(8)], [uuid4() for _ in range(CALLS_PER_HINT + 1)]
+    with Connection(rabbitmq.url) as connection, hints(rabbitmq, state) as given:
+        queue = connection.SimpleQueue(name)
+        given.give("filer", few)
+        given.give("filer", many)
+        messages = [queue.get(timeout=PATIENCE_SECONDS) for _ in range(3)]
+        for message in messages:
+            message.ack()
+        assert [hinted(message.body) for message in messages] == [few, many[:-1], many[-1:]]
+        assert queue.qsize() == 0
+        queue.close()
+    assert hinted(json.dumps([list(map(str, many)), {}, {}])) == []
 
 
 def test_a_broker_that_is_away_keeps_nobody_waiting(state: str) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 from zlib import compress
 
+import psycopg
 import pytest
 
 from sharectl.executors.base import Remains
@@ -18,6 +19,9 @@ from sharectl.executors.workers.tables import QUESTIONS, install
 from sharectl.state.contract import StateNewerError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from tests.executors.workers.conftest import Database
 
 
@@ -74,6 +78,81 @@ def test_an_outcome_whose_answer_was_lost_is_recorded_once(database: Database) -
     assert worker.finish(call_id, b"second") is FinishAnswer.ALREADY
     (seen,) = database.offers().look([call_id], loses=True)
     assert seen.outcome == b"first"
+
+
+@pytest.fixture
+def traced(database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], list[str]]:
+    """Return what lists the messages that clients have sent since it was last asked."""
+    written, read = (tmp_path / "trace").open("ab"), (tmp_path / "trace").open("rb")
+    database.closed += [written, read]
+    connect = psycopg.connect
+
+    def traced_connect(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as psycopg has it
+        connection = connect(*arguments, **named)
+        connection.pgconn.trace(written.fileno())
+        connection.pgconn.set_trace_flags(psycopg.pq.Trace.SUPPRESS_TIMESTAMPS)
+        return connection
+
+    monkeypatch.setattr(psycopg, "connect", traced_connect)
+
+    def sent() -> list[str]:
+        lines = [line.split(b"\t") for line in read.read().splitlines()]
+        return [line[2].decode() for line in lines if line[0] == b"F"]
+
+    return sent
+
+
+def test_many_claims_and_many_outcomes_are_a_round_trip_each(
+    database: Database, traced: Callable[[], list[str]]
+) -> None:
+    """What a step costs a worker depends on it: one message to the server, with the beginning and the end of the transaction."""
+    worker = database.worker(width=8)
+    calls = [database.offer(f"share/{number}") for number in range(8)]
+    traced()
+    assert {claim.answer for claim in worker.claim_all(calls)} == {ClaimAnswer.GO}
+    assert traced() == ["Query"]
+    assert {*worker.finish_all(dict.fromkeys(calls, b"done"))} == {FinishAnswer.RECORDED}
+    assert traced() == ["Query"]
+
+
+def test_claims_that_are_asked_for_together_are_answered_each(database: Database) -> None:
+    """One that cannot be made keeps no other back."""
+    worker = database.worker(width=2)
+    calls = [database.offer(address) for address in ("share/a", "share/a", "share/b", "share/c")]
+    answers = [claim.answer for claim in worker.claim_all([uuid4(), *calls])]
+    assert answers == ["unknown", "go", "conflict", "go", "full"]
+
+
+def test_two_workers_that_claim_the_same_calls_in_another_order_do_not_lock_each_other_out(database: Database) -> None:
+    """Claims on a backend take turns from before the first to after the last."""
+    workers = [database.worker(f"w{number}", width=64) for number in range(4)]
+    calls = [database.offer(f"share/{number}") for number in range(24)]
+    orders = [calls, calls[::-1], calls[12:] + calls[:12], calls[::-1]]
+    barrier = threading.Barrier(4)
+    answers: list[ClaimAnswer] = []
+
+    def claim(number: int) -> None:
+        barrier.wait()
+        answers.extend(claim.answer for claim in workers[number].claim_all(orders[number]))
+
+    threads = [threading.Thread(target=claim, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [ClaimAnswer.BUSY] * 72 + [ClaimAnswer.GO] * 24
+
+
+def test_a_session_that_has_ended_meanwhile_is_replaced(database: Database) -> None:
+    """A server that was restarted, or a firewall, ends sessions while they are idle."""
+    worker, call_id = database.worker(), database.offer()
+    ended = database.execute(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND state = 'idle' AND strpos(query, %s) > 0",
+        database.place.schema,
+    )
+    assert (True,) in ended
+    assert worker.claim(call_id).answer is ClaimAnswer.GO
 
 
 _WATCHED = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import zlib
 from contextlib import contextmanager
+from itertools import starmap
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -19,7 +20,7 @@ from sharectl.executors.workers.service import USABLE_PART, Fence, Service
 from sharectl.state.contract import LeaseLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from uuid import UUID
 
     from sharectl.executors.base import Permit
@@ -58,6 +59,7 @@ class Ledger:
         self.refused_renewals = 0
         self.is_dismissed = False
         self.refused_looks = 0
+        self.requests: list[tuple[str, int]] = []
 
     def _expect_up(self) -> None:
         if self.is_down:
@@ -77,9 +79,14 @@ class Ledger:
         self._expect_up()
         return [call_id for call_id in self.calls if call_id not in self.claimed][:at_most]
 
-    def claim(self, call_id: UUID) -> Claim:
+    def claim_all(self, call_ids: Sequence[UUID]) -> Sequence[Claim]:
         """See Claims."""
         self._expect_up()
+        self.requests.append(("claim", len(call_ids)))
+        return list(map(self.claim, call_ids))
+
+    def claim(self, call_id: UUID) -> Claim:
+        """Return the answer for one call."""
         if call_id in self.outcomes:
             return Claim(ClaimAnswer.DONE)
         answer = ClaimAnswer.MINE if call_id in self.claimed else ClaimAnswer.GO
@@ -97,10 +104,15 @@ class Ledger:
         self.renewals += 1
         return {call_id for call_id in running if call_id not in self.given_up}
 
-    def finish(self, call_id: UUID, outcome: bytes) -> FinishAnswer:
+    def finish_all(self, outcomes: Mapping[UUID, bytes]) -> Sequence[FinishAnswer]:
         """See Claims."""
         self.refused += self.is_down
         self._expect_up()
+        self.requests.append(("finish", len(outcomes)))
+        return list(starmap(self.finish, outcomes.items()))
+
+    def finish(self, call_id: UUID, outcome: bytes) -> FinishAnswer:
+        """Return the answer for one outcome."""
         if call_id in self.given_up:
             return FinishAnswer.FENCED
         found = decode(zlib.decompress(outcome))
@@ -176,7 +188,7 @@ def test_a_call_that_it_is_offered_is_made_and_recorded() -> None:
     ledger, backend = Ledger(), Backend()
     call_id = ledger.add()
     with service(ledger, backend) as worker:
-        assert worker.offer(call_id) is ClaimAnswer.GO
+        assert worker.offer(call_id) == [ClaimAnswer.GO]
         wait_until(lambda: ledger.outcomes)
     assert ledger.outcomes == {call_id: Identity("here")}
     assert backend.made == [Fence("lineage", 7)]
@@ -205,12 +217,12 @@ def test_a_hint_that_is_doubled_makes_a_call_once() -> None:
     backend.gate.clear()
     call_id = ledger.add()
     with service(ledger, backend) as worker:
-        assert worker.offer(call_id) is ClaimAnswer.GO
-        assert worker.offer(call_id) is ClaimAnswer.MINE
+        assert worker.offer(call_id) == [ClaimAnswer.GO]
+        assert worker.offer(call_id) == [ClaimAnswer.MINE]
         assert ledger.claimed == [call_id]  # else the answer might come when the call has ended
         backend.gate.set()
         wait_until(lambda: ledger.outcomes)
-        assert worker.offer(call_id) is ClaimAnswer.DONE
+        assert worker.offer(call_id) == [ClaimAnswer.DONE]
     assert len(backend.made) == 1
 
 
@@ -252,7 +264,7 @@ def test_a_claim_whose_answer_is_late_is_not_asked_for_a_second_time() -> None:
         try:
             wait_until(lambda: ledger.claimed)
             worker.look()
-            assert worker.offer(call_id) is ClaimAnswer.MINE
+            assert worker.offer(call_id) == [ClaimAnswer.MINE]
             assert ledger.claimed == [call_id]
         finally:
             ledger.gate.set()
@@ -273,6 +285,105 @@ def test_hints_do_not_pile_up_while_the_database_is_down() -> None:
         ledger.is_down = False
         worker.look()
     assert len({*ledger.claimed}) < len(hinted) / 3
+
+
+def test_calls_that_are_offered_together_are_claimed_together() -> None:
+    """One request for all, whoever offers them: a hint, or the look for what waits."""
+    ledger, backend = Ledger(), Backend()
+    first, second = [ledger.add() for _ in range(5)], [ledger.add() for _ in range(3)]
+    with service(ledger, backend) as worker:
+        assert worker.offer(*first, first[0]) == [ClaimAnswer.GO] * 6
+        worker.look()
+        wait_until(lambda: ledger.outcomes.keys() == {*first, *second})
+    assert [request for request in ledger.requests if request[0] == "claim"] == [("claim", 5), ("claim", 3)]
+
+
+class SlowLedger(Ledger):
+    """Lets nobody record before its gate is open."""
+
+    def __init__(self) -> None:
+        """Begin with a closed gate."""
+        super().__init__()
+        self.gate = threading.Event()
+        self.asked = threading.Event()
+
+    def finish_all(self, outcomes: Mapping[UUID, bytes]) -> Sequence[FinishAnswer]:
+        """See Claims."""
+        self.asked.set()
+        assert self.gate.wait(PATIENCE_SECONDS)
+        return super().finish_all(outcomes)
+
+
+def call_threads() -> int:
+    """Return how many threads of calls there are."""
+    return sum(thread.name.startswith("call-") for thread in threading.enumerate())
+
+
+def test_what_ends_while_outcomes_are_recorded_is_recorded_together() -> None:
+    """One request for all of it."""
+    ledger, backend = SlowLedger(), Backend()
+    first, others = ledger.add(), [ledger.add() for _ in range(7)]
+    with service(ledger, backend) as worker:
+        worker.offer(first)
+        assert ledger.asked.wait(PATIENCE_SECONDS)
+        worker.offer(*others)
+        wait_until(lambda: len(backend.made) == 8 and call_threads() == 1)
+        ledger.gate.set()
+        wait_until(lambda: len(ledger.outcomes) == 8)
+    assert [request for request in ledger.requests if request[0] == "finish"] == [("finish", 1), ("finish", 7)]
+
+
+def test_an_outcome_that_cannot_be_recorded_keeps_no_other_back() -> None:
+    """It is tried again for as long as it takes, and they are recorded."""
+
+    class Picky(SlowLedger):
+        unwelcome: UUID | None = None
+
+        def finish_all(self, outcomes: Mapping[UUID, bytes]) -> Sequence[FinishAnswer]:
+            if self.unwelcome in outcomes:
+                self.asked.set()
+                assert self.gate.wait(PATIENCE_SECONDS)
+                message = "it is too large"
+                raise ClaimsUnavailableError(message)
+            return super().finish_all(outcomes)
+
+    ledger, backend = Picky(), Backend()
+    ledger.unwelcome, others = ledger.add(), {ledger.add() for _ in range(3)}
+    with service(ledger, backend) as worker:
+        worker.offer(ledger.unwelcome)
+        assert ledger.asked.wait(PATIENCE_SECONDS)
+        worker.offer(*others)
+        wait_until(lambda: call_threads() == 1)
+        ledger.gate.set()
+        wait_until(lambda: ledger.outcomes.keys() == others)
+        ledger.unwelcome = None
+        wait_until(lambda: len(ledger.outcomes) == 4)
+
+
+def test_what_finds_no_room_is_claimed_when_a_call_has_ended() -> None:
+    """However long it would be until it looks again."""
+
+    class Narrow(Ledger):
+        def claim(self, call_id: UUID) -> Claim:
+            is_full = any(each not in self.outcomes for each in self.claimed)
+            return Claim(ClaimAnswer.FULL) if is_full else super().claim(call_id)
+
+    ledger, backend = Narrow(), Backend()
+    backend.gate.clear()
+    first, second = ledger.add(), ledger.add()
+    stopped = threading.Event()
+    with service(ledger, backend) as worker:
+        assert worker.offer(first, second) == [ClaimAnswer.GO, ClaimAnswer.FULL]
+        looking = threading.Thread(target=worker.look_until, args=(stopped, 3600.0))
+        looking.start()
+        backend.gate.set()
+        wait_until(lambda: ledger.outcomes.keys() == {first, second})
+        stopped.set()
+        backend.gate.clear()
+        assert worker.offer(ledger.add(), ledger.add()) == [ClaimAnswer.GO, ClaimAnswer.FULL]
+        backend.gate.set()  # it looks again, and sees that it is to stop
+        looking.join(PATIENCE_SECONDS)
+        assert not looking.is_alive()
 
 
 def test_an_outcome_is_recorded_when_the_database_is_back() -> None:
@@ -483,7 +594,7 @@ def test_a_worker_that_leaves_finishes_and_takes_nothing_more() -> None:
         assert backend.entered.acquire(timeout=PATIENCE_SECONDS)
         leaving = threading.Thread(target=worker.drain)
         leaving.start()
-        wait_until(lambda: worker.offer(second) is ClaimAnswer.LEFT)
+        wait_until(lambda: worker.offer(second) == [ClaimAnswer.LEFT])
         assert not ledger.has_left
         backend.gate.set()
         leaving.join(PATIENCE_SECONDS)
