@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,18 @@ def test_an_example_is_valid(example: str, tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stderr == ""
     assert ended.stdout.endswith(", all valid.\n")
+
+
+def test_the_unit_that_applies_waits_for_disks_and_needs_none() -> None:
+    """It comes after the mounts of all pools that are on disks, and is not refused where one of them is missing."""
+    folder = ROOT / "examples" / "linux-nas"
+    unit = (folder / "systemd" / "sharectl-apply.service").read_text(encoding="utf-8")
+    manifest = (folder / "backends.yaml").read_text(encoding="utf-8")
+    disks = re.findall(r"type: btrfs\n +path: /(\S+)", manifest)
+    (after,) = re.findall(r"^After=(.*)", unit, re.MULTILINE)
+    assert {f"{path.replace('/', '-')}.mount" for path in disks} <= set(after.split())
+    assert disks
+    assert re.search(r"^(Requires|BindsTo|Requisite)\w*=", unit, re.MULTILINE) is None
 
 
 def test_an_example_of_variables_has_all_that_the_manifests_ask_for() -> None:

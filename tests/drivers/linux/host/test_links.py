@@ -13,6 +13,7 @@ from tests.drivers.linux.lab import need, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -37,3 +38,13 @@ def test_an_interface_that_stays_is_told(namespace: Namespace) -> None:
     """With what the system says of it."""
     with pytest.raises(Problem, match="lo"):
         namespace.remove_link("lo")
+
+
+@pytest.mark.parametrize(("path", "package"), [(None, "iproute2"), ("/run/netns/any", "util-linux")])
+def test_a_program_that_is_missing_is_told_with_its_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str | None, package: str
+) -> None:
+    """Its name, and what to install."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Problem, match=f"not installed on the storage host; install the package {package}$"):
+        Namespace(path=path).ip("link", "show")

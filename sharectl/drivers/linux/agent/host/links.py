@@ -153,7 +153,8 @@ def _completed(argv: Sequence[str], text: str = "") -> subprocess.CompletedProce
             argv, input=text, capture_output=True, text=True, check=False, env=environment, timeout=_TIMEOUT_SECONDS
         )
     except FileNotFoundError:
-        message = f"{argv[0]} is not on the storage host; install iproute2 and util-linux"
+        package = "util-linux" if argv[0] == "nsenter" else "iproute2"
+        message = f"{argv[0]} is not installed on the storage host; install the package {package}"
         raise Problem(ProblemKind.REFUSED, message) from None
     except subprocess.TimeoutExpired:
         message = f"`{' '.join(argv)}` did not end within {_TIMEOUT_SECONDS} s"
