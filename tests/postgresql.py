@@ -52,11 +52,11 @@ class Server:
         self.port = port
 
     @classmethod
-    def create(cls, settings: str = "", port: int = 5432) -> Server:
-        """Make a server, not started yet; `settings` are lines of its configuration. Skips where there is none to be had."""
+    def create(cls, settings: str = "", port: int = 5432, parent: str | None = None) -> Server:
+        """Make a server in a new folder of `parent`, not started yet; `settings` are lines of its configuration. Skips where there is none to be had."""
         found = binaries()
         servers.require(found is not None, "PostgreSQL (apt-get install postgresql)")
-        folder = Path(tempfile.mkdtemp(prefix="sharectl-pg-"))
+        folder = Path(tempfile.mkdtemp(prefix="sharectl-pg-", dir=parent))
         if not os.geteuid():
             shutil.chown(folder, "postgres")
         server = cls(folder, port)

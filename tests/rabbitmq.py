@@ -55,10 +55,10 @@ class Broker:
         self.port = port
 
     @classmethod
-    def create(cls) -> Broker:
-        """Make a broker, not started yet. Skips where there is none to be had."""
+    def create(cls, parent: str | None = None) -> Broker:
+        """Make a broker in a new folder of `parent`, not started yet. Skips where there is none to be had."""
         servers.require((PROGRAMS / "rabbitmq-server").exists(), "RabbitMQ (apt-get install rabbitmq-server)")
-        folder = Path(tempfile.mkdtemp(prefix="sharectl-mq-"))
+        folder = Path(tempfile.mkdtemp(prefix="sharectl-mq-", dir=parent))
         servers.keep(folder, _stopping(folder))
         port, distribution, epmd = _free_ports(3)
         (folder / "log").mkdir()

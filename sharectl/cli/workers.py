@@ -80,8 +80,12 @@ def admit(
     if backend not in known:
         remedy = did_you_mean(backend, known) or "put its Backend manifest into the repository first"
         raise DiagnosticError(error("usage.backend", f"there is no backend {backend} in the manifests", remedy=remedy))
-    admit_role(session.project, role, backend)
+    left = admit_role(session.project, role, backend)
     session.output.note(f"The role {role} may serve backend {backend}.")
+    if left:
+        session.output.note(
+            f"So that none of its sessions can be in the way for long, let somebody who may alter it run: {left}"
+        )
 
 
 @app.command()

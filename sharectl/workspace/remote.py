@@ -244,15 +244,18 @@ def workers_of(project: Project) -> tuple[list[WorkerSeen], list[HoldingSession]
             raise _unavailable(project.state_location, problem) from problem
 
 
-def admit_role(project: Project, role: str, backend: str) -> None:
-    """Let a role of the database serve a backend, which reads and writes no table. Raises StateError and DiagnosticError."""
+def admit_role(project: Project, role: str, backend: str) -> str:
+    """Let a role of the database serve a backend, which reads and writes no table; return what is left for somebody with more rights.
+
+    Raises StateError and DiagnosticError.
+    """
     from sharectl.executors.workers.tables import admit  # noqa: PLC0415 - one command needs it
 
     with closing(requests_of(project)) as requests:
         prepare_tables(project)
         try:
             with requests.owned() as connection:
-                admit(connection, parse_postgresql_url(project.state_url).schema, role, backend)
+                return admit(connection, parse_postgresql_url(project.state_url).schema, role, backend)
         except ClaimsUnavailableError as problem:
             raise _unavailable(project.state_location, problem) from problem
 

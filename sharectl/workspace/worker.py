@@ -158,10 +158,22 @@ def serve(project: Project, spec: BackendSpec, backends: Backends, tell: Callabl
         return
     tell(f"serving backend {spec.name} as {name.worker_id}, {spec.lanes} calls at once")
     if place is None:
-        service.look_until(stopped, _LOOK_SECONDS)
+        service.look_until(stopped, lambda: _LOOK_SECONDS)
     else:
+        hears = threading.Event()
+
+        def interval_seconds() -> float:
+            return _LOOK_BESIDE_BROKER_SECONDS if hears.is_set() else _LOOK_SECONDS
+
+        def heard(*, is_so: bool) -> None:
+            if is_so:
+                hears.set()
+            else:
+                hears.clear()
+            service.wake()
+
         looking = threading.Thread(
-            target=service.look_until, args=(stopped, _LOOK_BESIDE_BROKER_SECONDS), name="look", daemon=True
+            target=service.look_until, args=(stopped, interval_seconds), name="look", daemon=True
         )
         looking.start()
         from sharectl.executors.workers.broker import consume, queue_of  # noqa: PLC0415 - not every worker has a broker
@@ -174,7 +186,7 @@ def serve(project: Project, spec: BackendSpec, backends: Backends, tell: Callabl
             except (ClaimsUnavailableError, NotAdmittedError) as problem:
                 tell(f"calls could not be claimed: {problem}")
 
-        consume(place, queue, name.worker_id, offer, tell)
+        consume(place, queue, name.worker_id, offer, tell, heard)
         stopped.set()
     for number in (signal.SIGTERM, signal.SIGINT):  # asked once more, it does not wait
         signal.signal(number, signal.SIG_DFL)

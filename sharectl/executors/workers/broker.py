@@ -14,14 +14,15 @@ import warnings
 from contextlib import suppress
 from queue import SimpleQueue
 from time import sleep
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
 from celery import Celery, signals
+from celery.bootsteps import StartStopStep
 from celery.exceptions import SecurityWarning
 from celery.worker import state as asked
-from celery.worker.consumer import Consumer
+from celery.worker.consumer import Consumer, Tasks
 from kombu.entity import Exchange, Queue
 
 from sharectl.model.frozen import dataclass
@@ -153,9 +154,26 @@ class HintConsumer(Consumer):  # type: ignore[misc]
         """The steps in which it starts."""
 
         default_steps: Final = [
-            f"celery.worker.consumer.{step}"
-            for step in ("connection:Connection", "events:Events", "heart:Heart", "tasks:Tasks", "consumer:Evloop")
+            *(
+                f"celery.worker.consumer.{step}"
+                for step in ("connection:Connection", "events:Events", "heart:Heart", "tasks:Tasks", "consumer:Evloop")
+            ),
+            f"{__name__}:Hearing",
         ]
+
+
+class Hearing(StartStopStep):  # type: ignore[misc]
+    """Says when hints can come, and when they cannot any more."""
+
+    requires: Final = (Tasks,)
+
+    def start(self, parent: Any) -> None:  # noqa: ANN401 - Celery has no types
+        """Be called when the queue is consumed."""
+        parent.app.heard(is_so=True)
+
+    def stop(self, parent: Any) -> None:  # noqa: ANN401 - as above
+        """Be called when the connection is lost, or the worker ends."""
+        parent.app.heard(is_so=False)
 
 
 class BrokerHints:
@@ -237,16 +255,30 @@ class _Told(logging.Handler):
             self._tell(f"the broker: {line}")
 
 
-def consume(
+class Heard(Protocol):
+    """Is told whether hints can come."""
+
+    def __call__(self, *, is_so: bool) -> object:
+        """Note it."""
+        ...
+
+
+def _nobody(*, is_so: bool) -> None:
+    """Note nothing."""
+
+
+def consume(  # noqa: PLR0913, PLR0917 - where from, and who is told what
     place: BrokerPlace,
     queue: Queue,
     name: str,
     offer: Callable[..., object],
     tell: Callable[[str], object] = lambda _: None,
+    heard: Heard = _nobody,
 ) -> None:
     """Hand the ids of each hint to `offer` until the process is asked to end by SIGTERM or SIGINT. Runs in the main thread.
 
-    While the broker is away, or refuses the worker, or Celery ends unasked, it is tried again; `tell` is told why.
+    While the broker is away, or refuses the worker, or Celery ends unasked, it is tried again; `tell` is told why, and `heard`
+    whether hints can come.
     """
     warnings.filterwarnings("ignore", category=SecurityWarning)  # it names an option of Celery's own command
     told = _Told(tell)
@@ -254,10 +286,10 @@ def consume(
         logger.addHandler(told)
         logger.propagate = False
     signals.setup_logging.connect(_leave_logging)
-    _consume_once(place, queue, name, offer)
+    _consume_once(place, queue, name, offer, heard)
     while not _is_asked_to_end():
         sleep(_REFUSED_PAUSE_SECONDS)
-        _consume_once(place, queue, name, offer)
+        _consume_once(place, queue, name, offer, heard)
 
 
 def _is_asked_to_end() -> bool:
@@ -269,9 +301,10 @@ def _leave_logging(**_: object) -> None:
     """Keep Celery from a set-up of its own, which writes to the standard error."""
 
 
-def _consume_once(place: BrokerPlace, queue: Queue, name: str, offer: Callable[..., object]) -> None:
+def _consume_once(place: BrokerPlace, queue: Queue, name: str, offer: Callable[..., object], heard: Heard) -> None:
     """Run a Celery worker until it ends, whyever."""
     app = application(place, [queue])
+    app.heard = heard
 
     def offered(*call_ids: str) -> None:
         offer(*map(UUID, call_ids))

@@ -10,7 +10,7 @@ from psycopg import errors, sql
 
 from sharectl.executors.workers.tables import TURN
 from sharectl.model.frozen import dataclass
-from sharectl.state.contract import StateError, StateNewerError, StateUnavailableError
+from sharectl.state.contract import StateBusyError, StateError, StateNewerError, StateUnavailableError
 from sharectl.state.postgresql.connections import Connections
 from sharectl.state.postgresql.errors import GRANT_REMEDY
 
@@ -90,6 +90,10 @@ class WorkerName:
 
 class ClaimsUnavailableError(Exception):
     """The database does not answer; nobody knows whether it did what it was asked. Each request may be repeated."""
+
+
+class ClaimsHeldError(ClaimsUnavailableError):
+    """Others keep locked what it is about; nothing was done."""
 
 
 class NotAdmittedError(Exception):
@@ -175,7 +179,8 @@ def _translated() -> Iterator[None]:
         cause = error.__cause__
         if isinstance(cause, errors.InsufficientPrivilege):
             raise NotAdmittedError(cause.diag.message_primary or str(cause)) from cause
-        raise ClaimsUnavailableError(str(error)) from error
+        kind = ClaimsHeldError if isinstance(error, StateBusyError) else ClaimsUnavailableError
+        raise kind(str(error)) from error
 
 
 class PostgresClaims:

@@ -19,6 +19,7 @@ from sharectl.executors.workers.claims import PROTOCOL, ClaimsUnavailableError
 from sharectl.executors.workers.offers import Offer, outcome_of
 from sharectl.model.frozen import dataclass
 from sharectl.model.quantities import approximate_age
+from sharectl.state.contract import StateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -318,8 +319,8 @@ class Workers:
             if self._given_up:
                 self._offers.give_up(self._given_up)
             self._offers.tidy()
-        except ClaimsUnavailableError:
-            pass  # the next run gives up what is left of this one
+        except (ClaimsUnavailableError, StateError):
+            pass  # the next run gives up what is left of this one; what came of this one is worth more than why that was not done
 
 
 def _given_up(seen: Seen) -> Failure:

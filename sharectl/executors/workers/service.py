@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sharectl.executors.calls import Call
 from sharectl.executors.failures import failure_of
 from sharectl.executors.wire import WireError, decode, encode
-from sharectl.executors.workers.claims import ClaimAnswer, ClaimsUnavailableError, FinishAnswer, NotAdmittedError
+from sharectl.executors.workers.claims import (
+    ClaimAnswer,
+    ClaimsHeldError,
+    ClaimsUnavailableError,
+    FinishAnswer,
+    NotAdmittedError,
+)
 from sharectl.state.contract import LeaseLostError
 from sharectl.state.lock import SYSTEM_CLOCK
 
@@ -85,7 +91,7 @@ class Service:
         self._is_crowded = False
         self._endings = 0
         self._idle = threading.Condition(self._mutex)
-        self._has_room = threading.Event()
+        self._woken = threading.Event()
         self._is_leaving = False
         self._ended = threading.Event()
 
@@ -96,25 +102,49 @@ class Service:
         threading.Thread(target=self._watch, name="self-fence", daemon=True).start()
 
     def look(self) -> None:
-        """Begin what waits and has room. Raises as Claims.claim."""
+        """Begin what waits and has room; one whose claim others are in the way of keeps no other waiting. Raises as Claims.claim_all."""
         self._is_crowded = False
         waiting = self._claims.waiting(_LOOKED_AT_ONCE)
-        self._is_crowded = self._is_crowded or len(waiting) == _LOOKED_AT_ONCE
-        self.offer(*self._in_doubt.copy(), *waiting)
+        self._is_crowded = self._is_crowded or len(waiting) >= _LOOKED_AT_ONCE
+        chosen = (*self._in_doubt.copy(), *waiting)
+        try:
+            self.offer(*chosen)
+        except ClaimsHeldError:
+            self._offer_each(chosen)
 
-    def look_until(self, stopped: threading.Event, interval_seconds: float) -> None:
-        """Look again and again, and whenever a call has ended that others may have waited for, until `stopped`."""
+    def _offer_each(self, call_ids: Sequence[UUID]) -> None:
+        problem: ClaimsHeldError | None = None
+        for call_id in call_ids:
+            try:
+                self.offer(call_id)
+            except ClaimsHeldError as error:
+                problem = error
+        if problem is not None:
+            raise problem
+
+    def look_until(self, stopped: threading.Event, interval_seconds: Callable[[], float]) -> None:
+        """Look again and again, and at once after `wake`, or when a call has ended that others may have waited for, until `stopped`.
+
+        While the database does not answer it is asked at short intervals, and said so once.
+        """
         told = ""
         while not stopped.is_set():
+            pause_seconds = interval_seconds()
             try:
                 self.look()
                 told = ""
             except (ClaimsUnavailableError, NotAdmittedError) as error:
+                if isinstance(error, ClaimsUnavailableError):
+                    pause_seconds = min(pause_seconds, _RETRY_SECONDS)
                 if str(error) != told:
                     told = str(error)
                     self._tell(f"the database could not be asked for calls: {error}")
-            if self._has_room.wait(interval_seconds):
-                self._has_room.clear()
+            if self._woken.wait(pause_seconds):
+                self._woken.clear()
+
+    def wake(self) -> None:
+        """Let `look_until` look now. May be called from any thread."""
+        self._woken.set()
 
     def offer(self, *call_ids: UUID) -> list[ClaimAnswer]:
         """Claim these calls together, but for those whose claim is under way or done, and begin each in a thread of its own where that says GO.
@@ -147,7 +177,7 @@ class Service:
             if any(claim.answer in _LATER for claim in claims.values()):
                 self._is_crowded = True
                 if self._endings != endings:
-                    self._has_room.set()
+                    self.wake()
             # MINE: the answer to the claim had been lost
             begun = {key: one for key, one in claims.items() if one.answer in {ClaimAnswer.GO, ClaimAnswer.MINE}}
             self._begun.update(begun)
@@ -248,7 +278,7 @@ class Service:
             self._idle.notify_all()
             self._endings += 1
             if self._is_crowded:
-                self._has_room.set()
+                self.wake()
 
     # --- the claims ---
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from psycopg import sql
+from psycopg import errors, sql
 
 from sharectl.model.settings import LONGEST_LEASE_SECONDS
 from sharectl.state.contract import StateNewerError
@@ -21,7 +21,7 @@ FORMAT: Final = 1
 """The version of these tables; it stands in a comment on the table of calls."""
 _MARK: Final = "sharectl workers {}"
 
-FUNCTIONS: Final = 2
+FUNCTIONS: Final = 3
 """The version of the functions, in a comment on that which claims (none: 1); older ones are replaced, newer ones are left."""
 _FUNCTIONS_MARK: Final = "sharectl functions {}"
 
@@ -159,13 +159,30 @@ END $$
 _WAITING: Final = """
 CREATE OR REPLACE FUNCTION {schema}.waiting(worker_name text, at_most integer) RETURNS SETOF uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE me {schema}.worker := {schema}.own_worker(worker_name);
+DECLARE
+    me {schema}.worker := {schema}.own_worker(worker_name);
+    asks boolean;
 BEGIN {admitted}
-    -- Whom others are just claiming is left to them.
-    RETURN QUERY SELECT call_id FROM {schema}.call
-        WHERE call.backend = me.backend AND worker_id IS NULL AND given_up_at IS NULL
-            AND call.digest = me.digest AND call.protocol = me.protocol
-        ORDER BY offered_at LIMIT at_most FOR UPDATE SKIP LOCKED;
+    -- Whom others are just claiming is left to them, and what could not begin now stands in nobody's way but for want of room:
+    -- of which questions have some of their own.
+    FOREACH asks IN ARRAY ARRAY[true, false] LOOP
+        RETURN QUERY SELECT call_id FROM {schema}.call
+            WHERE call.backend = me.backend AND worker_id IS NULL AND given_up_at IS NULL
+                AND call.digest = me.digest AND call.protocol = me.protocol
+                AND (operation_id IS NULL) = asks
+                AND (call.token IS NULL OR EXISTS (
+                    SELECT FROM {schema}.lease WHERE lease.token = call.token
+                        AND clock_timestamp() < heartbeat_at + make_interval(secs => duration_seconds)
+                ))
+                AND (asks OR EXISTS (
+                    SELECT FROM {schema}.operation WHERE operation.operation_id = call.operation_id
+                ))
+                AND (asks OR NOT EXISTS (
+                    SELECT FROM {schema}.call AS other WHERE other.address = call.address
+                        AND other.worker_id IS NOT NULL AND other.finished_at IS NULL AND other.given_up_at IS NULL
+                ))
+            ORDER BY offered_at LIMIT at_most FOR UPDATE OF call SKIP LOCKED;
+    END LOOP;
 END $$
 """
 
@@ -276,7 +293,10 @@ _FUNCTIONS: Final = (_MAY_BEGIN, _OWN_WORKER, _ROOM, _SERVE, _WAITING, _CLAIM, _
 
 
 def install(connection: Connection[Any], schema: str) -> None:
-    """Make the tables and functions in the schema of a state, unless they are there."""
+    """Make the tables and functions in the schema of a state, unless they are there; older functions are replaced.
+
+    Workers of the sharectl that made those go on: what they call keeps its name and its arguments.
+    """
     name = sql.Identifier(schema)
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"sharectl workers {schema}",))
@@ -323,8 +343,15 @@ def _expect_known(schema: str, mark: str | None) -> None:
         raise StateNewerError(location, reason, remedy)
 
 
-def admit(connection: Connection[Any], schema: str, role: str, backend: str) -> None:
-    """Let the database's role serve the backend as a worker, which reads and writes no table."""
+_LIMITS: Final = {"idle_in_transaction_session_timeout": "10s", "statement_timeout": "60s", "lock_timeout": "15s"}
+"""What the sessions of a worker's role begin with, so that one that dies or hangs in a transaction is not in the way for longer."""
+
+
+def admit(connection: Connection[Any], schema: str, role: str, backend: str) -> str:
+    """Let the database's role serve the backend as a worker, which reads and writes no table.
+
+    Returns the statement that somebody with more rights has to execute, so that its sessions are limited; empty where that is done.
+    """
     names = {"schema": sql.Identifier(schema), "role": sql.Identifier(role)}
     with connection.transaction():
         connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {schema} TO {role}").format(**names))
@@ -333,3 +360,17 @@ def admit(connection: Connection[Any], schema: str, role: str, backend: str) -> 
             connection.execute(sql.SQL(grant).format(**names))
         insert = sql.SQL("INSERT INTO {schema}.worker_role VALUES (%s, %s) ON CONFLICT DO NOTHING").format(**names)
         connection.execute(insert, (role, backend))
+    database = sql.Identifier(connection.info.dbname)
+    limits = [
+        sql.SQL("ALTER ROLE {role} IN DATABASE {database} SET {name} = {value}").format(
+            **names, database=database, name=sql.Identifier(name), value=sql.Literal(value)
+        )
+        for name, value in _LIMITS.items()
+    ]
+    try:
+        with connection.transaction():
+            for limit in limits:
+                connection.execute(limit)
+    except errors.InsufficientPrivilege:
+        return "; ".join(limit.as_string(connection) for limit in limits)
+    return ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 from zlib import compress
@@ -15,12 +17,11 @@ from sharectl.executors.calls import Done, Failure, FailureKind
 from sharectl.executors.wire import encode
 from sharectl.executors.workers.claims import PROTOCOL, Claim, ClaimAnswer, FinishAnswer
 from sharectl.executors.workers.offers import Offer, outcome_of
-from sharectl.executors.workers.tables import QUESTIONS, install
+from sharectl.executors.workers.tables import FUNCTIONS, QUESTIONS, install
 from sharectl.state.contract import StateNewerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.executors.workers.conftest import Database
 
@@ -452,6 +453,57 @@ def test_tables_are_made_once(database: Database) -> None:
 
 def test_tables_of_another_version_are_left_alone(database: Database) -> None:
     """Whoever has made them is newer, and knows better."""
-    database.execute("COMMENT ON TABLE {s}.call IS 'sharectl workers 2'")
-    with pytest.raises(StateNewerError, match="sharectl workers 2"), database.own.connection() as connection:
+    database.execute("COMMENT ON TABLE {s}.call IS 'sharectl workers 1000'")
+    with pytest.raises(StateNewerError, match="sharectl workers 1000"), database.own.connection() as connection:
         install(connection, database.place.schema)
+
+
+def test_functions_of_the_first_version_are_replaced(database: Database) -> None:
+    """Under workers that go on, with what is in the tables; who may call them stays as it was."""
+    database.execute("DROP TABLE {s}.call, {s}.worker, {s}.worker_role CASCADE")
+    database.execute("DROP FUNCTION {s}.may_begin, {s}.has_room, {s}.serve, {s}.waiting")
+    database.execute("DROP FUNCTION {s}.claim, {s}.renew, {s}.finish, {s}.leave")
+    first = (Path(__file__).parent / "functions_1.sql").read_text()
+    with closing(database.connect()) as connection:
+        connection.execute(first.replace("SCHEMA", database.place.schema).encode())
+    worker, running, waiting = database.worker(), database.offer("share/a"), database.offer("share/b")
+    gone = [database.offer(f"share/{number}", token=1) for number in range(3)]
+    assert worker.claim(running).answer is ClaimAnswer.GO
+    assert worker.waiting(10) == [waiting, *gone]
+    rights = "SELECT proname, proacl::text FROM pg_proc WHERE pronamespace = %s::regnamespace AND proname = 'claim'"
+    before = database.execute(rights, database.place.schema)
+    for _ in range(2):
+        with database.own.connection() as connection:
+            install(connection, database.place.schema)
+    version = "SELECT obj_description('{s}.claim(text, uuid)'::regprocedure, 'pg_proc')"
+    assert database.execute(version) == [(f"sharectl functions {FUNCTIONS}",)]
+    assert database.execute(rights, database.place.schema) == before
+    assert worker.waiting(10) == [waiting]
+    assert worker.renew([running]) == {running}
+    assert worker.finish(running, b"done") is FinishAnswer.RECORDED
+    assert worker.claim(waiting).answer is ClaimAnswer.GO
+
+
+def test_what_cannot_begin_keeps_nothing_else_from_being_looked_at(database: Database) -> None:
+    """Neither calls of a run that is gone, nor those whose intent is, nor those at an address where another is under way."""
+    worker = database.worker(width=2)
+    running = database.offer("share/a")
+    assert worker.claim(running).answer is ClaimAnswer.GO
+    for number in range(3):
+        database.offer(f"share/{number}", token=1)
+        dropped = database.offer(f"share/{number}")
+        database.execute("DELETE FROM {s}.operation WHERE operation_id = %s", f"operation {dropped}")
+        database.offer("share/a")
+    call_id = database.offer("share/z")
+    assert worker.waiting(1) == [call_id]
+
+
+def test_steps_that_wait_for_room_keep_no_question_from_being_looked_at(database: Database) -> None:
+    """Questions have places of their own, and come first."""
+    worker = database.worker(width=1)
+    assert worker.claim(database.offer("share/a")).answer is ClaimAnswer.GO
+    steps = [database.offer(f"share/{number}") for number in range(3)]
+    asked = [database.offer(None) for _ in range(3)]
+    assert worker.waiting(2) == [*asked[:2], *steps[:2]]
+    assert worker.claim(steps[0]).answer is ClaimAnswer.FULL
+    assert worker.claim(asked[0]).answer is ClaimAnswer.GO

@@ -7,6 +7,9 @@ import zlib
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
 
 from sharectl.executors.base import Began, Operation, Report, Submission
 from sharectl.executors.calls import Answer, Call, Failure, FailureKind, Identify, Identity
@@ -15,6 +18,7 @@ from sharectl.executors.workers.claims import ClaimAnswer, ClaimsUnavailableErro
 from sharectl.executors.workers.executor import NoHints, Remote, Workers
 from sharectl.executors.workers.offers import Offers, Run
 from sharectl.executors.workers.service import Service
+from sharectl.state.contract import StateUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -59,7 +63,7 @@ def serving(database: Database, filer: Filer, name: str = "w", **changes: object
     service = Service(claims, filer.make, lease_seconds=60.0, end_process=lambda _: None)
     service.start()
     stopped = threading.Event()
-    looking = threading.Thread(target=service.look_until, args=(stopped, 0.02))
+    looking = threading.Thread(target=service.look_until, args=(stopped, lambda: 0.02))
     looking.start()
     try:
         yield service
@@ -408,3 +412,16 @@ def test_an_outcome_is_told_though_the_next_offer_fails(database: Database) -> N
     seconds[0] = 10.0
     assert executor.look() == [Report(1, Began()), Report(1, Identity("here"))]
     executor.close()
+
+
+def test_what_a_run_has_done_is_not_lost_with_its_right_to_tidy_up(database: Database) -> None:
+    """Whoever closes it has the outcomes already; the next run tidies up."""
+    name = f"nobody_{uuid4().hex[:12]}"
+    database.execute(f"CREATE ROLE {name} LOGIN")
+    try:
+        offers = Offers(database.requests(name), Run("run", "lineage", database.token))
+        Workers(offers, NoHints(), lambda _: Remote(4, "digest")).close()
+        with pytest.raises(StateUnavailableError):
+            offers.tidy()
+    finally:
+        database.execute(f"DROP ROLE {name}")

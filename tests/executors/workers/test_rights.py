@@ -13,6 +13,7 @@ from psycopg import sql
 
 from sharectl.executors.workers.claims import Claim, ClaimAnswer, FinishAnswer, NotAdmittedError
 from sharectl.executors.workers.offers import Offers, Run
+from sharectl.executors.workers.tables import admit
 from sharectl.state.contract import StateUnavailableError
 from sharectl.state.postgresql.errors import GRANT_REMEDY
 
@@ -28,6 +29,40 @@ def test_a_role_that_serves_a_backend_can_do_all_that_a_worker_does(database: Da
     assert worker.renew([call_id]) == {call_id}
     assert worker.finish(call_id, b"done") is FinishAnswer.RECORDED
     worker.leave()
+
+
+def test_its_sessions_are_ended_that_hold_others_up(database: Database, role: str) -> None:
+    """One that dies or hangs with a claim that it has not committed: what it holds is in the way of a release and of a takeover."""
+    with closing(database.connect(role)) as connection:
+        found = [
+            connection.execute(f"SHOW {name}".encode()).fetchone()
+            for name in ("idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout")
+        ]
+    assert found == [("10s",), ("1min",), ("15s",)]
+
+
+def test_who_may_not_limit_its_sessions_is_told_what_is_left(database: Database) -> None:
+    """The owner of a schema may let a role in, and need not be one who may alter it."""
+    owner, name = (f"{kind}_{os.getpid()}_{uuid4().hex[:8]}" for kind in ("owner", "worker"))
+    database.execute(f"CREATE ROLE {owner} LOGIN; CREATE ROLE {name} LOGIN; ALTER SCHEMA {{s}} OWNER TO {owner}")
+    owned = "SELECT 'ALTER ' || CASE WHEN kind = 'f' THEN 'FUNCTION ' ELSE 'TABLE ' END || oid || ' OWNER TO ' FROM ("
+    owned += (
+        "SELECT oid::regprocedure::text AS oid, 'f' AS kind FROM pg_proc WHERE pronamespace = %s::regnamespace UNION "
+    )
+    owned += "SELECT oid::regclass::text, 'r' FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'r') AS all_of_it"
+    for (statement,) in database.execute(owned, database.place.schema, database.place.schema):
+        database.execute(f"{statement}{owner}")
+    try:
+        with database.requests(owner).connection() as connection:
+            left = admit(connection, database.place.schema, name, "filer")
+        assert left.startswith(f'ALTER ROLE "{name}" IN DATABASE "postgres" SET "idle_in_transaction_session_timeout"')
+        assert database.worker(user=name).waiting(1) == []
+        database.execute(left)
+        with closing(database.connect(name)) as connection:
+            assert connection.execute("SHOW idle_in_transaction_session_timeout").fetchone() == ("10s",)
+    finally:
+        database.execute(f"DROP OWNED BY {name}; DROP ROLE {name}; REASSIGN OWNED BY {owner} TO sharectl")
+        database.execute(f"DROP OWNED BY {owner}; DROP ROLE {owner}")
 
 
 def test_it_reads_and_writes_no_table(database: Database, role: str) -> None:

@@ -15,7 +15,14 @@ import pytest
 from sharectl.drivers.base import DriverError
 from sharectl.executors.calls import Answer, Call, Done, Failure, FailureKind, Identify, Identity
 from sharectl.executors.wire import decode, encode
-from sharectl.executors.workers.claims import Claim, ClaimAnswer, ClaimsUnavailableError, FinishAnswer, NotAdmittedError
+from sharectl.executors.workers.claims import (
+    Claim,
+    ClaimAnswer,
+    ClaimsHeldError,
+    ClaimsUnavailableError,
+    FinishAnswer,
+    NotAdmittedError,
+)
 from sharectl.executors.workers.service import USABLE_PART, Fence, Service
 from sharectl.state.contract import LeaseLostError
 
@@ -200,7 +207,7 @@ def test_it_finds_what_waits_without_a_hint() -> None:
     calls = {ledger.add() for _ in range(3)}
     stopped = threading.Event()
     with service(ledger, backend) as worker:
-        looking = threading.Thread(target=worker.look_until, args=(stopped, 0.01))
+        looking = threading.Thread(target=worker.look_until, args=(stopped, lambda: 0.01))
         looking.start()
         try:
             wait_until(lambda: ledger.outcomes.keys() == calls)
@@ -271,6 +278,63 @@ def test_a_claim_whose_answer_is_late_is_not_asked_for_a_second_time() -> None:
             hint.join(PATIENCE_SECONDS)
         wait_until(lambda: ledger.outcomes)
     assert len(backend.made) == 1
+
+
+def test_a_call_that_cannot_be_claimed_keeps_no_other_waiting() -> None:
+    """Somebody may hold its row; it is asked for again with the next look."""
+
+    class Held(Ledger):
+        held: UUID
+
+        def claim(self, call_id: UUID) -> Claim:
+            if call_id == self.held:
+                message = "another transaction keeps rows of it locked"
+                raise ClaimsHeldError(message)
+            return super().claim(call_id)
+
+    ledger, backend = Held(), Backend()
+    ledger.held = ledger.add()
+    others = [ledger.add() for _ in range(2)]
+    with service(ledger, backend) as worker:
+        for _ in range(2):
+            with pytest.raises(ClaimsHeldError):
+                worker.look()
+        wait_until(lambda: ledger.outcomes.keys() == {*others})
+        ledger.held = others[0]  # which has ended
+        worker.look()
+        wait_until(lambda: len(ledger.outcomes) == 3)
+
+
+def test_it_looks_at_once_when_it_is_woken_and_says_once_that_the_database_is_away() -> None:
+    """Also where the next look is far away."""
+    ledger, backend = Ledger(), Backend()
+    told: list[str] = []
+    looks = threading.Semaphore(0)
+    stopped = threading.Event()
+
+    def interval_seconds() -> float:
+        looks.release()
+        return PATIENCE_SECONDS
+
+    worker = Service(ledger, backend.make, lease_seconds=60.0, end_process=told.append, tell=told.append, clock=Clock())
+    looking = threading.Thread(target=worker.look_until, args=(stopped, interval_seconds))
+    ledger.is_down = True
+    looking.start()
+    try:
+        for _ in range(3):  # without a database it does not wait for the next look
+            assert looks.acquire(timeout=PATIENCE_SECONDS)
+        assert told == ["the database could not be asked for calls: the server is down"]
+        ledger.is_down = False
+        call_id = ledger.add()
+        worker.wake()
+        wait_until(lambda: call_id in ledger.outcomes)
+        later = ledger.add()
+        worker.wake()
+        wait_until(lambda: later in ledger.outcomes)
+    finally:
+        stopped.set()
+        worker.wake()
+        looking.join(PATIENCE_SECONDS)
 
 
 def test_hints_do_not_pile_up_while_the_database_is_down() -> None:
@@ -374,7 +438,7 @@ def test_what_finds_no_room_is_claimed_when_a_call_has_ended() -> None:
     stopped = threading.Event()
     with service(ledger, backend) as worker:
         assert worker.offer(first, second) == [ClaimAnswer.GO, ClaimAnswer.FULL]
-        looking = threading.Thread(target=worker.look_until, args=(stopped, 3600.0))
+        looking = threading.Thread(target=worker.look_until, args=(stopped, lambda: 3600.0))
         looking.start()
         backend.gate.set()
         wait_until(lambda: ledger.outcomes.keys() == {first, second})
@@ -571,7 +635,7 @@ def test_that_it_may_claim_nothing_more_is_told_once() -> None:
     stopped = threading.Event()
     made = Service(ledger, backend.make, lease_seconds=60.0, end_process=told.append, tell=told.append)
     ledger.is_dismissed = True
-    looking = threading.Thread(target=made.look_until, args=(stopped, 0.001))
+    looking = threading.Thread(target=made.look_until, args=(stopped, lambda: 0.001))
     looking.start()
     try:
         wait_until(lambda: ledger.refused_looks >= 3)
