@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from sharectl.workspace.plans import Planner
     from sharectl.workspace.run import LockedRun
 
+    Watching = Callable[[Callable[[Event], None]], Callable[[Event], None]]
+
 _NARROW_TRIES: Final = 3
 """How often a run that works beside others asks for what its plan needs, if that has grown until it was held."""
 
@@ -147,8 +149,9 @@ def run_locked(
             plan = make_plan(run.store, backends)
             if beside is not None and not beside.is_enough(run, plan, backends):
                 continue
+            plan, watching = _with_room(session, run, plan, backends)
             _agree(session, plan, choices)
-            result = _applied(session, run, plan, choices)
+            result = _applied(session, run, plan, choices, watching)
         break
     code = code_of_run(plan, result, choices.allow_unreadable)
     if result is not None:
@@ -248,7 +251,22 @@ def _agree(session: Session, plan: Plan, choices: RunChoices) -> None:
     session.agree(choices.question, yes=plan.is_empty or choices.yes, instead=choices.instead)
 
 
-def _applied(session: Session, run: LockedRun, plan: Plan, choices: RunChoices) -> RunResult | None:
+def _with_room(session: Session, run: LockedRun, plan: Plan, backends: Backends) -> tuple[Plan, Watching | None]:
+    """Return the part of the plan for which there is room beside what other runs have promised, and what watches over that room."""
+    if plan.is_stopped or plan.is_empty or not _is_shared(session):
+        return plan, None
+    from sharectl.workspace.promises import promise_room
+
+    return promise_room(run, plan, backends, session.project.scheduler.max_over_subscription_ratio)
+
+
+def _applied(
+    session: Session,
+    run: LockedRun,
+    plan: Plan,
+    choices: RunChoices,
+    watching: Watching | None = None,
+) -> RunResult | None:
     """Apply the plan; None where there is nothing to do, and the plan has said so already."""
     json = choices.output is Format.JSON
     if choices.before is not None:
@@ -261,7 +279,7 @@ def _applied(session: Session, run: LockedRun, plan: Plan, choices: RunChoices) 
 
     cancellation = Cancellation()
     with diverted(cancellation.request), progress_view(session.output, mode="json" if json else "auto") as show:
-        return apply_plan(run, plan, show, cancellation)
+        return apply_plan(run, plan, show if watching is None else watching(show), cancellation)
 
 
 def _report(session: Session, plan: Plan, result: RunResult, output: Format, code: ExitCode) -> None:

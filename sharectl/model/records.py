@@ -319,6 +319,15 @@ class LockStatus:
     scope: Scope = EVERYTHING
 
 
+class Promise(NamedTuple):
+    """Room in a pool that a run has promised to shares which it makes, and the lease of that run."""
+
+    backend: str
+    pool: str
+    size_bytes: int
+    status: LockStatus
+
+
 class ContentMark(NamedTuple):
     """What tells that two moments of a state hold the same; `lineage` is empty where nothing has ever been written."""
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Lease,
         LockStatus,
         OperationRecord,
+        Promise,
         Record,
         RuleRecord,
         Scope,
@@ -155,6 +156,20 @@ class TellsDoubts(Protocol):
 
     def doubts(self) -> str:
         """Return why a commit might not survive a power cut, in words; an empty text where it does. Raises StateError."""
+
+
+@runtime_checkable
+class KeepsPromises(Protocol):
+    """A store that keeps what runs have promised of the room in pools, as long as they hold their leases."""
+
+    def promise(self, lease: Lease, room: Mapping[tuple[str, str], int]) -> Sequence[Promise]:
+        """Make `room` (bytes by backend and pool) all that is promised under the lease, and return what others have promised.
+
+        Of two that do so at once the second is told of the first's. Raises LeaseLostError and StateError.
+        """
+
+    def promises(self) -> Sequence[Promise]:
+        """Return all that is promised now. Raises StateError."""
 
 
 @runtime_checkable

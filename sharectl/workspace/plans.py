@@ -22,6 +22,7 @@ from sharectl.planner.observed import find_deviations
 from sharectl.planner.records import outdated_policies
 from sharectl.planner.selection import addresses_with_rules
 from sharectl.planner.strays import import_address
+from sharectl.state.contract import KeepsPromises
 from sharectl.workspace.share_servers import subnets_to_check
 from sharectl.workspace.survey import Question, survey
 
@@ -68,6 +69,11 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
     found = survey(
         desired.backends, backends, questions
     )  # which may take minutes: nothing of the state is kept open meanwhile
+    pools, promises = found.pools, store.promises() if found.pools and isinstance(store, KeepsPromises) else ()
+    if promises:
+        from sharectl.planner.promises import reduced  # noqa: PLC0415 - where other runs make shares just now
+
+        pools = reduced(pools, promises)
     if request.options.witness is not None:
         request.options.witness.pools = found.pools
         request.options.witness.observed = found.observed
@@ -78,7 +84,12 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
     if wanted:
         with store.read() as reader:
             view = replace(view, rules=reader.rules(wanted), rules_total=reader.count_rules())
-    return plan(desired, view, found.observed, found.pools, request.options, project.scheduler, deviations, exports)
+    made = plan(desired, view, found.observed, pools, request.options, project.scheduler, deviations, exports)
+    if not promises:
+        return made
+    from sharectl.planner.promises import warnings_of  # noqa: PLC0415 - as above
+
+    return replace(made, diagnostics=(*made.diagnostics, *warnings_of(promises, pools)))
 
 
 @dataclass(frozen=True, slots=True)

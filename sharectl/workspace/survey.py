@@ -159,6 +159,12 @@ def _ask_servers(
     )
 
 
+def pools_on(spec: BackendSpec, backends: Backends) -> tuple[Pool, ...]:
+    """Return the pools of a backend as they are now. Raises DriverError."""
+    driver = backends.driver(spec.name)
+    return _pools(spec, driver, report_of(driver), capabilities_of(driver))
+
+
 def _pools(
     spec: BackendSpec, driver: Driver, report: BackendReport, capabilities: frozenset[Capability]
 ) -> tuple[Pool, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
+from sharectl.workspace import plans
 from tests.cli.console import PATIENCE_SECONDS, environment, run
 from tests.cli.test_postgresql_state import PROJECT
 from tests.cli.test_processes import calls, eventually
@@ -39,12 +40,13 @@ spec: {{size: {size}GiB, protocol: NFS, deletionPolicy: delete}}
 """
 JOB = "https://ci.example/jobs/41"
 GATED = """\
-import sys, time
+import importlib, sys, time
 from pathlib import Path
 from sharectl.cli import main
-from sharectl.drivers.simulated.driver import SimulatedDriver
 
-make = SimulatedDriver.create_share
+name = sys.argv.pop(1)
+driver = getattr(importlib.import_module(f"sharectl.drivers.{name}.driver"), name.capitalize() + "Driver")
+make = driver.create_share
 
 def held(self, request):
     Path("at-" + request.name).touch()
@@ -52,7 +54,7 @@ def held(self, request):
         time.sleep(0.02)
     return make(self, request)
 
-SimulatedDriver.create_share = held
+driver.create_share = held
 raise SystemExit(main(sys.argv[1:]))
 """
 """A sharectl that makes no share before there is a file `go`."""
@@ -76,9 +78,9 @@ def teams(console: Console, postgresql: Server) -> Console:
 
 
 @contextmanager
-def at_work(root: Path, share: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def at_work(root: Path, share: str, *arguments: str, driver: str = "simulated") -> Iterator[subprocess.Popen[str]]:
     """Begin an apply in a CI job, and give it when it is just about to make the share; it goes on once there is a file `go`."""
-    command = [sys.executable, "-c", GATED, *arguments]
+    command = [sys.executable, "-c", GATED, driver, *arguments]
     env = environment(CI_JOB_URL=JOB, SHARECTL_ACTOR="ada")
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=root, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:
@@ -207,3 +209,92 @@ def test_a_saved_plan_is_refused_when_its_own_addresses_moved_and_not_for_others
     refused = teams("apply", "b-again.plan")
     assert (refused.code, "share/b1" in refused.out + refused.err) == (1, True)
     assert calls(teams.root, "extend_share") == 1
+
+
+@pytest.fixture
+def narrow(teams: Console) -> Console:
+    """Return the repository with a pool in which there is room for one of two shares, and plans of both, made while nobody was at work."""
+    crowded = manifests(("a1", "a", 1), ("a2", "a", 60), ("b1", "b", 2), ("b2", "b", 60))
+    teams.write("all.yaml", crowded.replace("total: 10TiB", "total: 100GiB, thin: false"))
+    for team in "ab":
+        assert teams("plan", "--label", f"team={team}", "--out", f"{team}.plan").code == 0
+    return teams
+
+
+def test_room_that_another_run_has_promised_is_not_counted_on(narrow: Console) -> None:
+    """Neither by a plan that was made before nor by a new one; both say who has it, and what else there is to do is done."""
+    with at_work(narrow.root, "a2", "apply", "a.plan") as first:
+        applied = narrow("apply", "b.plan")
+        planned = narrow("plan", "--label", "team=b")
+        for told in (applied, planned):
+            assert told.code == 1
+            words = " ".join(told.err.split())
+            assert all(word in words for word in ("pool.promised", "promised to", "ada", JOB, "apply a.plan"))
+        assert (calls(narrow.root, "extend_share"), calls(narrow.root, "create_share")) == (1, 2)
+        assert end(narrow.root, first) == [0]
+    assert [len(shares(narrow.root, name)) for name in ("a2", "b2")] == [1, 0]
+
+
+def test_a_share_goes_where_nothing_is_promised(narrow: Console) -> None:
+    """To the next of its candidates, as if the first had refused it."""
+    crowded = (narrow.root / "all.yaml").read_text(encoding="utf-8")
+    narrow.write("all.yaml", crowded.replace("thin: false}", "thin: false}, {name: gold2, total: 100GiB, thin: false}"))
+    for team in "ab":
+        assert narrow("plan", "--label", f"team={team}", "--out", f"{team}.plan").code == 0
+    with at_work(narrow.root, "a2", "apply", "a.plan") as first:
+        ended = narrow("apply", "b.plan")
+        assert ended.code == 0, ended.err
+        assert end(narrow.root, first) == [0]
+    with closing(sqlite3.connect(narrow.root / "sim.db")) as connection:
+        pools = connection.execute("SELECT pool FROM shares WHERE name IN ('a2', 'b2')").fetchall()
+    assert len(set(pools)) == 2
+    assert narrow("plan", "--detailed-exitcode").code == 0
+
+
+def test_what_another_run_makes_while_backends_are_asked_is_no_stranger(
+    teams: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state was read before, and does not know it; it does afterwards."""
+    ask = plans.survey
+
+    def asked_late(*arguments: Any) -> Any:  # noqa: ANN401 - as the survey itself
+        assert run("apply", "a.plan", cwd=teams.root).code == 0
+        return ask(*arguments)
+
+    monkeypatch.setattr(plans, "survey", asked_late)
+    told = orjson.loads(teams("plan", "-o", "json").out)
+    assert [each for each in told["drift"] if each["kind"] in {"unknown", "unmanaged"}] == []
+    assert {each["code"] for each in told["diagnostics"]} <= {"state.forgetful", "state.in-motion"}
+
+
+FOLDERS = """\
+apiVersion: sharectl/v1
+kind: Backend
+metadata: {name: sim}
+spec:
+  driver: directory
+  config: {root: storage, exportHost: nas}
+"""
+
+
+def test_folders_are_fenced_for_each_run_by_itself(console: Console, postgresql: Server) -> None:
+    """The `directory` driver keeps its fences in a file of the backend: of three runs the one that lost its lease makes nothing."""
+    console.write("sharectl.yaml", PROJECT.format(url=postgresql.url()))
+    console.write("all.yaml", FOLDERS)
+    assert console("apply", "--yes").code == 0
+    console.write("all.yaml", FOLDERS + "".join(SHARE.format(name=f"{team}2", team=team, size=1) for team in "ab"))
+    for team in "ab":
+        assert console("plan", "--label", f"team={team}", "--out", f"{team}.plan").code == 0
+    root = console.root
+    with (
+        at_work(root, "a2", "apply", "a.plan", driver="directory") as lost,
+        at_work(root, "b2", "apply", "b.plan", driver="directory") as living,
+    ):
+        assert console("unlock", "--yes", str(locks(console)[0]["token"])).code == 0
+        taken = console("apply", "--yes", "--target", "share/a2")
+        assert taken.code == 0, taken.err
+        made = (root / "storage" / "a2").stat().st_ino
+        assert end(root, lost, living) == [1, 0]
+    assert (root / "storage" / "a2").stat().st_ino == made
+    assert (root / "storage" / "b2").is_dir()
+    assert console("plan", "--detailed-exitcode").code == 0

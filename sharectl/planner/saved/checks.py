@@ -175,14 +175,10 @@ def current_part(plan: Plan, rows: CurrentRows) -> Plan:
         return plan
     left = [step for step in plan.steps if step.address not in done]
     held = _held_now(left, changed)
-    kept = tuple(step for step in left if step.step_id not in held)
+    kept, entries = held_by(left, changed, _CODE)
     found = tuple(_diagnostics(plan, done, changed, held))
     if changed and not kept:
         raise DiagnosticError(*found)
-    entries = tuple(
-        Held(address, changed[cause] if address == cause else f"it depends on {cause}", cause, _CODE, verbs)
-        for (address, cause), verbs in sorted(_by_address(left, held).items())
-    )
     return replace(
         plan,
         steps=kept,
@@ -190,6 +186,18 @@ def current_part(plan: Plan, rows: CurrentRows) -> Plan:
         held=(*plan.held, *entries),
         diagnostics=(*plan.diagnostics, *found),
     )
+
+
+def held_by(
+    steps: Sequence[Step], reasons: Mapping[Address, str], code: str
+) -> tuple[tuple[Step, ...], tuple[Held, ...]]:
+    """Return the steps that can be done, and what is held: at the addresses that have reasons, and what depends on it."""
+    held = _held_now(steps, reasons)
+    entries = tuple(
+        Held(address, reasons[cause] if address == cause else f"it depends on {cause}", cause, code, verbs)
+        for (address, cause), verbs in sorted(_by_address(steps, held).items())
+    )
+    return tuple(step for step in steps if step.step_id not in held), entries
 
 
 def row_of(step: Step, origins: Mapping[Address, Address]) -> Address:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.canonical import canonical_json
-from sharectl.model.records import Lease
+from sharectl.model.records import Lease, Promise
 from sharectl.state import lock
 from sharectl.state.columns import LEASE, expect_rows
 from sharectl.state.contract import LeaseLostError, LockedError, StateMovedError
@@ -108,6 +108,40 @@ def free(connection: Connection, schema: str, token: int) -> bool:
     """Remove a lease; return whether it was there."""
     delete = f"DELETE FROM {schema}.lease WHERE token = %s"  # noqa: S608 - a checked name
     return connection.execute(delete, (token,)).rowcount == 1
+
+
+def promise(  # noqa: PLR0913, PLR0917 - where, whose and what, by whose clock
+    connection: Connection,
+    schema: str,
+    lease: Lease,
+    room: Mapping[tuple[str, str], int],
+    clock: Clock,
+    location: str,
+) -> list[Promise]:
+    """Make `room` all that is promised under the lease, one run after another; return what others have promised."""
+    connection.execute(f"SELECT 1 FROM {schema}.meta FOR NO KEY UPDATE")  # noqa: S608 - a checked name
+    if not fetch(connection, f"SELECT 1 FROM {schema}.lease WHERE token = %s FOR KEY SHARE", (lease.token,)):  # noqa: S608 - a checked name
+        raise lost(connection, schema, lease, clock, location)
+    connection.execute(f"DELETE FROM {schema}.promise WHERE token = %s", (lease.token,))  # noqa: S608 - as above
+    wanted = [(backend, pool, size) for (backend, pool), size in sorted(room.items()) if size > 0]
+    columns: list[list[object]] = [[row[column] for row in wanted] for column in range(3)]
+    insert = (
+        f"INSERT INTO {schema}.promise (token, backend, pool, bytes)"  # noqa: S608 - as above
+        " SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::bigint[])"
+    )
+    connection.execute(insert.encode(), (lease.token, *columns))
+    found = read_promises(connection, schema, clock, location)
+    return [each for each in found if each.status.token != lease.token]
+
+
+def read_promises(connection: Connection, schema: str, clock: Clock, location: str) -> list[Promise]:
+    """Return what is promised under leases that have not run out."""
+    select = f"SELECT token, backend, pool, bytes FROM {schema}.promise ORDER BY token, backend, pool"  # noqa: S608 - a checked name
+    rows = fetch(connection, select)
+    if not rows:
+        return []
+    living = {each.token: each for each in read_leases(connection, schema, clock, location) if not each.expired}
+    return [Promise(backend, pool, size, living[token]) for token, backend, pool, size in rows if token in living]
 
 
 def lost(connection: Connection, schema: str, lease: Lease, clock: Clock, location: str) -> LeaseLostError:

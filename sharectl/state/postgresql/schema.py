@@ -121,7 +121,18 @@ _VERSION_1: Final[Migration] = (
     )""",
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1,)
+_VERSION_2: Final[Migration] = (
+    f"""CREATE TABLE {{schema}}.promise (
+        token bigint NOT NULL REFERENCES {{schema}}.lease (token) ON DELETE CASCADE,
+        backend {_TEXT} NOT NULL,
+        pool {_TEXT} NOT NULL,
+        bytes bigint NOT NULL CHECK (bytes > 0),
+        PRIMARY KEY (token, backend, pool)
+    )""",
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1, _VERSION_2)
+WITH_PROMISES: Final = 2
 READABLE_FROM: Final = 1
 """The oldest version whose resources, rules, operations and history are read as those of the newest."""
 

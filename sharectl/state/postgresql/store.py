@@ -26,15 +26,23 @@ from sharectl.state.postgresql.reader import (
     is_used,
     open_document,
 )
-from sharectl.state.postgresql.schema import MIGRATIONS, READABLE_FROM, check_version, migrate, quoted, read_meta
+from sharectl.state.postgresql.schema import (
+    MIGRATIONS,
+    READABLE_FROM,
+    WITH_PROMISES,
+    check_version,
+    migrate,
+    quoted,
+    read_meta,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from uuid import UUID
 
     from sharectl.model.kinds import Address
-    from sharectl.model.records import Change, HistoryLine, Holder, LockStatus, Scope
+    from sharectl.model.records import Change, HistoryLine, Holder, LockStatus, Promise, Scope
     from sharectl.model.state_urls import PostgresqlPlace
     from sharectl.state.contract import StateReader
     from sharectl.state.lock import Clock
@@ -206,6 +214,21 @@ class PostgresqlStore:
         if not self.is_present():
             return False
         return self._free(token, patience_seconds=_PATIENCE_SECONDS)
+
+    def promise(self, lease: Lease, room: Mapping[tuple[str, str], int]) -> Sequence[Promise]:
+        """See KeepsPromises."""
+        self._expect_writable()
+        return self._connections.repeated(
+            lambda connection: leases.promise(connection, self._schema, lease, room, self._clock, self.location),
+            patience_seconds=_PATIENCE_SECONDS,
+        )
+
+    def promises(self) -> Sequence[Promise]:
+        """See KeepsPromises."""
+        if not self._is_readable() or self._version < WITH_PROMISES:
+            return ()
+        with self._connections.lent() as connection:
+            return leases.read_promises(connection, self._schema, self._clock, self.location)
 
     def history(self, *, address: Address | None = None, limit: int | None = None) -> Iterator[HistoryLine]:
         """See StateStore. It is read in pages, so that no transaction stays open while the lines are looked at."""

@@ -1,0 +1,182 @@
+"""Room that runs have promised to their new shares: taken off the pools, so that two plans which fit alone do not both count on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+from sharectl.model.diagnostics import error, listed, warning
+from sharectl.model.quantities import GIB, format_size
+from sharectl.model.specs import ShareTypeSpec
+from sharectl.model.verbs import Verb
+from sharectl.planner.report import summarize
+from sharectl.planner.saved.checks import held_by
+from sharectl.scheduler.capacity import fits
+from sharectl.scheduler.errors import UnfitValueError
+from sharectl.scheduler.pools import PoolState
+from sharectl.scheduler.request import Operation, request_from_share, traits_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.kinds import Address
+    from sharectl.model.plans import CreateShare, Plan, Step
+    from sharectl.model.records import Promise, Record
+    from sharectl.model.specs import ShareSpec
+    from sharectl.scheduler.pools import Pool
+    from sharectl.scheduler.request import Traits
+
+Place = tuple[str, str]
+"""A backend and a pool of it."""
+_CODE: Final = "pool.promised"
+_NAMED: Final = 4
+
+
+class Need(NamedTuple):
+    """What a step takes: so many bytes at the first of its places that has room."""
+
+    size_bytes: int
+    places: tuple[Place, ...]
+
+
+def needs_of(plan: Plan, records: Mapping[Address, Record]) -> dict[str, Need]:
+    """Return what the steps that make or extend shares need, by step; `records` are the rows of those that are there."""
+    found = {}
+    for step in plan.steps:
+        if step.verb is Verb.CREATE_SHARE:
+            places = tuple((candidate.backend, candidate.pool) for candidate in step.candidates)
+            found[step.step_id] = Need(_spec_of(step).size_bytes, places)
+        record = records.get(step.address) if step.verb is Verb.EXTEND_SHARE else None
+        if record is not None and record.backend is not None and record.pool is not None:
+            growth = _spec_of(step).size_bytes - (record.size_bytes or 0)
+            found[step.step_id] = Need(growth, ((record.backend, record.pool),))
+    return {name: need for name, need in found.items() if need.size_bytes > 0 and need.places}
+
+
+def total_of(needs: Mapping[str, Need]) -> Counter[Place]:
+    """Return how much is needed in each pool, all shares being at the first of their places."""
+    total: Counter[Place] = Counter()
+    for need in needs.values():
+        total[need.places[0]] += need.size_bytes
+    return total
+
+
+def reduced(pools: Sequence[Pool], promises: Sequence[Promise]) -> tuple[Pool, ...]:
+    """Return the pools without what others have promised."""
+    taken = _taken(promises)
+    return tuple(_reduced(pool, taken[pool.backend, pool.name]) for pool in pools)
+
+
+def warnings_of(promises: Sequence[Promise], pools: Sequence[Pool]) -> Iterator[Diagnostic]:
+    """Yield what is to be known of promised room by whoever plans."""
+    places = {(pool.backend, pool.name) for pool in pools}
+    for promise in promises:
+        if (promise.backend, promise.pool) in places:
+            summary = f"{format_size(promise.size_bytes)} of pool {promise.pool} on backend {promise.backend} are promised to {_who(promise)}"
+            yield warning(_CODE, summary, detail="this plan does not count on them.")
+
+
+def keep_to_room(
+    plan: Plan, needs: Mapping[str, Need], pools: Sequence[Pool], promises: Sequence[Promise], default_ratio: float
+) -> tuple[Plan, dict[str, Need]]:
+    """Return the part of a plan that has room beside the `promises` of others, and what that needs.
+
+    A share whose first pool has none left goes to the next of its candidates that has; one without any is held, with what depends on it.
+    Pools in which nobody else has promised anything are as the plan has found them; of the others, `pools` are those that could be asked.
+    `default_ratio` is the over-subscription of a thin pool that reports none.
+    """
+    taken = _taken(promises)
+    states = {(pool.backend, pool.name): PoolState(pool, 0, 0.0, default_ratio) for pool in reduced(pools, promises)}
+    steps: list[Step] = []
+    kept: dict[str, Need] = {}
+    refused: dict[Address, str] = {}
+    for step in plan.steps:
+        need = needs.get(step.step_id)
+        if need is None:
+            steps.append(step)
+            continue
+        size_gib, traits = need.size_bytes / GIB, _traits_of(step, plan)
+        left = [at for at in need.places if at not in taken or _has_room(states.get(at), size_gib, traits)]
+        if not left:
+            whose = [each for each in promises if (each.backend, each.pool) in need.places]
+            refused[step.address] = (
+                f"{format_size(need.size_bytes)} have no room beside what is promised to {_who(whose[0])}"
+            )
+            steps.append(step)
+            continue
+        if (state := states.get(left[0])) is not None:
+            state.consume(size_gib, thin_logic=traits.thin_logic)
+        kept[step.step_id] = need._replace(places=tuple(left))
+        steps.append(step if len(left) == len(need.places) else _narrowed(step, left))
+    if not refused:
+        return replace(plan, steps=tuple(steps)), kept
+    remaining, entries = held_by(steps, refused, _CODE)
+    summary = f"others have promised the room of {listed(sorted(refused), _NAMED)}"
+    found = error(
+        _CODE,
+        summary,
+        detail="; ".join(sorted(set(refused.values()))),
+        remedy="wait until that run has ended, make room, or plan anew: a new plan looks for other places",
+    )
+    part = replace(
+        plan,
+        steps=remaining,
+        summary=summarize(remaining, plan.summary.unchanged),
+        held=(*plan.held, *entries),
+        diagnostics=(*plan.diagnostics, found),
+    )
+    there = {step.step_id for step in remaining}
+    return part, {name: need for name, need in kept.items() if name in there}
+
+
+def _taken(promises: Sequence[Promise]) -> Counter[Place]:
+    taken: Counter[Place] = Counter()
+    for promise in promises:
+        taken[promise.backend, promise.pool] += promise.size_bytes
+    return taken
+
+
+def _reduced(pool: Pool, size_bytes: int) -> Pool:
+    if not size_bytes:
+        return pool
+    state = PoolState(pool, 0, 0.0, 1.0)
+    state.consume(size_bytes / GIB)
+    return state.current()
+
+
+def _has_room(state: PoolState | None, size_gib: float, traits: Traits) -> bool:
+    try:
+        return state is not None and fits(state, size_gib, traits)
+    except UnfitValueError:
+        return False
+
+
+def _traits_of(step: Step, plan: Plan) -> Traits:
+    spec = _spec_of(step)
+    name = spec.share_type or ""
+    share_type = ShareTypeSpec(name=name, extra_specs=plan.extra_specs.get(name, {}))
+    request = request_from_share(spec, share_type)
+    if step.verb is Verb.EXTEND_SHARE:
+        request = replace(request, operation=Operation.EXTEND)
+    return traits_of(request, None)
+
+
+def _narrowed(step: Step, places: Sequence[Place]) -> Step:
+    work = cast("CreateShare", step.work)
+    candidates = tuple(each for each in work.candidates if (each.backend, each.pool) in places)
+    return replace(step, work=replace(work, candidates=candidates))
+
+
+def _spec_of(step: Step) -> ShareSpec:
+    return cast("ShareSpec", step.spec)
+
+
+def _who(promise: Promise) -> str:
+    holder = promise.status.holder
+    started = f", started by {holder.actor}" if holder.actor is not None else ""
+    job = f", from CI job {holder.ci_job_url}" if holder.ci_job_url is not None else ""
+    return (
+        f"{holder.user}@{holder.host}, which runs `{holder.command}` since {promise.status.acquired_at}{started}{job}"
+    )
