@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sharectl.model.settings import SchedulerSettings
     from sharectl.planner.draft import Draft
     from sharectl.planner.selection import Due
-    from sharectl.planner.shares.placement import Placement
+    from sharectl.planner.shares.requests import Placement
     from sharectl.scheduler.pools import Pool
 
 

@@ -192,7 +192,7 @@ def _said_of(plan: Plan, address: Address, allowed: frozenset[str]) -> tuple[Dia
 def _placed_anew(case: _Case, witness: Witness) -> Explanation:
     """Return what the pools that a plan was told of would say to a share that it does not place, were it placed now."""
     from sharectl.planner.draft import Draft  # noqa: PLC0415 - only where something is placed
-    from sharectl.planner.shares.placement import request_of_placed  # noqa: PLC0415 - only where something is placed
+    from sharectl.planner.shares.requests import request_of_placed  # noqa: PLC0415 - only where something is placed
     from sharectl.scheduler.engine import Scheduler  # noqa: PLC0415 - only where something is placed
     from sharectl.scheduler.explanation import explain  # noqa: PLC0415 - only where something is placed
     from sharectl.scheduler.request import PlacedShare  # noqa: PLC0415 - only where something is placed

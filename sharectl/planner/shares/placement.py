@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sharectl.model.candidates import Candidate
 from sharectl.model.diagnostics import warning
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.quantities import GIB
-from sharectl.model.specs import ShareTypeSpec
-from sharectl.planner.records import wanted_policy
-from sharectl.planner.share_servers.places import ServerPlaces, on_network
+from sharectl.planner.share_servers.places import ServerPlaces
 from sharectl.planner.shares.checks import needs_of
-from sharectl.planner.shares.unfit import diagnostics_of
+from sharectl.planner.shares.requests import Placement, checked, request_of_new, snapshot_place, verdict_of
 from sharectl.scheduler.batch import place_batch
 from sharectl.scheduler.engine import Scheduler
 from sharectl.scheduler.explanation import explain
 from sharectl.scheduler.greedy import placement_order, with_hints
-from sharectl.scheduler.request import PlacedShare, request_from_share, size_limit_diagnostics
+from sharectl.scheduler.request import PlacedShare, size_limit_diagnostics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sharectl.model.kinds import Address
-    from sharectl.model.records import Record
     from sharectl.model.settings import SchedulerSettings
     from sharectl.planner.draft import Draft
     from sharectl.planner.observed import Observed
-    from sharectl.planner.shares.checks import Verdict
     from sharectl.scheduler.decision import Decision
     from sharectl.scheduler.explanation import Explanation, PoolVerdict
     from sharectl.scheduler.pools import Pool
     from sharectl.scheduler.request import Request
 
 _NAMED_BACKENDS = 5
-_SNAPSHOT_SUPPORT = "snapshot_support"
-Placement = dict[str, Sequence[Candidate]]
 _MOST_EXPLAINED = 200
 """So many different refusals are worked out to the figures; who has more reads no more of them, and each costs a look at every pool."""
 
@@ -176,12 +168,12 @@ def _hold(draft: Draft, address: Address, placement: Placement, silent: Sequence
     """
     source = draft.desired.share(address).source_snapshot
     if source is not None:
-        place = _snapshot_place(draft, source, placement)
+        place = snapshot_place(draft, source, placement)
         silent = [name for name in silent if place is not None and name == place[0]]
     if not silent or address in draft.replaced:
         return False
-    request = _request(draft, address, placement)
-    unfit = {} if request is None else _verdict(draft, address, request).unfit
+    request = request_of_new(draft, address, placement)
+    unfit = {} if request is None else verdict_of(draft, address, request).unfit
     silent = [name for name in silent if name not in unfit]
     if not silent:
         return False
@@ -209,98 +201,13 @@ def _waits_for_source(draft: Draft, address: Address, waiting: set[Address]) -> 
 
 def _fitting_request(draft: Draft, address: Address, placement: Placement) -> Request | None:
     """Return the request of a share whose size its type allows; refuse the others."""
-    request = _request(draft, address, placement)
+    request = request_of_new(draft, address, placement)
     if request is not None:
-        request = _checked(draft, address, request)
+        request = checked(draft, address, request)
     found = () if request is None else size_limit_diagnostics(request)
     for diagnostic in found:
         draft.refuse_found(diagnostic, address, path="spec.size")
     return None if found else request
-
-
-def _checked(draft: Draft, address: Address, request: Request) -> Request | None:
-    """Return the request without the backends whose drivers would refuse it; None, with the share refused, where that is all of them."""
-    verdict = _verdict(draft, address, request)
-    for found in diagnostics_of(draft.desired, address, verdict.certain):
-        draft.refuse(found.code, address, found.summary, remedy=found.remedy, source=found.source)
-    if verdict.certain:
-        return None
-    return replace(request, unfit=verdict.unfit) if verdict.unfit else request
-
-
-def _verdict(draft: Draft, address: Address, request: Request) -> Verdict:
-    """Return what drivers say of the share. One with snapshots goes where these can be taken, if there is such a place."""
-    spec, rules = draft.desired.share(address), draft.access(address)
-    only = None if request.snapshot_host is None else request.snapshot_host.partition("#")[0]
-    has_snapshots = address in draft.snapshotted
-    verdict = draft.checks.verdict(
-        spec, rules, needs_of(spec, draft.desired, has_snapshots=has_snapshots), draft.able, only
-    )
-    if has_snapshots and verdict.certain:
-        return draft.checks.verdict(spec, rules, needs_of(spec, draft.desired), draft.able, only)
-    return verdict
-
-
-def _request(draft: Draft, address: Address, placement: Placement) -> Request | None:
-    snapshot = draft.desired.share(address).source_snapshot
-    if snapshot is None:
-        return _request_near(draft, address, None)
-    place = _snapshot_place(draft, snapshot, placement)
-    if place is None:
-        source = address_of(Kind.SNAPSHOT, snapshot)
-        draft.awaited[address] = source  # it could not be placed, which is said there
-        if source in draft.desired.digests:
-            draft.awaited.setdefault(source, address_of(Kind.SHARE, draft.desired.snapshot(source).share))
-        return None
-    return _request_near(draft, address, place)
-
-
-def request_of_placed(draft: Draft, address: Address) -> Request:
-    """Return the request of a share that has its place, were it placed now: without the backends whose drivers would refuse it."""
-    snapshot = draft.desired.share(address).source_snapshot
-    record = None if snapshot is None else draft.records.get(address_of(Kind.SNAPSHOT, snapshot))
-    request = _request_near(draft, address, None if record is None else _place_of(record))
-    return replace(request, unfit=_verdict(draft, address, request).unfit)
-
-
-def _request_near(draft: Draft, address: Address, place: tuple[str, str] | None) -> Request:
-    """Return the request of a share; `place` is the backend and pool of the snapshot that it is made from, where that is known."""
-    spec = draft.desired.share(address)
-    share_type = None if spec.share_type is None else draft.desired.share_types[spec.share_type]
-    if wanted_policy(draft.desired, spec) is not None:
-        share_type = _with_snapshots(share_type)
-    if place is None:
-        return on_network(request_from_share(spec, share_type))
-    backend, pool = place
-    seen = draft.observed.get(backend)
-    if seen is not None and seen.clones_within == "pool":
-        spec = replace(spec, hints=replace(spec.hints, only_host=f"{backend}#{pool}"))
-    zone = draft.desired.backends[backend].availability_zone if backend in draft.desired.backends else None
-    return on_network(
-        request_from_share(spec, share_type, snapshot_host=f"{backend}#{pool}", snapshot_availability_zone=zone)
-    )
-
-
-def _with_snapshots(share_type: ShareTypeSpec | None) -> ShareTypeSpec:
-    """Return the type of a share that has a snapshot policy: only pools that can take snapshots may hold it."""
-    specs = {_SNAPSHOT_SUPPORT: "<is> True", **({} if share_type is None else share_type.extra_specs)}
-    return ShareTypeSpec("", specs) if share_type is None else replace(share_type, extra_specs=specs)
-
-
-def _snapshot_place(draft: Draft, snapshot: str, placement: Placement) -> tuple[str, str] | None:
-    address = address_of(Kind.SNAPSHOT, snapshot)
-    record = draft.records.get(address)
-    if record is None:
-        share_address = address_of(Kind.SHARE, draft.desired.snapshot(address).share)
-        if share_address in placement:
-            first = placement[share_address][0]
-            return first.backend, first.pool
-        record = draft.records.get(share_address)
-    return None if record is None else _place_of(record)
-
-
-def _place_of(record: Record) -> tuple[str, str] | None:
-    return None if record.backend is None or record.pool is None else (record.backend, record.pool)
 
 
 def _placed_shares(draft: Draft, addresses: Iterable[Address]) -> list[PlacedShare]:
@@ -380,8 +287,8 @@ def _refuse_unplaceable(
             path="spec.shareNetwork",
         )
         return
-    request = _request(draft, address, placement)
-    request = request and _checked(draft, address, request)
+    request = request_of_new(draft, address, placement)
+    request = request and checked(draft, address, request)
     nearest = None if request is None else refusals.nearest(request)
     own = [found for found in decision.diagnostics if found.address == address]
     detail = "there is no pool at all"

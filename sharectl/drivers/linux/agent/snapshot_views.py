@@ -61,7 +61,7 @@ class SnapshotViews:
         snapshot of it.
         """
         server: Any = servers.nfs
-        if server is None or servers.real_paths:
+        if server is None or servers.real_paths or (not row.options.get("snapshots") and _never(servers, server, row)):
             return None
         pool = self._usable(row.pool)  # before the lock: its first use may withdraw shares, which takes it too
         with self.locked(servers, row):
@@ -192,6 +192,11 @@ class SnapshotViews:
 def _note(server: Any, row: ShareRow, reason: str) -> None:  # noqa: ANN401 - as above
     with suppress(OSError):
         server.snapshots.fail(row.export_id, reason)
+
+
+def _never(servers: Servers, server: Any, row: ShareRow) -> bool:  # noqa: ANN401 - as above
+    """Tell whether nobody has begun to show any of the share: most have none, and are not locked for that."""
+    return not server.snapshots.had(row.export_id) and not os.path.lexists(_folder(servers, row))
 
 
 def _folder(servers: Servers, row: ShareRow) -> str:

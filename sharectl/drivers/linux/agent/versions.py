@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.linux.agent.contract import Problem
 from sharectl.drivers.linux.agent.smb import treatment
 from sharectl.drivers.linux.agent.snapshot_views import snapshots_of
+from sharectl.drivers.linux.agent.volumes.folders import versions_folder
 from sharectl.model.access import protocols_in
 
 if TYPE_CHECKING:
@@ -57,13 +59,15 @@ class Versions:
 
     def _show_over_smb(self, row: ShareRow) -> None:
         """Do so by what the record says now: who changes it holds another lock than who makes a snapshot of the share."""
+        if not _has_versions(row) and not os.path.lexists(versions_folder(self._pools.path(row.pool, row.volume))):
+            return
         with suppress(Problem), self._locked(row):
             known = self._records.share(row.resource_id)
             if known is None or known.is_removing:
                 return
-            is_shown = known.protocol != "NFS" and treatment.of_options(known.options).previous_versions
             self._pools.get(known.pool).show_versions(
-                known.volume, (lambda: snapshots_of(self._records, known.resource_id)) if is_shown else None
+                known.volume,
+                (lambda: snapshots_of(self._records, known.resource_id)) if _has_versions(known) else None,
             )
 
     def _locked(self, row: ShareRow) -> AbstractContextManager[None]:
@@ -72,3 +76,7 @@ class Versions:
     def _show_over_nfs(self, row: ShareRow) -> None:
         if "NFS" in protocols_in(row.protocol):
             self._access.nfs.views.refresh(self._room.servers(row.instance), row)
+
+
+def _has_versions(row: ShareRow) -> bool:
+    return row.protocol != "NFS" and treatment.of_options(row.options).previous_versions

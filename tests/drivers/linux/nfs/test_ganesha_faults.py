@@ -14,7 +14,7 @@ import pytest
 
 from sharectl.drivers.linux.agent.contract import Client, Instance, Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import daemons
-from sharectl.drivers.linux.agent.nfs.ganesha import process
+from sharectl.drivers.linux.agent.nfs.ganesha import process, stored_exports
 from sharectl.drivers.linux.agent.nfs.ganesha.bus import GaneshaBus, NoAnswerError, RefusedError
 from sharectl.drivers.linux.agent.nfs.ganesha.configuration import export_text
 from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
@@ -240,7 +240,7 @@ def test_the_servers_own_words_are_said_where_it_does_not_start(
     """The last complaint of its log, and where the log is."""
     ganesha.stop()
     monkeypatch.setattr("sharectl.drivers.linux.agent.nfs.ganesha.server.EXPORTS", "not-there")
-    monkeypatch.setattr(GaneshaServer, "_sort_stored", lambda *_: 0)
+    monkeypatch.setattr(stored_exports, "sort", lambda *_: 0)
     with pytest.raises(Problem, match=r"does not start: .*opendir\(not-there\) failed.*/nfs/log"):
         ganesha.ensure_running(always)
 

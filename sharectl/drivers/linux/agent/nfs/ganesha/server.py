@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sharectl.drivers.linux.agent.contract import Export, Instance, Problem, ProblemKind
 from sharectl.drivers.linux.agent.host import daemons
 from sharectl.drivers.linux.agent.nfs.clients import canonical_network, prefix_of
-from sharectl.drivers.linux.agent.nfs.exports import SNAPSHOTS, checked, defined, problem_of_path
+from sharectl.drivers.linux.agent.nfs.exports import SNAPSHOTS, checked, problem_of_path
+from sharectl.drivers.linux.agent.nfs.ganesha import stored_exports
 from sharectl.drivers.linux.agent.nfs.ganesha.bus import NoAnswerError, RefusedError
 from sharectl.drivers.linux.agent.nfs.ganesha.configuration import (
     ServerOptions,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 DEFAULT_MINOR_VERSIONS: Final = (1, 2)
 """NFSv4.1 and 4.2: 4.0 has no sessions, so that a request that was sent twice may be done twice."""
 
-_SUFFIX: Final = ".conf"
 _BELOW: Final = "submounts"
 _COMPLAINT: Final = "Errors found"
 """With these words in a reply of success, Ganesha left out a part of the export that it could not read."""
@@ -73,7 +73,12 @@ class GaneshaServer:
         self._keytab = keytab
         self._mount_port = mount_port
         self._plugins: str | None = None
-        self.snapshots = SnapshotExports(self._layout.snapshots, self._bus, self._shown, self._stored_export)
+        self.snapshots = SnapshotExports(
+            self._layout.snapshots,
+            self._bus,
+            self._shown,
+            lambda export_id: stored_exports.stored(self._layout, export_id),
+        )
         self._check()
 
     def is_running(self) -> bool:
@@ -100,7 +105,7 @@ class GaneshaServer:
             self.snapshots.forget()
             self._process.share_exports()
             daemons.write_atomically(self._layout.configuration, text)
-            self._process.start(self._sort_stored(is_ready))
+            self._process.start(stored_exports.sort(self._layout, is_ready))
 
     def put(self, export: Export) -> bool:
         """Store the export, put it in force and confirm it; on a server that is down it is stored alone, and False returned.
@@ -115,9 +120,9 @@ class GaneshaServer:
         if not os.path.isdir(self._layout.staging):  # noqa: PTH112 - as above
             self._layout.make()
         rotate_if_large(self._layout.log)
-        name = f"{export.export_id}{_SUFFIX}"
+        name = stored_exports.file_name(export.export_id)
         path = self._layout.path(EXPORTS, name)
-        before, withheld = _content(path), self._layout.path(WITHHELD, name)
+        before, withheld = stored_exports.content(path), self._layout.path(WITHHELD, name)
         # After a power failure the server starts with what is stored, and rights that were taken away must not come back. Of a
         # new export nothing older can: lost, it shows as drift, and what is left of its file is put aside.
         is_new = before is None and not os.path.exists(path) and not os.path.exists(withheld)  # noqa: PTH110 - as above
@@ -139,7 +144,7 @@ class GaneshaServer:
         try:
             return self._told(put_in_force)
         except Problem:
-            self._told(lambda: self._narrow(export, _export_of(name, before), path))
+            self._told(lambda: self._narrow(export, stored_exports.export_of(name, before), path))
             raise
 
     def remove(self, export_id: int) -> None:
@@ -147,7 +152,7 @@ class GaneshaServer:
         try:
             for folder in (self._layout.exports, self._layout.withheld):
                 with suppress(FileNotFoundError):
-                    os.unlink(os.path.join(folder, f"{export_id}{_SUFFIX}"))  # noqa: PTH108, PTH118 - paths are text everywhere in the agent
+                    os.unlink(os.path.join(folder, stored_exports.file_name(export_id)))  # noqa: PTH108, PTH118 - paths are text everywhere in the agent
                     daemons.sync_directory(folder)
         finally:
             self._told(lambda: self._withdraw(export_id))
@@ -168,22 +173,19 @@ class GaneshaServer:
 
     def stored(self) -> Mapping[int, Export]:
         """Return the exports that are kept for the next start, by id, those too that are withheld."""
-        return {export.export_id: export for export in (*self.withheld(), *self._kept_in(self._layout.exports))}
+        return {
+            export.export_id: export for export in (*self.withheld(), *stored_exports.kept_in(self._layout.exports))
+        }
 
     def withheld(self) -> Collection[Export]:
         """Return the stored exports that were not ready at the last start."""
-        return self._kept_in(self._layout.withheld)
+        return stored_exports.kept_in(self._layout.withheld)
 
     def has_ended(self) -> bool:
         """Tell whether the server was started once, and it or its bus does not live, or is only just being started."""
         if not os.path.exists(self._layout.configuration):  # noqa: PTH110 - as above
             return False
         return not self._process.is_whole() or daemons.is_locked(self._layout.lock)
-
-    def _kept_in(self, folder: str) -> list[Export]:
-        names = sorted(_files(folder)) if os.path.isdir(folder) else []  # noqa: PTH112 - as above
-        found = (_export_of(name, _content(os.path.join(folder, name))) for name in names)  # noqa: PTH118 - as above
-        return [export for export in found if export is not None]
 
     def stop(self) -> None:
         """Stop the server and its bus; what is stored stays."""
@@ -217,7 +219,7 @@ class GaneshaServer:
         return server_text(options, exports=EXPORTS, recovery=self._layout.recovery)
 
     def _serves_with(self, text: str) -> bool:
-        return _content(self._layout.configuration) == text and self._process.answers()
+        return stored_exports.content(self._layout.configuration) == text and self._process.answers()
 
     def _is_whole_with(self, text: str) -> bool:
         return self._process.is_whole() and self._serves_with(text)
@@ -265,7 +267,7 @@ class GaneshaServer:
                 self._withdraw(export.export_id)
 
         self._told(withdraw_wider)
-        stored = _export_of(os.path.basename(path), _content(path))  # noqa: PTH119 - as above
+        stored = stored_exports.export_of(os.path.basename(path), stored_exports.content(path))  # noqa: PTH119 - as above
         if stored is not None and not grants_no_more(stored, export):
             Path(path).unlink()
 
@@ -292,7 +294,7 @@ class GaneshaServer:
         return str(reply[0]), shown
 
     def _updated(self, export_id: int) -> tuple[Sequence[Any] | RefusedError, Export | None]:
-        path = self._layout.path(EXPORTS, f"{export_id}{_SUFFIX}")
+        path = self._layout.path(EXPORTS, stored_exports.file_name(export_id))
         update = Call("UpdateExport", "ss", (path, f"EXPORT(Export_Id={export_id})"))
         reply, body = self._bus.call_in_order([update, Call("DisplayExport", "q", (export_id,))])
         return reply, None if isinstance(body, RefusedError) else shown_export(body)
@@ -334,11 +336,6 @@ class GaneshaServer:
         # 0 is the root of the pseudo file system, and what is below a share belongs to that.
         return sorted(row[0] for row in rows if row[0] != 0 and not row[1].endswith(f"/{SNAPSHOTS}"))
 
-    def _stored_export(self, export_id: int) -> Export | None:
-        """Return the export as it is kept for the next start, unless it is withheld."""
-        name = f"{export_id}{_SUFFIX}"
-        return _export_of(name, _content(self._layout.path(EXPORTS, name)))
-
     def _shown(self, export_ids: list[int]) -> dict[int, Export]:
         """Return those of the exports that the server has."""
         replies = self._bus.call_all("DisplayExport", "q", [(export_id,) for export_id in export_ids])
@@ -350,25 +347,8 @@ class GaneshaServer:
 
     def _as_asked(self, shown: Export) -> Export:
         """Return an export in force as it was asked for: with options that say what the export says, which the server does not show."""
-        stored = self._stored_export(shown.export_id)
+        stored = stored_exports.stored(self._layout, shown.export_id)
         return stored if stored is not None and as_shown(stored) == shown else shown
-
-    def _sort_stored(self, is_ready: Callable[[Export], bool]) -> int:
-        """Leave in `exports.d` the exports that are ready alone, as they would be written now; return their number."""
-        kept, withheld = _files(self._layout.exports), _files(self._layout.withheld)
-        count = 0
-        for name in sorted(kept | withheld):
-            path, aside = self._layout.path(EXPORTS, name), self._layout.path(WITHHELD, name)
-            text = _content(path if name in kept else aside)
-            export = _export_of(name, text)
-            if export is not None and is_ready(export):
-                count += 1
-                if name in withheld or text != export_text(export):
-                    daemons.write_atomically(path, export_text(export), staging=self._layout.staging)
-                Path(aside).unlink(missing_ok=True)
-            elif name in kept:
-                os.replace(path, aside)  # noqa: PTH105 - as above
-        return count
 
 
 def _single_address(addresses: Collection[str]) -> str | None:
@@ -378,27 +358,3 @@ def _single_address(addresses: Collection[str]) -> str | None:
             message = f"{address[:80]!r} is not an IP address in canonical form"
             raise Problem(ProblemKind.REFUSED, message)
     return next(iter(addresses)) if len(addresses) == 1 else None
-
-
-def _files(folder: str) -> set[str]:
-    """Return the names of what is not a folder: the server reads all of these."""
-    with os.scandir(folder) as entries:
-        return {entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)}
-
-
-def _content(path: str) -> str | None:
-    """Return the text of a regular file; None where there is none, or where it is not text."""
-    try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - paths are text everywhere in the agent
-            return file.read()
-    except (OSError, ValueError):
-        return None
-
-
-def _export_of(name: str, text: str | None) -> Export | None:
-    """Return what a stored file exports; None for one that sharectl did not write so."""
-    try:
-        export = defined((text or "").partition("\n")[0])
-    except (ValueError, Problem):
-        return None
-    return export if name == f"{export.export_id}{_SUFFIX}" else None
