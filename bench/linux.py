@@ -37,6 +37,8 @@ from sharectl.drivers.linux import FACTORY
 from sharectl.drivers.linux.agent import watching
 from sharectl.drivers.linux.agent.contract import Instance
 from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
+from sharectl.drivers.linux.agent.smb.host import ServerOptions
+from sharectl.drivers.linux.agent.smb.server import SambaServer
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec
 from sharectl.model.requests import ShareRef, ShareRequest
@@ -58,6 +60,7 @@ RULES = (
 SMB_RULES = (AccessRule("user", "alice", "rw"), AccessRule("user", "bob", "ro"), AccessRule("ip", "10.1.0.0/16", "rw"))
 START_SECONDS_PER_THOUSAND_SQUARED = 30  # NFS-Ganesha looks through all mounts for each export
 PATIENCE_SECONDS = 300
+MOST_GROWTH = 1.5
 SHARE_SERVERS = 20
 
 
@@ -169,10 +172,16 @@ def measure_many(report: Report, lab: Lab, shares: int) -> None:
 def measure_smb(report: Report, lab: Lab, shares: int) -> None:
     """Measure shares over SMB, with three rules each, against as many over NFS: from nothing, as they are, and after the server ended."""
     os.environ.update({"ALICE_PASSWORD": token_urlsafe(), "BOB_PASSWORD": token_urlsafe()})
+    milliseconds = {}
     for size in sorted({max(1, shares // 5), shares}):
         seconds = {smb: _life(lab, size, smb=smb) for smb in (False, True)}
         for what, nfs in seconds[False].items():
             report.line(f"SMB against NFS, {size} shares with 3 rules, {what}", seconds[True][what], nfs, 3)
+        milliseconds[size] = seconds[True]["apply"] * 1e3 / size
+    few, *_, many = milliseconds
+    report.line(
+        f"SMB, apply, time per share, {many} against {few}", milliseconds[many], milliseconds[few], MOST_GROWTH, "ms"
+    )
 
 
 def _life(lab: Lab, size: int, *, smb: bool) -> dict[str, float]:
@@ -189,22 +198,33 @@ def _life(lab: Lab, size: int, *, smb: bool) -> dict[str, float]:
 
 def measure_restart(report: Report, lab: Lab, shares: int) -> None:
     """Measure how long shares are out of reach where a server is killed, and where the whole host is started again."""
-    name = "restart-host"
-    root = write_repository(lab, "restart", shares, supervisor="process")
+    os.environ.update({"ALICE_PASSWORD": token_urlsafe(), "BOB_PASSWORD": token_urlsafe()})
+    for smb in (False, True):
+        _restart(report, lab, shares, smb=smb)
+
+
+def _restart(report: Report, lab: Lab, shares: int, *, smb: bool) -> None:
+    name = f"restart-{'smb' if smb else 'nfs'}"
+    place = watching.Place(str(lab.folder / f"{name}-host" / "root"))
+    root = write_repository(lab, name, shares, smb=smb, supervisor="process")
     THIS.measured(root, "apply", "--yes")
-    place = watching.Place(str(lab.folder / name / "root"))
-    server = GaneshaServer(Instance("main", f"{place.root}/servers/main", (ADDRESS,), lab.namespace))
-    os.kill(int(Path(f"{place.root}/servers/main/nfs/pid").read_text(encoding="ascii")), signal.SIGKILL)
-    limit = 10 + START_SECONDS_PER_THOUSAND_SQUARED * (shares / 1_000) ** 2
-    report.line(f"NFS-Ganesha killed, {shares} exports, until they are back", _until(server.is_running), limit, 1)
-    lab.restart(name)
+    instance = Instance("main", f"{place.root}/servers/main", (ADDRESS,), lab.namespace)
+    options = ServerOptions(disk_free="share")
+    server = SambaServer(instance, options=options) if smb else GaneshaServer(instance)
+    pid = Path(instance.root, "smb/run/smbd.pid" if smb else "nfs/pid").read_text(encoding="ascii")
+    os.kill(int(pid), signal.SIGKILL)
+    limit = 10 if smb else 10 + START_SECONDS_PER_THOUSAND_SQUARED * (shares / 1_000) ** 2
+    what = f"{shares} {'sections' if smb else 'exports'}"
+    program = "smbd" if smb else "NFS-Ganesha"
+    report.line(f"{program} killed, {what}, until they are back", _until(server.is_running), limit, 1)
+    lab.restart(f"{name}-host")
     with subprocess.Popen(watching.command(place), stderr=subprocess.DEVNULL) as watcher:
         try:
             seconds = _until(server.is_running)
         finally:
             watcher.terminate()  # or the end of the block waits for it for ever
-    report.line(f"the host started again, {shares} exports, until all are back", seconds, limit, 1)
-    lab.clear(name)
+    report.line(f"the host started again, {what}, until all are back", seconds, limit, 1)
+    lab.clear(f"{name}-host")
 
 
 def measure_servers(report: Report, lab: Lab, _shares: int) -> None:
@@ -272,7 +292,7 @@ def main() -> int:
     parser.add_argument("--only", choices=sorted(MEASUREMENTS), action="append")
     arguments = parser.parse_args()
     chosen = [name for name in MEASUREMENTS if not arguments.only or name in arguments.only]
-    require(ssh="ssh" in chosen, smb="smb" in chosen)
+    require(ssh="ssh" in chosen, smb=not {"smb", "restart"}.isdisjoint(chosen))
     report = Report()
     with storage_host() as lab:
         for name in chosen:
