@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -24,19 +25,28 @@ def worker(
     backend: Annotated[
         str, typer.Option(help="The backend that it serves.", metavar="NAME", autocompletion=complete_backend)
     ],
+    heartbeat_file: Annotated[
+        Path | None, typer.Option(help="A file whose time tells that the worker lives, for a probe.", metavar="FILE")
+    ] = None,
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Serve a backend near it: claim the calls of runs elsewhere, make them, and record how they ended."""
+    """Serve a backend near it: claim the calls of runs elsewhere, make them, and record how they ended.
+
+    As a systemd unit with Type=notify it says when it serves, and beats for WatchdogSec.
+    """
     from sharectl.cli.session import start
     from sharectl.workspace.backends import Backends
+    from sharectl.workspace.heartbeat import Heartbeat
     from sharectl.workspace.worker import serve, spec_of
 
     session = start(chdir)
     desired = session.repository.desired(only=())
     spec = spec_of(desired.backends, backend, session.project)
     backends = Backends({backend: spec}, str(session.project.root))
+    file = None if heartbeat_file is None else session.path(heartbeat_file)
+    tell = session.output.note
     try:
-        serve(session.project, spec, backends, session.output.note)
+        serve(session.project, spec, backends, tell, Heartbeat(file, os.environ, tell))
     finally:
         problems = backends.close()
         if problems:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sharectl.model.backends import BackendSpec
     from sharectl.network.base import NetworkPlugin
     from sharectl.workspace.backends import Backends
+    from sharectl.workspace.heartbeat import Heartbeat
 
 QUESTIONS: Final = frozenset(
     {
@@ -128,71 +129,108 @@ def spec_of(backends: Mapping[str, BackendSpec], name: str, project: Project) ->
     return spec
 
 
-def serve(project: Project, spec: BackendSpec, backends: Backends, tell: Callable[[str], object]) -> None:
+class Worker:
+    """A worker of a backend, which is presented to the database by `begin`, looks for calls from then on, and is offered others."""
+
+    def __init__(
+        self,
+        project: Project,
+        spec: BackendSpec,
+        backends: Backends,
+        tell: Callable[[str], object],
+        heartbeat: Heartbeat,
+    ) -> None:
+        """Serve the backend of `spec` in the state of the project."""
+        lease_seconds = project.execution.lease_seconds
+        host = socket.gethostname()
+        self.name = WorkerName(
+            worker_id=f"{spec.name}@{host}-{os.getpid()}-{uuid4().hex[:8]}",
+            backend=spec.name,
+            host=host,
+            process_id=os.getpid(),
+            version=__version__,
+            width=spec.lanes,
+            digest=manifest_digest(spec),
+            lease_seconds=lease_seconds,
+        )
+        self.queue_state = parse_postgresql_url(project.state_url).name
+        self._tell = tell
+        self._heartbeat = heartbeat
+        self._calls = Calls(backends, spec.name)
+        self.service = Service(
+            PostgresClaims(requests_of(project), self.name),
+            self._calls,
+            lease_seconds=lease_seconds,
+            end_process=lambda why: end_process(why, tell),
+            tell=tell,
+            beat=heartbeat,
+        )
+        self.stopped = threading.Event()
+        self._hears = threading.Event()
+
+    def begin(self) -> bool:
+        """Present the worker as soon as the database answers; False where it is to end before. Raises DiagnosticError."""
+        if not _start(self.service, self.stopped, self._tell):
+            return False
+        self._tell(f"serving backend {self.name.backend} as {self.name.worker_id}, {self.name.width} calls at once")
+        return True
+
+    def look_beside_broker(self) -> None:
+        """Look for calls from now on that no hint has told of, more often where none is heard."""
+        arguments = (self.stopped, self._interval_seconds)
+        threading.Thread(target=self.service.look_until, args=arguments, name="look", daemon=True).start()
+
+    def _interval_seconds(self) -> float:
+        return _LOOK_BESIDE_BROKER_SECONDS if self._hears.is_set() else _LOOK_SECONDS
+
+    def heard(self, *, is_so: bool) -> None:
+        """Know whether hints are heard."""
+        if is_so:
+            self._hears.set()
+        else:
+            self._hears.clear()
+        self.service.wake()
+
+    def offer(self, *call_ids: UUID) -> None:
+        """Claim calls that a hint has told of."""
+        try:
+            self.service.offer(*call_ids)
+        except (ClaimsUnavailableError, NotAdmittedError) as problem:
+            self._tell(f"calls could not be claimed: {problem}")
+
+    def end(self) -> None:
+        """Claim nothing more, and return when what runs has ended."""
+        self.stopped.set()
+        self._heartbeat.stopping()
+        for number in (signal.SIGTERM, signal.SIGINT):  # asked once more, it does not wait
+            signal.signal(number, signal.SIG_DFL)
+        self._tell("finishing what runs, and claiming nothing more")
+        self.service.drain()
+        self._calls.close()
+        self._heartbeat.ended()
+
+
+def serve(
+    project: Project, spec: BackendSpec, backends: Backends, tell: Callable[[str], object], heartbeat: Heartbeat
+) -> None:
     """Serve the backend until the process is asked to end by SIGTERM or SIGINT; what runs then is finished. Raises DiagnosticError.
 
     Where the database does not answer yet, it is waited for.
     """
     place = broker_place(project)
-    lease_seconds = project.execution.lease_seconds
-    host = socket.gethostname()
-    name = WorkerName(
-        worker_id=f"{spec.name}@{host}-{os.getpid()}-{uuid4().hex[:8]}",
-        backend=spec.name,
-        host=host,
-        process_id=os.getpid(),
-        version=__version__,
-        width=spec.lanes,
-        digest=manifest_digest(spec),
-        lease_seconds=lease_seconds,
-    )
-    claims = PostgresClaims(requests_of(project), name)
-    calls = Calls(backends, spec.name)
-    service = Service(
-        claims, calls, lease_seconds=lease_seconds, end_process=lambda why: end_process(why, tell), tell=tell
-    )
-    stopped = threading.Event()
+    worker = Worker(project, spec, backends, tell, heartbeat)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
-    if not _start(service, stopped, tell):
+        signal.signal(number, lambda *_: worker.stopped.set())
+    if not worker.begin():
         return
-    tell(f"serving backend {spec.name} as {name.worker_id}, {spec.lanes} calls at once")
     if place is None:
-        service.look_until(stopped, lambda: _LOOK_SECONDS)
+        worker.service.look_until(worker.stopped, lambda: _LOOK_SECONDS)
     else:
-        hears = threading.Event()
-
-        def interval_seconds() -> float:
-            return _LOOK_BESIDE_BROKER_SECONDS if hears.is_set() else _LOOK_SECONDS
-
-        def heard(*, is_so: bool) -> None:
-            if is_so:
-                hears.set()
-            else:
-                hears.clear()
-            service.wake()
-
-        looking = threading.Thread(
-            target=service.look_until, args=(stopped, interval_seconds), name="look", daemon=True
-        )
-        looking.start()
+        worker.look_beside_broker()
         from sharectl.executors.workers.broker import consume, queue_of  # noqa: PLC0415 - not every worker has a broker
 
-        queue = queue_of(parse_postgresql_url(project.state_url).name, spec.name)
-
-        def offer(*call_ids: UUID) -> None:
-            try:
-                service.offer(*call_ids)
-            except (ClaimsUnavailableError, NotAdmittedError) as problem:
-                tell(f"calls could not be claimed: {problem}")
-
-        consume(place, queue, name.worker_id, offer, tell, heard)
-        stopped.set()
-    for number in (signal.SIGTERM, signal.SIGINT):  # asked once more, it does not wait
-        signal.signal(number, signal.SIG_DFL)
-    tell("finishing what runs, and claiming nothing more")
-    service.drain()
-    calls.close()
+        consume(place, queue_of(worker.queue_state, spec.name), worker.name.worker_id, worker.offer, tell, worker.heard)
+    worker.end()
 
 
 def _start(service: Service, stopped: threading.Event, tell: Callable[[str], object]) -> bool:

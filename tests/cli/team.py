@@ -16,7 +16,7 @@ from tests.cli.console import COMMAND, Ended, environment, run
 from tests.postgresql import DATABASE, USER, new_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from tests.postgresql import Server
@@ -117,10 +117,12 @@ class Team:
         return run(*arguments, cwd=self.coordinator, env={"MQ": "guest"})
 
     @contextmanager
-    def start(self, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    def start(
+        self, folder: Path, *arguments: str, command: Sequence[str] = COMMAND
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """Start a process, and kill it in the end."""
         with subprocess.Popen(
-            [*COMMAND, *arguments],
+            [*command, *arguments],
             cwd=folder,
             env=environment(MQ="guest"),
             stdin=subprocess.DEVNULL,
@@ -138,12 +140,13 @@ class Team:
         prepare_tables(find_project(self.coordinator))
 
     @contextmanager
-    def worker(self) -> Iterator[subprocess.Popen[bytes]]:
-        """Start a worker, and wait until it serves."""
+    def worker(self, *arguments: str, command: Sequence[str] = ()) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a worker, of this `command` in place of sharectl's, and wait until it serves."""
         if not self.query("SELECT to_regclass('s.call')")[0][0]:
             self.prepare()
         known = self.alive()
-        with self.start(self.filer, "worker", "--backend", "filer") as process:
+        words = arguments or ("worker", "--backend", "filer")
+        with self.start(self.filer, *words, command=command or COMMAND) as process:
             wait_until(lambda: self.alive() - known or process.poll() is not None)
             assert process.poll() is None, process.stdout and process.stdout.read()
             yield process

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from tests.cli.team import PATIENCE_SECONDS, Team, ends_well, kill, share, wait_
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from tests.postgresql import Server
     from tests.rabbitmq import Broker
@@ -79,6 +82,27 @@ def test_hints_go_through_the_broker(tmp_path: Path, postgresql: Server, rabbitm
     team.check(1)
     assert "has left" in team.run("workers").out
     assert f"{team.name}.filer" in rabbitmq.control("list_queues", "--silent", "name")
+
+
+def test_whoever_supervises_a_worker_is_told(
+    tmp_path: Path, postgresql: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That it serves, that it goes on, and that it ends; the file of its heartbeat is gone then."""
+    team = Team(tmp_path, postgresql, lease="5s")
+    team.write()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(PATIENCE_SECONDS)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        with team.worker("worker", "--backend", "filer", "--heartbeat-file", "alive") as worker:
+            for _ in range(2):
+                assert systemd.recv(100) == b"READY=1\nWATCHDOG=1"
+            assert (team.filer / "alive").exists()
+            worker.send_signal(signal.SIGTERM)
+            ends_well(worker)
+        while (told := systemd.recv(100)) != b"STOPPING=1":
+            assert told == b"READY=1\nWATCHDOG=1"
+    assert not (team.filer / "alive").exists()
 
 
 def test_another_executor_for_one_run(tmp_path: Path, postgresql: Server, rabbitmq: Broker) -> None:

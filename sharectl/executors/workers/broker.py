@@ -28,7 +28,7 @@ from kombu.entity import Exchange, Queue
 from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 TASK: Final = "sharectl.offer"
 CONNECT_TIMEOUT_SECONDS: Final = 5
@@ -83,7 +83,20 @@ def queue_of(state: str, backend: str) -> Queue:
 
 def application(place: BrokerPlace, queues: Collection[Queue] = ()) -> Celery:
     """Return a Celery application that keeps nothing, reads nothing but JSON, and has no other queues than these."""
+    app = bare_application()
+    configure(app, place, queues)
+    return app
+
+
+def bare_application() -> Celery:
+    """Return a Celery application that knows no broker yet."""
     app = Celery("sharectl", set_as_current=False, fixups=[])
+    app.conf.update(worker_pool="threads", worker_concurrency=_CONSUMING)
+    return app
+
+
+def configure(app: Celery, place: BrokerPlace, queues: Collection[Queue] = ()) -> None:
+    """Let the application know its broker and its queues."""
     app.conf.update(
         broker_url=place.url_with_password(),
         broker_use_ssl=place.ssl_options(),
@@ -109,7 +122,6 @@ def application(place: BrokerPlace, queues: Collection[Queue] = ()) -> Celery:
         worker_consumer=f"{__name__}:HintConsumer",
         worker_cancel_long_running_tasks_on_connection_loss=False,
     )
-    return app
 
 
 def hinted(body: Any) -> list[UUID]:  # noqa: ANN401 - whatever somebody has published
@@ -127,6 +139,11 @@ class HintConsumer(Consumer):  # type: ignore[misc]
     Of a message it keeps the ids of calls alone. The rest (a time to wait for, tasks to go on with, addresses to reply to) would be
     orders, and whoever may publish could give them; what Celery cannot read would end its worker.
     """
+
+    def __init__(self, *arguments: Any, worker_options: Mapping[str, Any] | None = None, **named: Any) -> None:  # noqa: ANN401 - as Celery calls it
+        """Consume without what steps bring that others need: it asks for rights that a worker does not have."""
+        alone = {**(worker_options or {}), "without_gossip": True, "without_mingle": True}
+        super().__init__(*arguments, worker_options=alone, **named)
 
     def create_task_handler(self) -> Callable[[Any], None]:
         """Return what is called with each message."""
@@ -301,9 +318,8 @@ def _leave_logging(**_: object) -> None:
     """Keep Celery from a set-up of its own, which writes to the standard error."""
 
 
-def _consume_once(place: BrokerPlace, queue: Queue, name: str, offer: Callable[..., object], heard: Heard) -> None:
-    """Run a Celery worker until it ends, whyever."""
-    app = application(place, [queue])
+def hand_on(app: Celery, offer: Callable[..., object], heard: Heard) -> None:
+    """Let a worker of the application hand each hint to `offer`, and say whether it hears any to `heard`."""
     app.heard = heard
 
     def offered(*call_ids: str) -> None:
@@ -311,13 +327,14 @@ def _consume_once(place: BrokerPlace, queue: Queue, name: str, offer: Callable[.
 
     app.task(offered, name=TASK, ignore_result=True)
 
+
+def _consume_once(place: BrokerPlace, queue: Queue, name: str, offer: Callable[..., object], heard: Heard) -> None:
+    """Run a Celery worker until it ends, whyever."""
+    app = application(place, [queue])
+    hand_on(app, offer, heard)
     worker = app.Worker(
         hostname=name,
-        pool="threads",
-        concurrency=_CONSUMING,
         queues=[queue.name],
-        without_gossip=True,
-        without_mingle=True,
         loglevel="WARNING",
         quiet=True,
     )

@@ -73,14 +73,20 @@ class Service:
         end_process: Callable[[str], object],
         tell: Callable[[str], object] = lambda _: None,
         clock: Callable[[], float] = SYSTEM_CLOCK.boottime_seconds,
+        beat: Callable[[], object] = lambda: None,
     ) -> None:
-        """Make calls with `make`; where the claims cannot be renewed, `end_process` with the reason. `tell` is told what people may want to know."""
+        """Make calls with `make`; where the claims cannot be renewed, `end_process` with the reason. `tell` is told what people may want to know.
+
+        `beat` is called when the worker is presented, and with each request to renew, answered or not: who supervises the worker
+        need not look at the database.
+        """
         self._claims = claims
         self._make = make
         self._lease_seconds = lease_seconds
         self._end_process = end_process
         self._tell = tell
         self._clock = clock
+        self._beat = beat
         self._mutex = threading.Lock()
         self._claiming: set[UUID] = set()
         self._running: dict[UUID, _Running] = {}
@@ -98,6 +104,7 @@ class Service:
     def start(self) -> None:
         """Present the worker, and begin to renew. Raises as Claims.serve."""
         self._claims.serve()
+        self._beat()
         threading.Thread(target=self._renew, name="renewal", daemon=True).start()
         threading.Thread(target=self._watch, name="self-fence", daemon=True).start()
 
@@ -297,8 +304,10 @@ class Service:
                 return
             except ClaimsUnavailableError as error:
                 self._tell(f"the claims could not be renewed: {error}")
+                self._beat()
                 self._ended.wait(_RETRY_SECONDS)
                 continue
+            self._beat()
             for call_id, running in asked.items():
                 if asked_at - running.renewed_at < USABLE_PART * self._lease_seconds:  # else others may make it by now
                     running.renewed_at = asked_at

@@ -1,0 +1,83 @@
+"""The worker that `celery -A sharectl.cli.celery worker` starts: with Celery's own command, and a real RabbitMQ."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.console import environment
+from tests.cli.team import PATIENCE_SECONDS, Team, ends_well, share, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.postgresql import Server
+    from tests.rabbitmq import Broker
+
+CELERY = [sys.executable, "-W", "ignore", "-m", "celery", "-A", "sharectl.cli.celery"]
+WORKER = "worker", "--backend", "filer", "-E"
+
+
+def test_an_apply_goes_through_it(tmp_path: Path, postgresql: Server, rabbitmq: Broker) -> None:
+    """By hints; asked to end by SIGTERM, it finishes what runs, and leaves."""
+    team = Team(tmp_path, postgresql, rabbitmq, config="latency: {create_share: 1s},")
+    team.write(share("a"), share("b"))
+    heartbeat = team.filer / "alive"
+    with team.worker(*WORKER, "--heartbeat-file", str(heartbeat), command=CELERY) as worker, team.applying() as apply:
+        wait_until(lambda: team.begun("create_share"))
+        assert heartbeat.exists()
+        worker.send_signal(signal.SIGTERM)
+        with team.worker():
+            out, _ = worker.communicate(timeout=PATIENCE_SECONDS)
+            assert worker.returncode == 0, out.decode()
+            ends_well(apply)
+    assert b"finishing what runs, and claiming nothing more" in out
+    assert not heartbeat.exists()
+    assert team.begun("create_share") == 2
+    team.check(2)
+    assert "has left" in team.run("workers").out
+
+
+def test_it_ends_itself_where_it_cannot_renew(tmp_path: Path, postgresql: Server, rabbitmq: Broker) -> None:
+    """With all of its group, before what it does may be taken over; it was stopped for longer than its lease."""
+    team = Team(tmp_path, postgresql, rabbitmq, lease="5s", config="latency: {create_share: 3s},")
+    team.write(share("a"))
+    with team.worker(*WORKER, command=CELERY) as first, team.applying() as apply:
+        wait_until(lambda: team.begun("create_share"))
+        first.send_signal(signal.SIGSTOP)
+        team.lengthen_lease()
+        with team.worker() as second:
+            ends_well(apply)
+            first.send_signal(signal.SIGCONT)
+            calls = "SELECT process FROM calls WHERE call = 'create_share' AND outcome = 'done'"
+            wait_until(lambda: first.poll() is not None)
+            assert (second.pid,) in team.on_filer(calls)
+    assert first.returncode == -signal.SIGKILL
+    team.check(1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("worker",), "no backend is named"),
+        (("worker", "--backend", "filer", "-P", "solo"), "in no other pool"),
+        (("worker", "--backend", "filer"), "the executor of the project is queue, which has no broker"),
+    ],
+)
+def test_what_it_cannot_work_with_is_told(
+    tmp_path: Path, postgresql: Server, arguments: tuple[str, ...], words: str
+) -> None:
+    """With the way out, and without a traceback."""
+    team = Team(tmp_path, postgresql)
+    team.write()
+    done = subprocess.run(
+        [*CELERY, *arguments], cwd=team.filer, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode in {1, 64}
+    assert words in done.stderr
+    assert "help: " in done.stderr
+    assert "Traceback" not in done.stderr
