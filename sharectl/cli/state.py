@@ -14,7 +14,10 @@ from sharectl.model.kinds import Kind, is_of, resource_of
 from sharectl.render.formats import Format
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from sharectl.cli.session import Session
+    from sharectl.model.records import OperationRecord
     from sharectl.state.sqlite.copies import Copy
 
 app = typer.Typer(
@@ -113,6 +116,17 @@ def mv(
             session.output.note(f"{old} is {new} now.")
 
 
+def _makers(session: Session, operations: Sequence[OperationRecord]) -> Mapping[str, str]:
+    """Return, by operation, the worker that makes its call now; only a state in a database has workers."""
+    from sharectl.model.state_urls import is_in_file
+
+    if not operations or is_in_file(session.project.state_url):
+        return {}
+    from sharectl.workspace.remote import makers_of
+
+    return makers_of(session.project)
+
+
 @app.command()
 def operations(*, output: Annotated[Format, opt.output("operations")] = Format.TEXT, chdir: opt.Chdir = Path()) -> None:
     """List operations that have begun on a backend and whose end is not recorded; the next `sharectl apply` asks the backends and resolves them."""
@@ -123,7 +137,7 @@ def operations(*, output: Annotated[Format, opt.output("operations")] = Format.T
     with session.repository.existing_store() as store:
         found = open_operations(store)
         busy = store.lock_status()
-    session.output.show("operations", output, found)
+    session.output.show("operations", output, found, _makers(session, found))
     if output is not Format.TEXT:
         return
     if found and busy is not None and not busy.expired:

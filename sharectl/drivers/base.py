@@ -362,6 +362,10 @@ class BackendUnavailableError(TransientError):
     """The backend cannot be reached or read: what is on it is unknown."""
 
 
+class UnservedError(BackendUnavailableError):
+    """No worker is there who could ask the backend; the message says how to start one."""
+
+
 class PoolError(DriverError):
     """The pool cannot take the share (full, offline); another may."""
 

@@ -41,19 +41,19 @@ class Journal:
             ),
         )
 
-    def done(self, task: Task, error: str = "") -> AddHistory:
-        """Return the history of a step that is done, but for what the backend refused of it (`error`)."""
+    def done(self, task: Task, error: str = "", worker: str | None = None) -> AddHistory:
+        """Return the history of a step that is done, by the `worker` of this id (None: this process), but for what the backend refused of it (`error`)."""
         detail: dict[str, object] = {
             "changes": [list(change) for change in task.step.changes],
             "reason": task.step.reason,
         }
         if error:
             detail["error"] = error
-        return self._history(task, "failed" if error else "done", detail)
+        return self._history(task, "failed" if error else "done", detail, worker)
 
-    def failed(self, task: Task, error: str) -> AddHistory:
+    def failed(self, task: Task, error: str, worker: str | None = None) -> AddHistory:
         """Return the history of a step that has failed."""
-        return self._history(task, "failed", {"error": error, "reason": task.step.reason})
+        return self._history(task, "failed", {"error": error, "reason": task.step.reason}, worker)
 
     def recovered(self, operation: OperationRecord, outcome: Outcome) -> list[Change]:
         """Return what records the outcome of an intent of an earlier run."""
@@ -62,8 +62,10 @@ class Journal:
         entry = HistoryEntry(self._run.run_id, at, operation.address, operation.verb, "recovered", detail)
         return [*outcome.changes, EndOperation(operation.operation_id), AddHistory(entry)]
 
-    def _history(self, task: Task, outcome: str, detail: dict[str, object]) -> AddHistory:
+    def _history(self, task: Task, outcome: str, detail: dict[str, object], worker: str | None) -> AddHistory:
         step = task.step
+        if worker is not None:
+            detail["worker"] = worker
         return AddHistory(
             HistoryEntry(
                 run_id=self._run.run_id,

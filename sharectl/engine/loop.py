@@ -85,6 +85,10 @@ class Job:
         self.number = 0
         self.tries = 0
         self.trouble: Failure | None = None
+        self.worker: str | None = None
+
+    def taken(self, lost: str | None) -> None:
+        """Note that its `worker` makes a call now, when it has begun already; in place of one that was `lost`."""
 
     def began(self) -> None:
         """Note that its call has begun. A job that `has_begun` is finished even if the run is ending."""
@@ -211,14 +215,14 @@ class Loop:
             return
         outcome = report.outcome
         if isinstance(outcome, Began):
-            if not job.has_begun:
-                job.began()
+            _note_beginning(job, outcome.worker)
             return
         del self._calls[report.number]
         if isinstance(outcome, Failure):
             self._fail(job, outcome)
         else:
             self._troubles.pop(job.backend or "", None)
+            job.trouble = None
             self._ready.append((job, outcome, None))
 
     def _fail(self, job: Job, failure: Failure) -> None:
@@ -322,6 +326,17 @@ class Loop:
         except Exception as error:  # noqa: BLE001 - handed to the procedure that wrote
             return error
         return None
+
+
+def _note_beginning(job: Job, worker: str | None) -> None:
+    former = job.worker
+    if not job.has_begun:
+        job.worker = worker
+        job.began()
+    elif worker not in {None, former}:
+        job.worker = worker
+        is_lost = job.trouble is not None and job.trouble.kind is FailureKind.WORKER_LOST
+        job.taken(former if is_lost else None)
 
 
 def _not_asked(backend: str) -> Failure:

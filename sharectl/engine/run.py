@@ -214,11 +214,13 @@ class PlanRun:
         self._leave(attempt)
         if ending.kind is EndingKind.DONE:
             self._done += 1
-            event = StepFinished(step.step_id, step.address, step.verb, backend, ending.pool, ending.seconds)
+            event = StepFinished(
+                step.step_id, step.address, step.verb, backend, ending.pool, ending.seconds, attempt.worker
+            )
             self._events.append(event)
             self._go_on(step, self._board.settle(step))
         elif ending.kind is EndingKind.STATE_LOST:
-            self._fail(step, backend, ending.error, unresolved=ending.unresolved)
+            self._fail(step, backend, ending.error, unresolved=ending.unresolved, worker=attempt.worker)
             self._halt(ending.error)
         elif ending.kind is EndingKind.CANCELLED:
             self._skip(step, "", ending.error)
@@ -229,7 +231,7 @@ class PlanRun:
             )
             self._dispatch(step, attempt.index + 1)
         else:
-            self._fail(step, backend, ending.error, unresolved=ending.unresolved)
+            self._fail(step, backend, ending.error, unresolved=ending.unresolved, worker=attempt.worker)
         self._start_waiting(backend)
 
     def _leave(self, attempt: Attempt) -> None:
@@ -250,8 +252,10 @@ class PlanRun:
             self._dispatch(other, index)
         self._rows.let_go(step)
 
-    def _fail(self, step: Step, backend: str | None, error: str, *, unresolved: bool) -> None:
-        failed = StepFailed(step.step_id, step.address, step.verb, backend, error, unresolved)
+    def _fail(
+        self, step: Step, backend: str | None, error: str, *, unresolved: bool, worker: str | None = None
+    ) -> None:
+        failed = StepFailed(step.step_id, step.address, step.verb, backend, error, unresolved, worker)
         self._failures.append(failed)
         self._events.append(failed)
         doomed, ready = self._board.fail(step)
@@ -287,7 +291,7 @@ class PlanRun:
         for attempt in attempts:
             self._leave(attempt)
             message = f"{error}; {_RESOLVED_LATER}" if attempt.in_doubt else error
-            self._fail(attempt.step, attempt.backend, message, unresolved=attempt.in_doubt)
+            self._fail(attempt.step, attempt.backend, message, unresolved=attempt.in_doubt, worker=attempt.worker)
 
 
 class _ObserverError(Exception):

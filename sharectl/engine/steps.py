@@ -21,7 +21,7 @@ from sharectl.executors.calls import (
     FailureKind,
 )
 from sharectl.executors.failures import failure_of
-from sharectl.model.events import StepRetried, StepStarted
+from sharectl.model.events import StepRetried, StepStarted, StepTaken
 from sharectl.model.frozen import dataclass
 from sharectl.model.records import BeginOperation, EndOperation
 from sharectl.model.verbs import Verb
@@ -113,7 +113,13 @@ class Attempt(Job):
     def starts(self) -> None:
         """Tell that the step itself begins now."""
         self.has_begun = True
-        self._emit(StepStarted(self.step.step_id, self.step.address, self.step.verb, self.backend, self.pool))
+        step = self.step
+        self._emit(StepStarted(step.step_id, step.address, step.verb, self.backend, self.pool, self.worker))
+
+    def taken(self, lost: str | None) -> None:
+        """See Job."""
+        step = self.step
+        self._emit(StepTaken(step.step_id, step.address, self.backend, self.worker or "", lost))
 
     def retried(self, number: int, delay_seconds: float, error: str) -> None:
         """See Job."""
@@ -229,7 +235,7 @@ class Steps:
     ) -> Procedure[Ending]:
         """Make the result durable: the row, the end of the intent and the history."""
         ends = [] if operation is None else [EndOperation(operation.operation_id)]
-        yield Write([*result.changes, *ends, self._journal.done(task, result.refused)])
+        yield Write([*result.changes, *ends, self._journal.done(task, result.refused, attempt.worker)])
         attempt.in_doubt = False
         self._rows.take(task, result)
         if result.refused:
@@ -250,7 +256,7 @@ class Steps:
             return _ending(failure)
         is_uncertain = _may_be_done(failure, is_repeatable=attempt.call is None or attempt.call.repeatable)
         if kind is FailureKind.MISBEHAVED or (entry.stays_open and is_uncertain):
-            return (yield from self._leave_open(task, EndingKind.FAILED, error))
+            return (yield from self._leave_open(attempt, task, EndingKind.FAILED, error))
         if entry.leftovers is not None and attempt.has_begun and kind is not FailureKind.FENCED:
             try:
                 yield from entry.leftovers(task)
@@ -258,14 +264,14 @@ class Steps:
                 if leftover.failure.kind in _UNHEARD:
                     return _ending(leftover.failure, unresolved=True)
                 error = f"{error}; and what it may have left could not be removed: {leftover}"
-                return (yield from self._leave_open(task, _ending(failure).kind, error))
-        yield Write([self._journal.failed(task, error), EndOperation(operation.operation_id)])
+                return (yield from self._leave_open(attempt, task, _ending(failure).kind, error))
+        yield Write([self._journal.failed(task, error, attempt.worker), EndOperation(operation.operation_id)])
         attempt.in_doubt = False
         return _ending(failure)
 
-    def _leave_open(self, task: Task, kind: EndingKind, error: str) -> Procedure[Ending]:
+    def _leave_open(self, attempt: Attempt, task: Task, kind: EndingKind, error: str) -> Procedure[Ending]:
         """Record that how the call ended is unknown; the next run asks the backend."""
-        yield Write([self._journal.failed(task, error)])
+        yield Write([self._journal.failed(task, error, attempt.worker)])
         return Ending(kind, error, unresolved=True)
 
 

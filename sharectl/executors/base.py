@@ -67,7 +67,9 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """The call has begun."""
+    """The call has begun, at the `worker` of this id (None: in this process)."""
+
+    worker: str | None = None
 
 
 class Report(NamedTuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from sharectl.model.frozen import dataclass
 
@@ -50,13 +51,25 @@ class OperationRecovered:
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
-    """The step's intent is durable and its driver call begins."""
+    """The step's intent is durable and its driver call begins; `worker` is the id of who makes it, None for this process."""
 
     step_id: str
     address: Address
     verb: Verb
     backend: str | None
     pool: str | None = None
+    worker: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepTaken:
+    """A `worker` makes a call of a step that has begun: after calls of this process, or in place of one that was `lost` in the call."""
+
+    step_id: str
+    address: Address
+    backend: str | None
+    worker: str
+    lost: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +105,7 @@ class StepFinished:
     backend: str | None
     pool: str | None
     seconds: float
+    worker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +118,7 @@ class StepFailed:
     backend: str | None
     error: str
     unresolved: bool = False
+    worker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +158,7 @@ Event = (
     | CallsUnderWay
     | OperationRecovered
     | StepStarted
+    | StepTaken
     | StepRetried
     | CandidateFailed
     | StepFinished
@@ -151,3 +167,10 @@ Event = (
     | CancelRequested
     | RunFinished
 )
+
+_RANDOM_END: Final = re.compile(r"-[0-9a-f]{8}$")
+
+
+def worker_name(worker_id: str) -> str:
+    """Return `filer1@host-4711`: a worker's id without its end, which tells processes of one number apart and which people do not need."""
+    return _RANDOM_END.sub("", worker_id)

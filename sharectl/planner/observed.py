@@ -36,7 +36,7 @@ class BackendObservation:
     `unmanaged` and `unmanaged_snapshots` are the shares on the backend that sharectl has not made. `error` says why something is unknown. `asked_ids` are the
     resource ids that were asked for, None where everything was: what was not asked for is not missing. `all_snapshots` tells that the
     snapshots are all of them even so. `servers` is what is known of its share servers, None where it has none by its manifest.
-    `missing_passwords` are those of `missing_secrets` that only let a user in.
+    `missing_passwords` are those of `missing_secrets` that only let a user in. `is_unserved` says that nobody could be asked, because no worker of it runs.
     """
 
     backend: str
@@ -53,6 +53,7 @@ class BackendObservation:
     servers: ServerObservation | None = None
     missing_secrets: tuple[ConfigProblem, ...] = ()
     missing_passwords: tuple[ConfigProblem, ...] = ()
+    is_unserved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

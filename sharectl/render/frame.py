@@ -15,6 +15,8 @@ from sharectl.model.events import (
     StepRetried,
     StepSkipped,
     StepStarted,
+    StepTaken,
+    worker_name,
 )
 from sharectl.render.text import clipped, display_width, duration, padded, paint, visible
 
@@ -51,11 +53,12 @@ class BackendTally:
 
 @dataclass(slots=True)
 class RunningStep:
-    """A step under way: its start, seconds on the clock that the tally was given, and how often it was tried again."""
+    """A step under way: its start, seconds on the clock that the tally was given, how often it was tried again, and the worker that makes its call."""
 
     event: StepStarted
     started_at: float
     retries: int = 0
+    worker: str | None = None
 
 
 @dataclass(slots=True)
@@ -90,8 +93,11 @@ class Tally:
             case StepStarted():
                 self._close(event.step_id)
                 self._follow(event)
-                self.running[event.step_id] = RunningStep(event, now)
+                self.running[event.step_id] = RunningStep(event, now, worker=event.worker)
                 self._of(event.backend).running += 1
+            case StepTaken():
+                if event.step_id in self.running:
+                    self.running[event.step_id].worker = event.worker
             case StepRetried() | CandidateFailed():
                 self._note_trouble(event)
             case StepFinished() | StepFailed() | StepSkipped():
@@ -231,7 +237,9 @@ def _step_lines(tally: Tally, now: float, width: int, *, color: bool) -> list[st
 def _step_text(step: RunningStep, now: float) -> str:
     event = step.event
     text = f"  ▸ {event.verb.value} {visible(event.address)}{place(event.backend, event.pool)}  {duration(now - step.started_at)}"
-    return f"{text}, tried again {counted(step.retries, 'time')}" if step.retries else text
+    if step.retries:
+        text = f"{text}, tried again {counted(step.retries, 'time')}"
+    return f"{text}{by(step.worker)}"
 
 
 def place(backend: str | None, pool: str | None = None) -> str:
@@ -239,6 +247,11 @@ def place(backend: str | None, pool: str | None = None) -> str:
     if backend is None:
         return ""
     return f" on {visible(backend if pool is None else f'{backend}#{pool}')}"
+
+
+def by(worker: str | None) -> str:
+    """Return ` by nas1@host-4711`, or nothing for what this process does."""
+    return "" if worker is None else f" by {visible(worker_name(worker))}"
 
 
 def _name(backend: str) -> str:

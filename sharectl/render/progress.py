@@ -22,9 +22,11 @@ from sharectl.model.events import (
     StepFinished,
     StepRetried,
     StepSkipped,
+    StepTaken,
+    worker_name,
 )
 from sharectl.render.formats import document
-from sharectl.render.frame import Tally, frame_lines, place
+from sharectl.render.frame import Tally, by, frame_lines, place
 from sharectl.render.text import duration, harmless, paint, sayable, visible
 
 if TYPE_CHECKING:
@@ -162,14 +164,20 @@ class PlainView:
             case StepFinished():
                 lead, word, style = self._counter(), "done", "done"
                 what = f"{event.verb.value} {visible(event.address)}{place(event.backend, event.pool)}"
-                what = f"{what} ({duration(event.seconds)})"
+                what = f"{what} ({duration(event.seconds)}){by(event.worker)}"
             case StepFailed():
                 lead, word, style = self._counter(), "failed", "error"
-                what = f"{event.verb.value} {visible(event.address)}{place(event.backend)}: {visible(event.error)}"
+                where = f"{place(event.backend)}{by(event.worker)}"
+                what = f"{event.verb.value} {visible(event.address)}{where}: {visible(event.error)}"
             case StepRetried():
                 word, style = "again", "warning"
                 when = f"in {duration(event.delay_seconds)}, after attempt {event.attempt}"
                 what = f"{visible(event.address)}{place(event.backend)} {when}: {visible(event.error)}"
+            case StepTaken() if event.lost is not None:
+                word, style = "taken", "note"
+                what = (
+                    f"{visible(event.address)} again{by(event.worker)}, in place of {visible(worker_name(event.lost))}"
+                )
             case CandidateFailed():
                 word, style = "refused", "warning"
                 where = place(event.backend, event.pool)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import counted, listed
+from sharectl.model.events import worker_name
 from sharectl.model.quantities import format_size
 from sharectl.render.formats import document, named_fields
 from sharectl.render.sentences import shown_field
@@ -155,11 +156,14 @@ _OPERATION_COLUMNS: Final = (
     Column("WHAT", whole=True),
     Column("PLACE", optional=True),
     Column("SINCE", optional=True, whole=True),
+    Column("WORKER", optional=True, whole=True),
 )
 
 
-def operations_lines(operations: Sequence[OperationRecord], look: Look = PLAIN) -> Iterator[str]:
-    """Yield the open operations, oldest first."""
+def operations_lines(
+    operations: Sequence[OperationRecord], makers: Mapping[str, str], look: Look = PLAIN
+) -> Iterator[str]:
+    """Yield the open operations, oldest first, each with the worker that makes its call now, if one does."""
     if not operations:
         yield "No operation is open."
         return
@@ -170,15 +174,20 @@ def operations_lines(operations: Sequence[OperationRecord], look: Look = PLAIN) 
             visible(operation.verb),
             visible(place_of(operation)),
             visible(operation.started_at),
+            visible(worker_name(makers.get(operation.operation_id, ""))),
         )
         for operation in operations
     ]
     yield from table_lines(_OPERATION_COLUMNS, rows, look)
 
 
-def operations_object(operations: Sequence[OperationRecord]) -> JsonObject:
+def operations_object(operations: Sequence[OperationRecord], makers: Mapping[str, str]) -> JsonObject:
     """Return the open operations as a JSON object, `sharectl-operations` version 1."""
-    return document("operations", operations=[named_fields(operation, *_OPERATION_FIELDS) for operation in operations])
+    shown = [
+        {**named_fields(operation, *_OPERATION_FIELDS), "worker": makers.get(operation.operation_id)}
+        for operation in operations
+    ]
+    return document("operations", operations=shown)
 
 
 _HELD_SHOWN: Final = 8

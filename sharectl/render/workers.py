@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.events import worker_name
 from sharectl.model.quantities import approximate_age
 from sharectl.render.formats import document, named_fields
 from sharectl.render.tables import Cell, Column, table_lines
-from sharectl.render.text import PLAIN, visible
+from sharectl.render.text import PLAIN, paint, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
     from sharectl.render.text import Look
 
 _COLUMNS: Final = (
-    Column("BACKEND", whole=True),
-    Column("HOST", whole=True),
+    Column("BACKEND"),
+    Column("HOST"),
     Column("STATUS"),
-    Column("RUNNING", right=True),
-    Column("WIDTH", right=True),
+    Column("CALLS", right=True, whole=True),
     Column("SINCE", right=True, optional=True),
+    Column("STEP", optional=True),
     Column("VERSION", optional=True),
-    Column("WORKER", optional=True),
+    Column("WORKER", optional=True, whole=True),
 )
 
 
@@ -35,7 +36,7 @@ def workers_lines(
     holding: Sequence[HoldingSession] = (),
     look: Look = PLAIN,
 ) -> Iterator[str]:
-    """Yield a line for each worker, one for each remote backend that no worker was ever seen of, and who is in the way of others."""
+    """Yield a line for each worker, one for each remote backend that nobody serves now, and who is in the way of others."""
     yield from _table(workers, remote, look)
     for session in holding:
         yield ""
@@ -52,26 +53,33 @@ def _holding_lines(session: HoldingSession) -> Iterator[str]:
 
 
 def _table(workers: Sequence[WorkerSeen], remote: frozenset[str], look: Look) -> Iterator[str]:
-    unserved = sorted(remote - {worker.backend for worker in workers})
+    unserved = _unserved(workers, remote)
     if not workers and not unserved:
         yield "No backend is remote, and no worker was ever seen."
         return
-    rows = [
-        [
-            Cell(visible(worker.backend)),
-            Cell(visible(worker.host)),
-            Cell(_status(worker), "" if worker.is_alive else "warning"),
-            Cell(str(worker.running)),
-            Cell(str(worker.width)),
-            Cell("" if worker.oldest_seconds is None else approximate_age(worker.oldest_seconds)),
-            Cell(visible(worker.version)),
-            Cell(visible(worker.worker_id)),
-        ]
-        for worker in workers
+    if workers:
+        yield from table_lines(_COLUMNS, [_row(worker) for worker in workers], look)
+    for name in unserved:
+        silent = [worker.silent_seconds for worker in workers if worker.backend == name]
+        last = f"last seen {approximate_age(min(silent))} ago" if silent else "none was ever seen"
+        words = f"{visible(name)}: no worker ({last}); start one with `sharectl worker --backend {visible(name)}`"
+        yield paint(words, "warning", look.color)
+
+
+def _row(worker: WorkerSeen) -> list[Cell]:
+    """Return the cells; of what runs, the oldest is named."""
+    since = "" if worker.oldest_seconds is None else approximate_age(worker.oldest_seconds)
+    step = ("a question" if worker.oldest_address is None else visible(worker.oldest_address)) if since else ""
+    return [
+        Cell(visible(worker.backend)),
+        Cell(visible(worker.host)),
+        Cell(_status(worker), "" if worker.is_alive else "warning"),
+        Cell(f"{worker.running}/{worker.width}"),
+        Cell(since),
+        Cell(step),
+        Cell(visible(worker.version)),
+        Cell(visible(worker_name(worker.worker_id))),
     ]
-    empty = [Cell("")] * (len(_COLUMNS) - 3)
-    rows += [[Cell(visible(name)), Cell(""), Cell("no worker was ever seen", "warning"), *empty] for name in unserved]
-    yield from table_lines(_COLUMNS, rows, look)
 
 
 def _status(worker: WorkerSeen) -> str:
@@ -83,17 +91,20 @@ def _status(worker: WorkerSeen) -> str:
     return f"serves, last seen {age} ago" if worker.is_alive else f"gone, last seen {age} ago"
 
 
+def _unserved(workers: Sequence[WorkerSeen], remote: frozenset[str]) -> list[str]:
+    return sorted(remote - {worker.backend for worker in workers if worker.is_alive})
+
+
 def workers_object(
     workers: Sequence[WorkerSeen], remote: frozenset[str], holding: Sequence[HoldingSession] = ()
 ) -> JsonObject:
     """Return the workers as a JSON object, `sharectl-workers` version 1."""
     names = ("worker_id", "backend", "host", "process_id", "version", "protocol", "width", "digest")
-    states = ("is_alive", "has_left", "is_admitted", "silent_seconds", "running", "oldest_seconds")
+    states = ("is_alive", "has_left", "is_admitted", "silent_seconds", "running", "oldest_seconds", "oldest_address")
     of_session = ("process_id", "role", "client", "is_advisory", "transaction_seconds")
-    unserved = sorted(remote - {worker.backend for worker in workers if worker.is_alive})
     return document(
         "workers",
         workers=[named_fields(worker, *names, *states) for worker in workers],
-        unserved=unserved,
+        unserved=_unserved(workers, remote),
         holding=[named_fields(session, *of_session) for session in holding],
     )

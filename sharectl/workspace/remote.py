@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
@@ -242,6 +242,15 @@ def workers_of(project: Project) -> tuple[list[WorkerSeen], list[HoldingSession]
             return Offers(requests, Run("", "", None)).workers(), holding_sessions(requests, sleep)
         except ClaimsUnavailableError as problem:
             raise _unavailable(project.state_location, problem) from problem
+
+
+def makers_of(project: Project) -> dict[str, str]:
+    """Return, by open operation, the worker that makes its call now; nothing where that cannot be read. Raises DiagnosticError."""
+    with closing(requests_of(project)) as requests, suppress(ClaimsUnavailableError, StateError):
+        earlier = EarlierCalls(requests)
+        if earlier.are_kept():
+            return earlier.makers()
+    return {}
 
 
 def admit_role(project: Project, role: str, backend: str) -> str:

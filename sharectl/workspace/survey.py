@@ -10,6 +10,7 @@ from sharectl.drivers.base import (
     ClonesSnapshots,
     DriverError,
     SnapshotsShares,
+    UnservedError,
     capabilities_of,
 )
 from sharectl.drivers.registry import driver_factory
@@ -79,12 +80,15 @@ def survey(specs: Mapping[str, BackendSpec], backends: Backends, questions: Mapp
             pools += found
             continue
         error = None
+        is_unserved = answer is not None and isinstance(answer.error, UnservedError)
         if answer is not None:
             error = (
                 f"no answer within {seconds[name]:g} s" if answer.error is None else failure_of(answer.error).message
             )
         asked_ids = asked[name].resource_ids if name in asked else frozenset()
-        observed[name] = BackendObservation(name, _capabilities(specs[name]), error=error, asked_ids=asked_ids)
+        observed[name] = BackendObservation(
+            name, _capabilities(specs[name]), error=error, asked_ids=asked_ids, is_unserved=is_unserved
+        )
     for name, seen in tuple(observed.items()):
         if problems := backends.missing_secrets(name):
             passwords = backends.passwords_of(name, problems)

@@ -199,10 +199,11 @@ class Team:
         assert not (self.coordinator / "filer.db").exists()
 
 
-def ends_well(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the process, which has to succeed."""
+def ends_well(process: subprocess.Popen[bytes]) -> str:
+    """Wait for the process, which has to succeed, and return what it said."""
     out, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, out.decode()
+    return out.decode()
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 from random import Random
+from socket import gethostname
 from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -38,6 +40,8 @@ def test_a_repository_lives_through_its_worker(tmp_path: Path, postgresql: Serve
     assert ended.code == 1
     words = "backend filer has no worker (none was ever seen); start one with `sharectl worker --backend filer`"
     assert words in ended.err
+    assert "start its worker near the backend, then plan again" in ended.err
+    assert "--allow-shared" not in ended.err
     with team.worker() as worker:
         ended = team.run("apply", "--yes")
         assert ended.code == 0, ended.err
@@ -125,15 +129,20 @@ def test_another_executor_for_one_run(tmp_path: Path, postgresql: Server, rabbit
 
 
 def test_a_worker_that_is_killed_in_a_call_costs_time_alone(tmp_path: Path, postgresql: Server) -> None:
-    """The next one makes the call again, under the same id."""
+    """The next one makes the call again, under the same id; who was lost, and who has made it, is told and in the history."""
     team = Team(tmp_path, postgresql, lease=SHORT_LEASE, config=SLOW)
     team.write(share("a"))
     with team.worker() as first, team.applying() as apply:
         wait_until(lambda: team.begun("create_share"))
         kill(first)
         team.lengthen_lease()
-        with team.worker():
-            ends_well(apply)
+        with team.worker() as second:
+            lost, taken = (f"filer@{gethostname()}-{each.pid}" for each in (first, second))
+            said = ends_well(apply)
+            assert f"the worker {lost} was lost while it made the call" in said
+            assert f"taken    share/a again by {taken}, in place of {lost}" in said
+            assert re.search(rf"done     create-share share/a on filer#pool \(.*\) by {re.escape(taken)}\n", said)
+            assert f"worker: {taken}-" in team.run("history", "share/a").out
     ids = team.on_filer("SELECT DISTINCT resource_id FROM calls WHERE call = 'create_share'")
     assert len(ids) == 1
     team.check(1)

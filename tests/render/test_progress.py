@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from sharectl.model.events import CancelRequested, CandidateFailed, RunFinished
+from sharectl.model.events import (
+    CancelRequested,
+    CandidateFailed,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepRetried,
+    StepStarted,
+    StepTaken,
+)
+from sharectl.model.verbs import Verb
+from sharectl.render.frame import Tally, frame_lines
 from sharectl.render.output import Output
 from sharectl.render.progress import event_object, progress_view
 from tests.render.test_tally import EVENTS, START, failed, finished, skipped, started
@@ -104,8 +115,42 @@ def test_an_event_has_its_own_name_and_fields() -> None:
         "backend": "nas1",
         "pool": "default",
         "seconds": 0.25,
+        "worker": None,
     }
     assert event_object(CancelRequested(immediate=True), "now")["event"] == "cancel-requested"
+
+
+def test_who_makes_a_call_is_told() -> None:
+    """By the name of a worker, as `sharectl workers` has it, and whom it replaces where that one was lost; nothing where it is this process."""
+    step_id, first, second = "create-share:share/a", "nas1@store-17-4711-0123abcd", "nas1@store-18-12-89abcdef"
+    lost = "the worker nas1@store-17-4711 was lost while it made the call"
+    _, err = shown(
+        "plain",
+        RunStarted("run-1", 1, {"nas1": 1}),
+        StepStarted(step_id, "share/a", Verb.CREATE_SHARE, "nas1", "default", first),
+        StepRetried(step_id, "share/a", "nas1", 1, 0.2, lost),
+        StepTaken(step_id, "share/a", "nas1", second, first),
+        StepFinished(step_id, "share/a", Verb.CREATE_SHARE, "nas1", "default", 91.0, second),
+    )
+    assert err.splitlines() == [
+        f"      again    share/a on nas1 in 0.2 s, after attempt 1: {lost}",
+        "      taken    share/a again by nas1@store-18-12, in place of nas1@store-17-4711",
+        "[1/1] done     create-share share/a on nas1#default (1m31s) by nas1@store-18-12",
+    ]
+    _, quiet = shown("plain", StepTaken(step_id, "share/a", "nas1", second))
+    assert quiet == ""
+
+
+def test_the_picture_names_the_worker_after_what_matters_more() -> None:
+    """A narrow terminal cuts it off, and keeps the step and its age."""
+    tally = Tally()
+    event = StepStarted("s", "share/projects", Verb.CREATE_SHARE, "nas1", "default", "nas1@store-17-4711-0123abcd")
+    tally.add(RunStarted("run-1", 1, {"nas1": 1}), 0.0)
+    tally.add(event, 0.0)
+    wide, narrow = (frame_lines(tally, 12.0, width=width, height=20, color=False)[-1] for width in (80, 50))
+    assert wide == "  ▸ create-share share/projects on nas1#default  12.0 s by nas1@store-17-4711"
+    assert narrow.startswith("  ▸ create-share share/projects on nas1#default")
+    assert len(narrow) <= 50
 
 
 class Seat:

@@ -19,7 +19,7 @@ from sharectl.model.settings import ExecutionSettings, SafetyLimits, SchedulerSe
 from sharectl.state.contract import LeaseLostError
 from sharectl.state.postgresql.store import open_store
 from sharectl.workspace.backends import opened_backends
-from sharectl.workspace.remote import RemoteBackends
+from sharectl.workspace.remote import RemoteBackends, makers_of
 from sharectl.workspace.run import describe_run, locked_run
 
 if TYPE_CHECKING:
@@ -105,6 +105,16 @@ def test_whoever_has_lost_the_lock_waits_for_nothing(database: Database) -> None
     waiting.is_lost = True
     with pytest.raises(LeaseLostError):
         waiting.remains()
+
+
+def test_who_makes_the_call_of_an_open_operation_is_known(database: Database) -> None:
+    """While the claim lives; where there are no workers, or their tables cannot be read, nobody is named."""
+    call_id = claimed(database)
+    assert makers_of(project(database)) == {f"operation {call_id}": f"worker {call_id}"}
+    database.execute("UPDATE {s}.call SET lease_until = clock_timestamp()")
+    assert makers_of(project(database)) == {}
+    database.execute("DROP TABLE {s}.call, {s}.worker CASCADE")
+    assert makers_of(project(database)) == {}
 
 
 def test_what_a_recovery_was_doing_holds_up_every_intent_of_its_backend(database: Database) -> None:

@@ -15,11 +15,13 @@ from sharectl.drivers.base import (
     ConflictError,
     DriverError,
     TransientError,
+    UnservedError,
     members_of,
 )
 from sharectl.executors import calls
 from sharectl.executors.base import Began, Submission
 from sharectl.executors.calls import Failure, FailureKind
+from sharectl.executors.workers.executor import Unserved
 from sharectl.state.contract import StateError
 
 if TYPE_CHECKING:
@@ -69,6 +71,8 @@ class Asking:
             for report in workers.reports(_WAIT_SECONDS):
                 if isinstance(report.outcome, Began):
                     has_begun = True
+                elif isinstance(report.outcome, Unserved):
+                    raise UnservedError(report.outcome.message)
                 elif isinstance(report.outcome, Failure):
                     kind = _ERRORS.get(report.outcome.kind, BackendUnavailableError)
                     raise kind(report.outcome.message)

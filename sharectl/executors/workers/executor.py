@@ -17,6 +17,7 @@ from sharectl.executors.calls import Failure, FailureKind
 from sharectl.executors.wire import encode
 from sharectl.executors.workers.claims import PROTOCOL, ClaimsUnavailableError
 from sharectl.executors.workers.offers import Offer, outcome_of
+from sharectl.model.events import worker_name
 from sharectl.model.frozen import dataclass
 from sharectl.model.quantities import approximate_age
 from sharectl.state.contract import StateError
@@ -63,6 +64,11 @@ class Remote:
 
     width: int
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unserved(Failure):
+    """There is no worker of the backend."""
 
 
 class _Offered:
@@ -219,7 +225,7 @@ class Workers:
             if offered.worker_id is None and seen.worker_id is not None:
                 offered.worker_id = seen.worker_id
                 offered.begun_until = self._clock() + offered.submission.timeout_seconds
-                yield Report(number, Began())
+                yield Report(number, Began(seen.worker_id))
             if seen.outcome is not None:
                 self._drop(seen.call_id)
                 yield Report(number, outcome_of(seen.outcome))
@@ -326,7 +332,7 @@ class Workers:
 def _given_up(seen: Seen) -> Failure:
     if seen.worker_id is None:  # by a request whose answer was lost
         return Failure(FailureKind.WITHDRAWN, "it was taken back before it began")
-    return Failure(FailureKind.WORKER_LOST, f"the worker {seen.worker_id} was lost while it made the call")
+    return Failure(FailureKind.WORKER_LOST, f"the worker {worker_name(seen.worker_id)} was lost while it made the call")
 
 
 def _last(known: Sequence[WorkerSeen]) -> str:
@@ -346,7 +352,7 @@ def refusal(backend: str, remote: Remote, workers: Iterable[WorkerSeen]) -> Fail
         message = (
             f"backend {backend} has no worker ({_last(known)}); start one with `sharectl worker --backend {backend}`"
         )
-        return Failure(FailureKind.UNAVAILABLE, message, _ABSENT_SECONDS)
+        return Unserved(FailureKind.UNAVAILABLE, message, _ABSENT_SECONDS)
     if any(seen.digest == remote.digest and seen.protocol == PROTOCOL for seen in alive):
         return None
     other = alive[0]

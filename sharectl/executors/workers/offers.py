@@ -58,7 +58,10 @@ class Seen(NamedTuple):
 
 
 class WorkerSeen(NamedTuple):
-    """A worker as the database knows it; seconds are counted until now. One that `is_alive` may claim calls, which one that was dismissed may not."""
+    """A worker as the database knows it; seconds are counted until now. One that `is_alive` may claim calls, which one that was dismissed may not.
+
+    The oldest of its calls that run has an address if it is one of a step.
+    """
 
     worker_id: str
     backend: str
@@ -74,6 +77,7 @@ class WorkerSeen(NamedTuple):
     running: int
     oldest_seconds: float | None
     is_admitted: bool = True
+    oldest_address: str | None = None
 
 
 _INSERT: Final = """
@@ -119,7 +123,8 @@ SELECT worker.worker_id, worker.backend, host, process_id, version, worker.proto
     extract(epoch FROM clock_timestamp() - heartbeat_at)::float8,
     count(call_id)::integer,
     extract(epoch FROM clock_timestamp() - min(claimed_at))::float8,
-    {admitted}
+    {admitted},
+    (array_agg(address ORDER BY claimed_at))[1]
 FROM {schema}.worker LEFT JOIN {schema}.call
     ON call.worker_id = worker.worker_id AND finished_at IS NULL AND given_up_at IS NULL
 WHERE %s::text[] IS NULL OR worker.backend = ANY (%s)
@@ -201,6 +206,10 @@ FROM {schema}.call
 WHERE operation_id = ANY (%s) OR (token IS NOT NULL AND finished_at IS NULL AND lease_until > clock_timestamp())
 ORDER BY offered_at
 """
+_MAKERS: Final = """
+SELECT operation_id, worker_id FROM {schema}.call
+WHERE operation_id IS NOT NULL AND finished_at IS NULL AND lease_until > clock_timestamp()
+"""
 _TIDY_EARLIER: Final = """
 DELETE FROM {schema}.call WHERE
     ((operation_id IS NOT NULL AND operation_id NOT IN (SELECT operation_id FROM {schema}.operation)
@@ -259,6 +268,11 @@ class EarlierCalls:
                 before.is_under_way or left_seconds is not None,
             )
         return under_way, remains
+
+    def makers(self) -> dict[str, str]:
+        """Return, by operation, the worker that makes its call now."""
+        with self._requests.owned() as connection:
+            return dict(connection.execute(sql.SQL(_MAKERS).format(schema=self._requests.schema)).fetchall())
 
     def give_up(self, calls: Iterable[UnderWay]) -> None:
         """Take no outcome of these any more."""

@@ -23,6 +23,9 @@ UNREAD_CODES: Final = frozenset({"backend.unknown", "backend.identity", "network
 """Codes of the diagnostics that say that a backend, or its network service, could not be looked at."""
 
 
+_START_WORKER: Final = "start its worker near the backend, then plan again"
+
+
 def note_open_operations(draft: Draft) -> None:
     """Tell of a run that is at work, or of the operations that an earlier one left open."""
     if draft.state.writer is not None:
@@ -89,7 +92,11 @@ def tell_unseen_backends(draft: Draft) -> None:
                 "backend.unseen",
                 f"backend {name} could not be read, and this state does not know it",
                 detail=f"{seen.error}. Whether it holds what is to be made now is not known; made elsewhere, that would be empty.",
-                remedy=f"see to the backend, then plan again; if it is new and holds nothing of yours, pass --allow-shared {name}",
+                remedy=(
+                    _START_WORKER
+                    if seen.is_unserved
+                    else f"see to the backend, then plan again; if it is new and holds nothing of yours, pass --allow-shared {name}"
+                ),
                 address=address_of(Kind.BACKEND, name),
                 path="",
             )
@@ -263,7 +270,7 @@ def _unread_problem(draft: Draft, seen: BackendObservation, held: int) -> Diagno
             "backend.unknown",
             f"backend {name} could not be read",
             detail=f"{seen.error}.{kept}",
-            remedy="see to the backend, then plan again",
+            remedy=_START_WORKER if seen.is_unserved else "see to the backend, then plan again",
             address=address_of(Kind.BACKEND, name),
         )
     if seen.servers is not None and seen.servers.network_error is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,13 @@ class Switch:
 @pytest.fixture
 def switch() -> Iterator[Switch]:
     """Give a storage host's network with a bridge for flat networks; everything that carries its mark is removed."""
+    with switched() as switch:
+        yield switch
+
+
+@contextmanager
+def switched() -> Iterator[Switch]:
+    """Yield such a network."""
     need("ip", "nsenter")
     switch = Switch(uuid.uuid4().hex[:6])
     before = namespaces()

@@ -117,7 +117,7 @@ def test_a_call_is_told_of_when_it_begins_and_when_it_has_ended(database: Databa
     executor = executor_of(database)
     with serving(database, Filer()):
         executor.submit(submission(database, 1))
-        assert reports(executor, 1) == [Report(1, Began()), Report(1, Identity(str(database.token)))]
+        assert reports(executor, 1) == [Report(1, Began("w")), Report(1, Identity(str(database.token)))]
     database.execute("DELETE FROM {s}.operation")
     executor.close()
     assert database.execute("SELECT count(*) FROM {s}.call") == [(0,)]
@@ -230,7 +230,7 @@ def test_a_call_that_is_overdue_is_given_up(database: Database) -> None:
     (call_id,) = worker.waiting(10)
     turn(40.0)
     worker.claim(call_id)
-    assert turn(1.0) == [Report(1, Began())]
+    assert turn(1.0) == [Report(1, Began("w"))]
     assert turn(29.9) == []
     assert turn(0.2) == [Report(1, Failure(FailureKind.SILENT, "no answer within 30 s"))]
     turn(1.0)
@@ -410,7 +410,7 @@ def test_an_outcome_is_told_though_the_next_offer_fails(database: Database) -> N
     executor.submit(submission(database, 2))
     offers.loses = True
     seconds[0] = 10.0
-    assert executor.look() == [Report(1, Began()), Report(1, Identity("here"))]
+    assert executor.look() == [Report(1, Began("w")), Report(1, Identity("here"))]
     executor.close()
 
 
