@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from array import array
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import orjson
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from sharectl.manifests.findings import Finding, Path
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
+
+_Text = TypeVar("_Text", str, str | None)
 
 ENTRY_DIGEST_SIZE_BYTES: Final = 2 * DIGEST_SIZE_BYTES
 PLACEMENT_FIELDS: Final = ("type", "availabilityZone", "shareNetwork")
@@ -195,9 +198,15 @@ class CompiledFile:
 def decoded_index(values: Sequence[Any]) -> Index:
     """Return the index that `index_json` gives the values of."""
     index = Index(*values)
-    index.placements = [(share_type, zone, network) for share_type, zone, network in index.placements]
+    index.references = list(map(_shared, index.references))  # the same in many files
+    index.placements = [(_shared(share_type), _shared(zone), network) for share_type, zone, network in index.placements]
     index.rules = [RuleDocument(*rule) for rule in index.rules]
     return index
+
+
+def _shared(text: _Text) -> _Text:
+    """Return the same text for all that are equal."""
+    return text and sys.intern(text)
 
 
 def lists_named(rules: Iterable[Sequence[str]]) -> Iterator[tuple[Address, Path]]:
@@ -268,11 +277,13 @@ class Pack:
             self._decoded_singly += 1
             if self._decoded_singly <= _MOST_DECODED_SINGLY:
                 return decoded_index(orjson.loads(self.index_json(number)))
-            self._decoded = orjson.loads(b"[" + self._index + b"]")
+            self._decoded, self._index = orjson.loads(b"[" + self._index + b"]"), b""
         return decoded_index(self._decoded[number])
 
     def index_json(self, number: int) -> bytes:
         """Return the same as JSON."""
+        if self._decoded is not None:
+            return orjson.dumps(self._decoded[number])
         ends = self._table.index_ends
         return self._index[ends[number - 1] + 1 if number else 0 : ends[number]]
 

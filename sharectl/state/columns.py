@@ -322,14 +322,21 @@ def batches_of(rows: Iterable[Any], size: int = _ROWS_AT_ONCE) -> Iterator[list[
 
 def records_of(rows: Iterable[tuple[object, ...]]) -> dict[Address, Record]:
     """Return resources by address, checked. Raises DamagedRowError."""
-    new, shared = (
-        tuple.__new__,
-        dict[object, Any]().setdefault,
-    )  # many rows have the same backend and pool: one text for all
+    new, shared = tuple.__new__, dict[object, Any]().setdefault  # many rows have the same place and size: one for all
+    # fmt: off
     found = [
-        new(Record, (address, shared(kind, kind), own_id, shared(backend, backend), shared(pool, pool), *others))
-        for address, kind, own_id, backend, pool, *others in rows
+        new(Record, (
+            address, shared(kind, kind), own_id, shared(backend, backend), shared(pool, pool),
+            version, spec_digest, access_digest, shared(size, size) if type(size) is int else size,
+            protect, spec, attributes,
+        ))
+        for (
+            address, kind, own_id, backend, pool,
+            version, spec_digest, access_digest, size,
+            protect, spec, attributes,
+        ) in rows
     ]
+    # fmt: on
     for start in range(0, len(found), _ROWS_AT_ONCE):
         expect_records(found[start : start + _ROWS_AT_ONCE])
     return dict(zip(map(first, found), found, strict=True))

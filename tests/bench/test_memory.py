@@ -6,9 +6,11 @@ import gc
 import tracemalloc
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from sharectl.manifests.cache import ManifestCache
+from sharectl.manifests.compiled import decoded_index
 from sharectl.render.output import json_parts
 from sharectl.render.plan_json import plan_object
 from sharectl.state.columns import records_of
@@ -95,6 +97,15 @@ def test_what_the_cache_keeps_of_new_manifests_is_held_no_longer(tmp_path: Path)
     assert [new.plain(address) for address in new.digests] == [plain.plain(address) for address in plain.digests]
 
 
+def test_files_that_refer_to_the_same_have_one_text_for_it() -> None:
+    """There are far more files than share types."""
+    values = orjson.dumps([1, ["share/a"], ["share_type/gold"], [["gold", None, False]], [], [], [], {}, {}, []])
+    first, second = (decoded_index(orjson.loads(values)) for _ in range(2))
+    assert first == second
+    assert first.references[0] is second.references[0]
+    assert first.placements[0][0] is second.placements[0][0]
+
+
 def test_what_was_decoded_of_the_manifests_is_let_go_of(tmp_path: Path) -> None:
     """And decoded again, to the same, where it is asked for after all."""
     text = manifests()
@@ -125,15 +136,16 @@ def test_what_was_decoded_of_the_manifests_is_let_go_of(tmp_path: Path) -> None:
     assert decoded() == before
 
 
-def test_rows_with_the_same_backend_and_pool_have_one_text_for_it() -> None:
+def test_rows_with_the_same_place_or_size_have_one_value_for_it() -> None:
     """As those of most shares: a plan holds the rows of all."""
-    values = ("share", "id", "nas1", "pool", 1, bytes(16), bytes(16), 1, False, b"{}", b"{}")
+    values = ("share", "id", "nas1", "pool", 1, bytes(16), bytes(16), 1 << 30, False, b"{}", b"{}")
     rows = [(f"share/s{number}", *map(_copied, values)) for number in range(2)]
     first, second = records_of(rows).values()
     assert first[1:] == second[1:] == values
-    for column in ("kind", "backend", "pool"):
+    for column in ("kind", "backend", "pool", "size_bytes"):
         assert getattr(first, column) is getattr(second, column)
 
 
 def _copied(value: object) -> object:
-    return value[:1] + value[1:] if isinstance(value, str) else value
+    """Return another object that is equal, of a text or a large number."""
+    return value[:1] + value[1:] if isinstance(value, str) else int(str(value)) if type(value) is int else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sharectl.state.columns import expect_records
+from sharectl.state.columns import expect_records, records_of
 from sharectl.state.contract import DamagedRowError
 from sharectl.state.testing.samples import make_record
 
@@ -19,3 +19,12 @@ def test_a_value_of_another_type_is_found_among_those_that_equal_it(version: flo
     for mixed in ([*rows, odd], [odd, *rows]):
         with pytest.raises(DamagedRowError, match=f"its version is {version!r}"):
             expect_records(mixed)
+
+
+@pytest.mark.parametrize("size", [True, 1.0])
+def test_a_size_of_another_type_is_found_beside_an_equal_one(size: float) -> None:
+    """Rows of the same size share its number, and an odd one does not become it."""
+    rows = [make_record("sound")._replace(size_bytes=1), make_record("odd")._replace(size_bytes=size)]  # type: ignore[arg-type] - what is to be found
+    for mixed in (rows, rows[::-1]):
+        with pytest.raises(DamagedRowError, match=f"its size_bytes is {size!r}"):
+            records_of(mixed)
