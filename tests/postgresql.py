@@ -9,13 +9,17 @@ import socket
 import subprocess
 import tempfile
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+import pytest
 
 from tests import servers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 USER: Final = "sharectl"
 DATABASE: Final = "postgres"
@@ -177,6 +181,30 @@ class Server:
     def url(self, name: str = "") -> str:
         """Return the URL of a state on it; without a name one of a new state."""
         return f"postgresql://{USER}@/{DATABASE}?host={self.folder}&port={self.port}&name={name or new_name()}"
+
+
+@contextmanager
+def traced(folder: Path) -> Iterator[Callable[[], list[str]]]:
+    """Yield what lists the messages that clients have sent since it was last called, over connections that are opened in the block."""
+    connect = psycopg.connect
+
+    def traced_connect(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as psycopg has it
+        connection = connect(*arguments, **named)
+        connection.pgconn.trace(written.fileno())
+        connection.pgconn.set_trace_flags(psycopg.pq.Trace.SUPPRESS_TIMESTAMPS)
+        return connection
+
+    def sent() -> list[str]:
+        lines = [line.split(b"\t") for line in read.read().splitlines()]
+        return [line[2].decode() for line in lines if line[0] == b"F"]
+
+    with (
+        (folder / "trace").open("ab") as written,
+        (folder / "trace").open("rb") as read,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(psycopg, "connect", traced_connect)
+        yield sent
 
 
 def free_port() -> int:

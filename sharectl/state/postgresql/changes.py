@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from psycopg import ClientCursor
+
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.records import (
     AddHistory,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from sharectl.state.document import Document
     from sharectl.state.postgresql.connections import Connection
 
-    _Writer = Callable[[Connection, str, Sequence[Any]], None]
+    _Writer = Callable[["_Statements", str, Sequence[Any]], None]
 
 _BYTES: Final = frozenset({"spec_digest", "access_digest", "spec", "attributes", "options", "payload", "detail"})
 _NUMBERS: Final = frozenset({"version", "size_bytes", "sequence"})
@@ -64,12 +66,48 @@ def apply_changes(connection: Connection, schema: str, changes: Sequence[Change]
     reading would call damaged, and psycopg's errors where they break a rule of the schema.
     """
     batches = batches_by_kind(changes) if together else ({type(change): [change]} for change in changes)
+    statements = _Statements(connection)
     try:
         for batch in batches:
             for kind, alike in batch.items():
-                _WRITERS[kind](connection, schema, alike)
+                _WRITERS[kind](statements, schema, alike)
+            if not together:
+                statements.make()
+        statements.make()
     except DamagedRowError as error:
         raise StateRefusedError(error.location, f"it cannot be recorded: {error.fault}") from error
+
+
+class _Statements:
+    """Statements of a commit, which go to the server together: one round trip for all of them.
+
+    They are one message of the simple protocol, with their values in it. A pipeline would cost less, but psycopg ends one with a
+    message that stops the server's clock for idle transactions: what a vanished client has locked would stay so.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._texts: list[bytes] = []
+        self._expected: list[Callable[[int], None]] = []
+
+    def add(self, query: str, values: Sequence[object], expect: Callable[[int], None] = lambda _: None) -> None:
+        """Have this made; `expect` is told then how many rows it has found, and raises where that does not fit."""
+        binder = ClientCursor(self.connection)
+        self._texts.append(binder.mogrify(query.encode(), values).encode())
+        self._expected.append(expect)
+
+    def make(self) -> None:
+        """Make what has been added since. Raises what the expectations raise."""
+        if not self._texts:
+            return
+        text, expected = b"; ".join(self._texts), self._expected
+        self._texts, self._expected = [], []
+        cursor = self.connection.execute(text)
+        counts = [cursor.rowcount]
+        while cursor.nextset():
+            counts.append(cursor.rowcount)
+        for expect, count in zip(expected, counts, strict=True):
+            expect(count)
 
 
 def replace_content(connection: Connection, schema: str, document: Document) -> None:
@@ -118,7 +156,7 @@ def _type_of(column: str) -> str:
 
 def _arrays(columns: Iterable[str]) -> str:
     """Return rows as an expression whose values are one array for each column."""
-    return f"unnest({', '.join(f'%b::{_type_of(column)}[]' for column in columns)})"
+    return f"unnest({', '.join(f'%s::{_type_of(column)}[]' for column in columns)})"
 
 
 def _turned(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
@@ -126,46 +164,57 @@ def _turned(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
     return list(map(list, zip(*rows, strict=True)))
 
 
-def _insert(connection: Connection, schema: str, table: Table, rows: Sequence[Sequence[Any]], ending: str = "") -> int:
-    """Add rows to a table, in their order; return how many."""
+def _insert(  # noqa: PLR0913, PLR0917 - what is added where, and what it comes to
+    statements: _Statements,
+    schema: str,
+    table: Table,
+    rows: Sequence[Sequence[Any]],
+    ending: str = "",
+    expect: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Add rows to a table, in their order; see `_Statements.add`."""
     if not rows:
-        return 0
+        return
     columns = _columns_of(table)
     query = (
         f"INSERT INTO {schema}.{table.name} ({names_of(*columns)}) SELECT {names_of(*columns)}"  # noqa: S608 - constants, and a checked name
         f" FROM {_arrays(columns)} WITH ORDINALITY AS new ({names_of(*columns)}, place) ORDER BY place {ending}"
     )
-    return connection.execute(query.encode(), _turned(rows)).rowcount
+    statements.add(query, _turned(rows), expect)
 
 
 def _resource_row(record: Record) -> tuple[Any, ...]:
     return (*record, parent_id_of(record))
 
 
-def _put_runs(connection: Connection, schema: str, changes: Sequence[PutRun]) -> None:
-    _insert(connection, schema, RUN, [run_row(change.run) for change in changes], "ON CONFLICT (run_id) DO NOTHING")
+def _put_runs(statements: _Statements, schema: str, changes: Sequence[PutRun]) -> None:
+    _insert(statements, schema, RUN, [run_row(change.run) for change in changes], "ON CONFLICT (run_id) DO NOTHING")
 
 
-def _remove(connection: Connection, schema: str, changes: Sequence[RemoveResource]) -> None:
+def _remove(statements: _Statements, schema: str, changes: Sequence[RemoveResource]) -> None:
     rows = [(change.address, change.expected_version) for change in changes]
     delete = (
         f"DELETE FROM {schema}.resource USING {_arrays(('address', 'version'))} AS old (address, version)"  # noqa: S608 - constants, and a checked name
         " WHERE resource.address = old.address AND resource.version = old.version"
     )
-    _expect_changed(connection, schema, connection.execute(delete.encode(), _turned(rows)).rowcount, rows)
+    statements.add(delete, _turned(rows), _changing(statements, schema, rows))
 
 
-def _put(connection: Connection, schema: str, changes: Sequence[PutResource]) -> None:
+def _put(statements: _Statements, schema: str, changes: Sequence[PutResource]) -> None:
     new: list[Record] = []
     known: list[Record] = []
     for record, expected_version in ((change.record, change.expected_version) for change in changes):
         (new if expected_version is None else known).append(record._replace(version=(expected_version or 0) + 1))
     expect_records([*new, *known])
-    added = _insert(connection, schema, RESOURCE, list(map(_resource_row, new)), "ON CONFLICT (address) DO NOTHING")
-    if added < len(new):
-        if len(changes) > 1:
-            raise MixedError
-        _expect_free(connection, schema, new[0].address)
+
+    def expect_added(count: int) -> None:
+        if count < len(new):
+            if len(changes) > 1:
+                raise MixedError
+            _expect_free(statements.connection, schema, new[0].address)
+
+    rows = list(map(_resource_row, new))
+    _insert(statements, schema, RESOURCE, rows, "ON CONFLICT (address) DO NOTHING", expect_added)
     if not known:
         return
     columns = _columns_of(RESOURCE)
@@ -175,69 +224,68 @@ def _put(connection: Connection, schema: str, changes: Sequence[PutResource]) ->
         " WHERE resource.address = new.address AND resource.version = new.version - 1"
     )
     places = [(record.address, record.version - 1) for record in known]
-    count = connection.execute(update.encode(), _turned(list(map(_resource_row, known)))).rowcount
-    _expect_changed(connection, schema, count, places)
+    statements.add(update, _turned(list(map(_resource_row, known))), _changing(statements, schema, places))
 
 
-def _put_rules(connection: Connection, schema: str, changes: Sequence[PutRules]) -> None:
+def _put_rules(statements: _Statements, schema: str, changes: Sequence[PutRules]) -> None:
     rows = list(rule_rows((change.share_address, change.rules) for change in changes))
     expect_rows(ACCESS_RULE, rows)
     delete = f"DELETE FROM {schema}.access_rule WHERE share_address = ANY(%s)"  # noqa: S608 - a checked name
-    connection.execute(delete, ([change.share_address for change in changes],))
-    _insert(connection, schema, ACCESS_RULE, rows)
+    statements.add(delete, ([change.share_address for change in changes],))
+    _insert(statements, schema, ACCESS_RULE, rows)
 
 
-def _begin(connection: Connection, schema: str, changes: Sequence[BeginOperation]) -> None:
+def _begin(statements: _Statements, schema: str, changes: Sequence[BeginOperation]) -> None:
     operations = [change.operation for change in changes]
     expect_operations(operations)
-    _insert(connection, schema, OPERATION, list(map(operation_row, operations)))
+    _insert(statements, schema, OPERATION, list(map(operation_row, operations)))
 
 
-def _end(connection: Connection, schema: str, changes: Sequence[EndOperation]) -> None:
+def _end(statements: _Statements, schema: str, changes: Sequence[EndOperation]) -> None:
     delete = f"DELETE FROM {schema}.operation WHERE operation_id = ANY(%s)"  # noqa: S608 - a checked name
-    connection.execute(delete, ([change.operation_id for change in changes],))
+    statements.add(delete, ([change.operation_id for change in changes],))
 
 
-def _add_history(connection: Connection, schema: str, changes: Sequence[AddHistory]) -> None:
-    _insert(connection, schema, HISTORY, [history_row(None, change.entry)[1:] for change in changes])
+def _add_history(statements: _Statements, schema: str, changes: Sequence[AddHistory]) -> None:
+    _insert(statements, schema, HISTORY, [history_row(None, change.entry)[1:] for change in changes])
 
 
-def _rename(connection: Connection, schema: str, changes: Sequence[RenameResource]) -> None:
+def _rename(statements: _Statements, schema: str, changes: Sequence[RenameResource]) -> None:
     update = f"UPDATE {schema}.resource SET address = %s, version = version + 1 WHERE address = %s AND version = %s"  # noqa: S608 - a checked name
     for change in changes:
-        _expect_free(connection, schema, change.new_address)
+        _expect_free(statements.connection, schema, change.new_address)
         row = (change.address, change.expected_version)
-        count = connection.execute(update, (change.new_address, *row)).rowcount
-        _expect_changed(connection, schema, count, [row])
+        statements.add(update, (change.new_address, *row), _changing(statements, schema, [row]))
+        statements.make()
 
 
-def _rename_backends(connection: Connection, schema: str, changes: Sequence[RenameBackend]) -> None:
+def _rename_backends(statements: _Statements, schema: str, changes: Sequence[RenameBackend]) -> None:
     for change in changes:
-        _rename_backend(connection, schema, change)
+        _rename_backend(statements, schema, change)
 
 
-def _rename_backend(connection: Connection, schema: str, change: RenameBackend) -> None:
+def _rename_backend(statements: _Statements, schema: str, change: RenameBackend) -> None:
     old, new = change.backend, change.new_backend
     former, address = address_of(Kind.BACKEND, old), address_of(Kind.BACKEND, new)
-    _expect_free(connection, schema, address)
+    _expect_free(statements.connection, schema, address)
     if change.expected_version is not None:
-        _rename(connection, schema, [RenameResource(former, address, change.expected_version)])
+        _rename(statements, schema, [RenameResource(former, address, change.expected_version)])
         update = f"UPDATE {schema}.resource SET backend = %s WHERE address = %s"  # noqa: S608 - a checked name
-        connection.execute(update, (new, address))
-    elif (found := _version_of(connection, schema, former)) is not None:
+        statements.add(update, (new, address))
+    elif (found := _version_of(statements.connection, schema, former)) is not None:
         raise VersionConflictError(former, None, found)
     for table, grows in (("resource", ", version = version + 1"), ("operation", "")):
-        connection.execute(
-            f"UPDATE {schema}.{table} SET backend = %s{grows} WHERE backend = %s".encode(),  # noqa: S608 - the names are those above
+        statements.add(
+            f"UPDATE {schema}.{table} SET backend = %s{grows} WHERE backend = %s",  # noqa: S608 - the names are those above
             (new, old),
         )
-        connection.execute(
+        statements.add(
             f"UPDATE {schema}.{table} SET address = left(address, -length(%s)) || %s"  # noqa: S608 - as above
-            " WHERE backend = %s AND starts_with(address, %s) AND right(address, length(%s)) = %s".encode(),
+            " WHERE backend = %s AND starts_with(address, %s) AND right(address, length(%s)) = %s",
             (f"@{old}", f"@{new}", new, _SERVERS, f"@{old}", f"@{old}"),
         )
     update = f"UPDATE {schema}.operation SET address = %s WHERE address = %s"  # noqa: S608 - a checked name
-    connection.execute(update, (address, former))
+    statements.add(update, (address, former))
 
 
 _WRITERS: Final[Mapping[type, _Writer]] = {
@@ -260,14 +308,18 @@ def _expect_free(connection: Connection, schema: str, address: Address) -> None:
         raise VersionConflictError(address, None, found)
 
 
-def _expect_changed(connection: Connection, schema: str, count: int, rows: Sequence[tuple[Address, int]]) -> None:
-    """Raise an error unless a statement found each of these addresses at the expected version."""
-    if count == len(rows):
-        return
-    if len(rows) > 1:
-        raise MixedError
-    address, expected_version = rows[0]
-    raise VersionConflictError(address, expected_version, _version_of(connection, schema, address))
+def _changing(statements: _Statements, schema: str, rows: Sequence[tuple[Address, int]]) -> Callable[[int], None]:
+    """Return what raises an error unless a statement has found each of these addresses at the expected version."""
+
+    def expect(count: int) -> None:
+        if count == len(rows):
+            return
+        if len(rows) > 1:
+            raise MixedError
+        address, expected_version = rows[0]
+        raise VersionConflictError(address, expected_version, _version_of(statements.connection, schema, address))
+
+    return expect
 
 
 def _version_of(connection: Connection, schema: str, address: Address) -> int | None:

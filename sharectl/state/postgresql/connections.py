@@ -46,10 +46,11 @@ _FIXED: Final = {
     "options": "",
 }
 
-# A session whose client the network has lost is ended before those who wait for its locks give up.
+# A session whose client the network has lost is ended before those who wait for its locks give up. Backslashes in strings are
+# what they are in the standard, whatever the database is set to: psycopg escapes arrays of bytes for nothing else.
 _WRITING: Final = (
     "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '15s'; SET LOCAL statement_timeout = '{statement}';"
-    " SET LOCAL idle_in_transaction_session_timeout = '10s'"
+    " SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL standard_conforming_strings = on"
 )
 _READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '10min'"
 
@@ -72,14 +73,25 @@ class Connections:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Yield a connection in a transaction that sees one moment, from its first question on. Raises StateError."""
-        with translated(self._location), self._begun(_READING, _READING_PATIENCE_SECONDS) as connection:
+        with translated(self._location), self._begun(_READING, _READING_PATIENCE_SECONDS) as (connection, _):
             yield connection
 
     def repeated(
         self, work: Callable[[Connection], _Result], *, patience_seconds: float, statement: str = "60s"
     ) -> _Result:
+        """Do as `repeated_after` without a question before."""
+        return self.repeated_after("SELECT", lambda connection, _: work(connection), patience_seconds, statement)
+
+    def repeated_after(
+        self,
+        question: str,
+        work: Callable[[Connection, Sequence[tuple[Any, ...]]], _Result],
+        patience_seconds: float,
+        statement: str = "60s",
+    ) -> _Result:
         """Return what `work` makes of a transaction that writes, and that has been committed then.
 
+        It is given the answer to the `question`, which goes to the server together with the beginning of the transaction.
         Where the server goes away, or undoes it in favour of another, it is done again from the beginning, for as long as
         `patience_seconds`: `work` has to be right when an earlier try was committed and its answer lost. A server that could never
         be reached is not waited for. Raises StateError.
@@ -89,8 +101,8 @@ class Connections:
         with translated(self._location):
             while True:
                 try:
-                    with self._begun(_WRITING.format(statement=statement)) as connection:
-                        result = work(connection)
+                    with self._begun(f"{_WRITING.format(statement=statement)}; {question}") as (connection, rows):
+                        result = work(connection, rows)
                         connection.execute("COMMIT")
                         return result
                 except psycopg.Error as error:
@@ -106,7 +118,7 @@ class Connections:
 
         It is made once: where the answer is lost, nobody knows whether it has been committed.
         """
-        with translated(self._location), self._begun(_WRITING.format(statement="60s")) as connection:
+        with translated(self._location), self._begun(_WRITING.format(statement="60s")) as (connection, _):
             yield connection
             connection.execute("COMMIT")
 
@@ -123,7 +135,7 @@ class Connections:
                 was_idle = connection is not None
                 connection = connection or self._connect()
                 try:
-                    return _rows_of(connection.execute(text), len(statements))
+                    return _rows_of(connection.execute(text))[-len(statements) - 1 : -1]
                 except psycopg.Error as error:
                     if not (was_idle and is_passing(error)):
                         raise
@@ -134,7 +146,7 @@ class Connections:
     @contextmanager
     def lent(self) -> Iterator[Connection]:
         """Yield a connection outside of any transaction. Raises StateError."""
-        with translated(self._location), self._begun("") as connection:
+        with translated(self._location), self._begun("SELECT") as (connection, _):
             yield connection
 
     def pause(self, seconds: float) -> None:
@@ -151,14 +163,16 @@ class Connections:
             connection.close()
 
     @contextmanager
-    def _begun(self, beginning: str, patience_seconds: float = 0.0) -> Iterator[Connection]:
-        connection = self._take_patiently(beginning, patience_seconds)
+    def _begun(
+        self, beginning: str, patience_seconds: float = 0.0
+    ) -> Iterator[tuple[Connection, list[tuple[Any, ...]]]]:
+        connection, rows = self._take_patiently(beginning, patience_seconds)
         try:
-            yield connection
+            yield connection, rows
         finally:
             self._give_back(connection)
 
-    def _take_patiently(self, beginning: str, patience_seconds: float) -> Connection:
+    def _take_patiently(self, beginning: str, patience_seconds: float) -> tuple[Connection, list[tuple[Any, ...]]]:
         """Do what `_take` does, and wait for a server that has gone away; one that could never be reached is not waited for."""
         deadline_seconds = time.monotonic() + patience_seconds
         while True:
@@ -169,13 +183,13 @@ class Connections:
                     raise
             self.pause(_LONGEST_PAUSE_SECONDS / 4)
 
-    def _take(self, beginning: str) -> Connection:
-        """Return a connection on which `beginning` has been executed; one that was idle may have been cut off meanwhile."""
+    def _take(self, beginning: str) -> tuple[Connection, list[tuple[Any, ...]]]:
+        """Return a connection on which `beginning` has been executed, and the last rows of that; one that was idle may have been cut off meanwhile."""
         while True:
             idle = self._idle_one()
             connection = idle or self._connect()
             try:
-                connection.execute(beginning.encode() or b"SELECT")
+                rows = _rows_of(connection.execute(beginning.encode()))[-1]
             except psycopg.Error:
                 connection.close()
                 if idle is None:
@@ -184,7 +198,7 @@ class Connections:
                 connection.close()
                 raise
             else:
-                return connection
+                return connection, rows
 
     def _idle_one(self) -> Connection | None:
         if self._closed.is_set():
@@ -216,9 +230,9 @@ class Connections:
         return connection
 
 
-def _rows_of(cursor: psycopg.Cursor[tuple[Any, ...]], count: int) -> list[list[tuple[Any, ...]]]:
-    """Return the rows of the last `count` results but one, which is that of COMMIT."""
+def _rows_of(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
+    """Return the rows of each result."""
     found = [cursor.fetchall() if cursor.description is not None else []]
     while cursor.nextset():
         found.append(cursor.fetchall() if cursor.description is not None else [])
-    return found[-count - 1 : -1]
+    return found

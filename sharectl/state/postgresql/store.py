@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from sharectl.model.records import EVERYTHING, Lease
@@ -352,35 +352,34 @@ class PostgresqlStore:
         commit_id = uuid4()
         together = True
 
-        def attempt(connection: Connection) -> None:
-            if self._begin(connection, lease, commit_id):
-                work(connection, commit_id, together)
+        def attempt(connection: Connection, begun: Sequence[tuple[Any, ...]]) -> None:
+            ((serial, token, version),) = begun
+            if serial is None:  # an earlier try has been committed
+                return
+            check_version(version, self.location, len(self._migrations))
+            if token is None:
+                raise leases.lost(connection, self._schema, lease, self._clock, self.location)
+            work(connection, commit_id, together)
 
+        begin = self._beginning(lease, commit_id)
         patience_seconds = _PART_OF_LEASE * lease.duration_seconds
         try:
-            self._connections.repeated(attempt, patience_seconds=patience_seconds, statement=statement)
+            self._connections.repeated_after(begin, attempt, patience_seconds, statement)
         except MixedError:
             together = False
-            self._connections.repeated(attempt, patience_seconds=patience_seconds, statement=statement)
+            self._connections.repeated_after(begin, attempt, patience_seconds, statement)
 
-    def _begin(self, connection: Connection, lease: Lease, commit_id: UUID) -> bool:
-        """Write the id of a commit and lock the row of its lease; return False where an earlier try has been committed.
+    def _beginning(self, lease: Lease, commit_id: UUID) -> str:
+        """Return what writes the id of a commit and locks the row of its lease.
 
         The id goes first: its index makes this try wait for one that the server may still be at work on.
         """
-        begin = (
-            f"WITH entry AS (INSERT INTO {self._schema}.commit_log (commit_id) VALUES (%s)"  # noqa: S608 - a checked name
+        return (
+            f"WITH entry AS (INSERT INTO {self._schema}.commit_log (commit_id) VALUES ('{commit_id}')"  # noqa: S608 - a checked name, and an id of our own
             " ON CONFLICT (commit_id) DO NOTHING RETURNING serial),"
-            f" held AS (SELECT token FROM {self._schema}.lease WHERE token = %s FOR KEY SHARE)"
+            f" held AS (SELECT token FROM {self._schema}.lease WHERE token = {lease.token:d} FOR KEY SHARE)"
             f" SELECT (SELECT serial FROM entry), (SELECT token FROM held), version FROM {self._schema}.meta"
         )
-        serial, token, version = fetch(connection, begin, (commit_id, lease.token))[0]
-        if serial is None:
-            return False
-        check_version(version, self.location, len(self._migrations))
-        if token is None:
-            raise leases.lost(connection, self._schema, lease, self._clock, self.location)
-        return True
 
     def _set_serial(self, connection: Connection, commit_id: UUID, serial: int) -> None:
         """Give this commit a serial of its own, in place of all before it; the next are above it, and above all that ever were."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 from zlib import compress
 
-import psycopg
 import pytest
 
 from sharectl.executors.base import Remains
@@ -19,10 +18,9 @@ from sharectl.executors.workers.claims import PROTOCOL, Claim, ClaimAnswer, Fini
 from sharectl.executors.workers.offers import Offer, outcome_of
 from sharectl.executors.workers.tables import FUNCTIONS, QUESTIONS, install
 from sharectl.state.contract import StateNewerError
+from tests.postgresql import traced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.executors.workers.conftest import Database
 
 
@@ -81,39 +79,28 @@ def test_an_outcome_whose_answer_was_lost_is_recorded_once(database: Database) -
     assert seen.outcome == b"first"
 
 
-@pytest.fixture
-def traced(database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], list[str]]:
-    """Return what lists the messages that clients have sent since it was last asked."""
-    written, read = (tmp_path / "trace").open("ab"), (tmp_path / "trace").open("rb")
-    database.closed += [written, read]
-    connect = psycopg.connect
-
-    def traced_connect(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as psycopg has it
-        connection = connect(*arguments, **named)
-        connection.pgconn.trace(written.fileno())
-        connection.pgconn.set_trace_flags(psycopg.pq.Trace.SUPPRESS_TIMESTAMPS)
-        return connection
-
-    monkeypatch.setattr(psycopg, "connect", traced_connect)
-
-    def sent() -> list[str]:
-        lines = [line.split(b"\t") for line in read.read().splitlines()]
-        return [line[2].decode() for line in lines if line[0] == b"F"]
-
-    return sent
-
-
-def test_many_claims_and_many_outcomes_are_a_round_trip_each(
-    database: Database, traced: Callable[[], list[str]]
-) -> None:
+def test_many_claims_and_many_outcomes_are_a_round_trip_each(database: Database, tmp_path: Path) -> None:
     """What a step costs a worker depends on it: one message to the server, with the beginning and the end of the transaction."""
-    worker = database.worker(width=8)
-    calls = [database.offer(f"share/{number}") for number in range(8)]
-    traced()
-    assert {claim.answer for claim in worker.claim_all(calls)} == {ClaimAnswer.GO}
-    assert traced() == ["Query"]
-    assert {*worker.finish_all(dict.fromkeys(calls, b"done"))} == {FinishAnswer.RECORDED}
-    assert traced() == ["Query"]
+    with traced(tmp_path) as sent:
+        worker = database.worker(width=8)
+        calls = [database.offer(f"share/{number}") for number in range(8)]
+        sent()
+        assert {claim.answer for claim in worker.claim_all(calls)} == {ClaimAnswer.GO}
+        assert sent() == ["Query"]
+        assert {*worker.finish_all(dict.fromkeys(calls, b"done"))} == {FinishAnswer.RECORDED}
+        assert sent() == ["Query"]
+
+
+@pytest.mark.parametrize("conforming", ["on", "off"])
+def test_an_outcome_is_recorded_as_it_is_whatever_bytes_it_has(database: Database, conforming: str) -> None:
+    """It is in the text of the statement, also where the server reads strings in its old way."""
+    database.set_sessions(f"standard_conforming_strings={conforming}")
+    worker, call_id = database.worker("o'w\\n"), database.offer()
+    outcome = bytes(range(256)) + b"'; COMMIT; -- \\x41 \\' $$ %s {}"
+    worker.claim(call_id)
+    assert worker.finish(call_id, outcome) is FinishAnswer.RECORDED
+    (seen,) = database.offers().look([call_id], loses=False)
+    assert seen.outcome == outcome
 
 
 def test_claims_that_are_asked_for_together_are_answered_each(database: Database) -> None:
