@@ -42,7 +42,7 @@ def result_lines(plan: Plan, result: RunResult, look: Look = PLAIN) -> Iterator[
         yield ""
     yield from held_lines(plan, color=color)
     yield paint(_verdict(plan, result), "heading", color)
-    yield from _advice_lines(result)
+    yield from _advice_lines(plan, result)
 
 
 def left_out_lines(unread: Sequence[str]) -> Iterator[str]:
@@ -124,7 +124,7 @@ def _verdict(plan: Plan, result: RunResult) -> str:
     return f"{'Cancelled: ' if result.cancelled else ''}{counts}."
 
 
-def _advice_lines(result: RunResult) -> Iterator[str]:
+def _advice_lines(plan: Plan, result: RunResult) -> Iterator[str]:
     unresolved = sum(failure.unresolved for failure in result.failures)
     if unresolved:
         them = "it" if unresolved == 1 else "them"
@@ -137,7 +137,9 @@ def _advice_lines(result: RunResult) -> Iterator[str]:
     if result.cancelled:
         yield "What is done is recorded. `sharectl apply` goes on from here."
     elif any(not failure.unresolved for failure in result.failures):
-        if all(failure.verb in {Verb.ADOPT, Verb.RESTORE_SHARE, Verb.PREPARE_BACKEND} for failure in result.failures):
+        imports = {Verb.ADOPT, Verb.RESTORE_SHARE}
+        is_import = any(step.verb in imports for step in plan.steps)
+        if is_import and all(failure.verb in imports | {Verb.PREPARE_BACKEND} for failure in result.failures):
             yield "Mend what failed, then import it again; what is done is recorded, and what is not is made new by no apply."
         else:
             yield "Mend what failed, then `sharectl apply` does the rest; what is done is recorded and not done again."

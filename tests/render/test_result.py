@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import orjson
+import pytest
 
 from sharectl.apply import RunResult
 from sharectl.model.access import AccessRule
@@ -42,6 +43,16 @@ def test_nothing_to_do_is_done_too() -> None:
     """An empty plan."""
     lines = list(result_lines(a_plan(), RunResult(0, (), 0, cancelled=False, seconds=0.0)))
     assert lines == ["Applied in 0.0 s: nothing to do."]
+
+
+@pytest.mark.parametrize(("verb", "action"), [(Verb.CREATE_SHARE, Action.CREATE), (Verb.ADOPT, Action.ADOPT)])
+def test_where_a_backend_could_not_be_prepared_only_an_import_is_to_be_repeated(verb: Verb, action: Action) -> None:
+    """New shares are for the next apply, shares that were to be taken over are for the next import."""
+    prepare = a_step("backend/nas1", Action.CREATE, Verb.PREPARE_BACKEND, "never used before", backend="nas1")
+    share = a_step("share/a", action, verb, "wanted", waits_for=(prepare.step_id,), backend="nas1")
+    failed = StepFailed(prepare.step_id, prepare.address, Verb.PREPARE_BACKEND, "nas1", "no such disk")
+    lines = list(result_lines(a_plan(prepare, share), RunResult(0, (failed,), 1, cancelled=False, seconds=1.0)))
+    assert ("import it again" in lines[-1]) is (verb is Verb.ADOPT)
 
 
 def test_failures_come_with_what_they_took_along_and_the_next_step(golden: Golden) -> None:
