@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from tests.rabbitmq import Broker
 
 BACKENDS = ("alpha", "beta")
+FOLDERS = ("near", "far", "coordinator")
+"""What is in them: the manifests of shares are the coordinator's alone."""
 LEASE = "2s"
 CALM_LEASE = "60s"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 SHARES = 24
 NEW_SHARES = 4
 """How many of them are made, and how many removed, from one generation to the next."""
@@ -212,6 +214,7 @@ class World:
         self.generation = 0
         self.applied: list[int] = []
         self._fenced: list[tuple[int, int, str]] = []
+        self._is_calm = False
         self._mutex = threading.RLock()
         self._raising: threading.Thread | None = None
         self.network = FarNetwork()
@@ -232,8 +235,12 @@ class World:
             VARIABLE: str(self.sockets / "gates"),
             "XDG_CACHE_HOME": str(root / "cache"),
         }
+        for folder in FOLDERS:
+            (root / folder).mkdir()
+            (root / folder / "m.yaml").write_text(self._backends())
         self.write(LEASE)
-        folders = {name: root / name for name in ("near", "far", "coordinator")}
+        self._write_shares()
+        folders = {name: root / name for name in FOLDERS}
         self.workers = [
             Member(self, folders[place], inside, "worker", "--backend", backend)
             for backend in BACKENDS
@@ -255,10 +262,8 @@ class World:
         return range(generation * NEW_SHARES, generation * NEW_SHARES + SHARES)
 
     def write(self, lease: str) -> None:
-        """Write the folders of all; the manifests of shares are the coordinator's alone."""
-        for folder in ("near", "far", "coordinator"):
-            place = self.root / folder
-            place.mkdir(exist_ok=True)
+        """Write the settings of all: at once, for any of them may be starting."""
+        for folder in FOLDERS:
             project = _PROJECT.format(
                 name=self.name,
                 user=USER,
@@ -267,13 +272,14 @@ class World:
                 lease=lease,
                 broker=self.broker.port,
             )
-            (place / "sharectl.yaml").write_text(project)
-            backends = "".join(_BACKEND.format(name=name, socket=self.sockets / "filer") for name in BACKENDS)
-            (place / "m.yaml").write_text(backends)
-        self._write_shares()
+            draft = self.root / folder / "draft"
+            draft.write_text(project)
+            draft.rename(self.root / folder / "sharectl.yaml")
+
+    def _backends(self) -> str:
+        return "".join(_BACKEND.format(name=name, socket=self.sockets / "filer") for name in BACKENDS)
 
     def _write_shares(self) -> None:
-        backends = "".join(_BACKEND.format(name=name, socket=self.sockets / "filer") for name in BACKENDS)
         shares = "".join(
             _SHARE.format(
                 number=number,
@@ -284,7 +290,7 @@ class World:
             )
             for number in self.numbers(self.generation)
         )
-        (self.root / "coordinator" / "m.yaml").write_text(backends + shares)
+        (self.root / "coordinator" / "m.yaml").write_text(self._backends() + shares)
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """Ask the database, in which `s.` stands for the schema; while it is away there is nothing."""
@@ -304,16 +310,16 @@ class World:
                 self._tend(worker)
             for apply in (self.coordinator, self.spare):
                 if apply.process is not None and apply.process.poll() is not None:
-                    code = apply.process.returncode
-                    apply.endings.append(code)
+                    apply.endings.append(apply.process.returncode)
+                    if apply.process.returncode == 0:
+                        self.applied.append(self.generation)
                     apply.process = None
-                    self.applied.append(self.generation)
-                    if code:
-                        self.applied.pop()
-                    elif self.coordinator.process is None and self.spare.process is None:
-                        self.generation += 1
-                        self._write_shares()
-            if self.coordinator.process is None:
+            is_idle = self.coordinator.process is None and self.spare.process is None
+            is_done = self.generation in self.applied
+            if is_idle and is_done and not self._is_calm:
+                self.generation += 1
+                self._write_shares()
+            if self.coordinator.process is None and not (self._is_calm and is_done):
                 self.coordinator.start()
 
     @staticmethod
@@ -390,17 +396,17 @@ class World:
         for member in (self.coordinator, self.spare):
             member.signal(signal.SIGCONT)
         with self._mutex:
+            self._is_calm = True
             self.write(CALM_LEASE)
             for worker in self.workers:
                 worker.signal(signal.SIGCONT)
                 worker.end()
-        wanted = self.generation
-        wait_until(lambda: wanted in self.applied, f"generation {wanted} is not finished", self.tend)
-        for member in (self.coordinator, self.spare):
-            if member.process is not None:
-                member.process.wait(PATIENCE_SECONDS)
-        with self._mutex:
-            self.tend()
+        members = (self.coordinator, self.spare)
+        wait_until(
+            lambda: self.generation in self.applied and all(member.process is None for member in members),
+            f"generation {self.generation} is not finished",
+            self.tend,
+        )
 
     def mistakes(self) -> list[str]:
         """Return what is wrong: with what the filer was made to do, and with what the state says of it."""
