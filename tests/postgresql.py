@@ -186,7 +186,7 @@ class Server:
 @contextmanager
 def traced(folder: Path) -> Iterator[Callable[[], list[str]]]:
     """Yield what lists the messages that clients have sent since it was last called, over connections that are opened in the block."""
-    connect = psycopg.connect
+    connect = vars(psycopg.Connection)["connect"].__func__
 
     def traced_connect(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as psycopg has it
         connection = connect(*arguments, **named)
@@ -203,7 +203,7 @@ def traced(folder: Path) -> Iterator[Callable[[], list[str]]]:
         (folder / "trace").open("rb") as read,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(psycopg, "connect", traced_connect)
+        patch.setattr(psycopg.Connection, "connect", classmethod(traced_connect))
         yield sent
 
 

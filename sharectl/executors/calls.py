@@ -407,6 +407,21 @@ class FailureKind(StrEnum):
     """A cancel came before it was tried again."""
 
 
+QUESTIONS = frozenset(
+    {
+        CheckSubnet,
+        Describe,
+        Identify,
+        ListAllocations,
+        ListPools,
+        ListServers,
+        ListShares,
+        ListSnapshots,
+        MeasureUsage,
+    }
+)
+"""Calls without an effect: they need no run that has the lock, and hold up nothing when they hang."""
+
 TRANSIENT_KINDS = frozenset({FailureKind.TRANSIENT, FailureKind.UNAVAILABLE})
 UNBEGUN_KINDS = frozenset({FailureKind.NOT_ASKED, FailureKind.WITHDRAWN})
 UNANSWERED_KINDS = frozenset({FailureKind.SILENT, FailureKind.WORKER_LOST})

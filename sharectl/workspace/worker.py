@@ -15,17 +15,7 @@ from sharectl.drivers.base import DriverError, RefusesOldFences
 from sharectl.engine.tenure import Permitted
 from sharectl.engine.verbs import execute
 from sharectl.engine.verbs.base import Site
-from sharectl.executors.calls import (
-    CheckSubnet,
-    Describe,
-    Identify,
-    ListAllocations,
-    ListPools,
-    ListServers,
-    ListShares,
-    ListSnapshots,
-    MeasureUsage,
-)
+from sharectl.executors.calls import QUESTIONS
 from sharectl.executors.workers.claims import ClaimsUnavailableError, NotAdmittedError, PostgresClaims, WorkerName
 from sharectl.executors.workers.service import Service
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
@@ -48,20 +38,6 @@ if TYPE_CHECKING:
     from sharectl.workspace.backends import Backends
     from sharectl.workspace.heartbeat import Heartbeat
 
-QUESTIONS: Final = frozenset(
-    {
-        CheckSubnet,
-        Describe,
-        Identify,
-        ListAllocations,
-        ListPools,
-        ListServers,
-        ListShares,
-        ListSnapshots,
-        MeasureUsage,
-    }
-)
-"""Calls without an effect, which need no run that has the lock."""
 FENCED_STATUS: Final = 70
 """The exit status of a worker that has ended itself because its claims could not be renewed."""
 _LOOK_SECONDS: Final = 0.2

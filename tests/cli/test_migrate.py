@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -179,4 +180,40 @@ def test_a_document_brings_a_database_back_to_what_it_was(applied: Console, post
     assert applied("state", "rm", "share/one").code == 0
     assert applied("state", "push", "pulled.json").code == 1
     assert applied("state", "push", "--force", "pulled.json").code == 0
+    assert settled(applied, url)
+
+
+@pytest.mark.parametrize("is_marked", [False, True])
+def test_a_place_that_is_lost_while_its_state_moves_is_made_again_from_the_other(
+    applied: Console, postgresql: Server, monkeypatch: pytest.MonkeyPatch, *, is_marked: bool
+) -> None:
+    """What is in the new place can be pulled, also before the move is finished; pushed where it was, it is moved from there."""
+    url = postgresql.url()
+    own = (applied.root / "sharectl.yaml").read_text()
+    mark_moved = PostgresqlStore.mark_moved
+
+    def cut(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    def cut_at_the_end(store: PostgresqlStore, lease: Lease, mark: str | None) -> None:
+        if mark is None:
+            raise KeyboardInterrupt
+        mark_moved(store, lease, mark)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            *((PostgresqlStore, "mark_moved", cut_at_the_end) if is_marked else (SqliteStore, "mark_moved", cut))
+        )
+        assert applied("state", "migrate", "--to", url, "--yes").code == 130
+    shutil.rmtree(applied.root / ".sharectl")
+    applied.write("sharectl.yaml", PROJECT.format(url=url))
+    assert "state.moved" in applied("apply", "--yes").err
+    pulled = applied("state", "pull")
+    assert pulled.code == 0
+    applied.write("pulled.json", pulled.out)
+    applied.write("sharectl.yaml", own)
+    pushed = applied("state", "push", "pulled.json")
+    assert pushed.code == 0, pushed.err
+    moved = applied("state", "migrate", "--to", url, "--yes")
+    assert moved.code == 0, moved.err
     assert settled(applied, url)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from psycopg import sql
 
 from sharectl.executors.base import Remains
-from sharectl.executors.calls import Answer, Failure, FailureKind
+from sharectl.executors.calls import QUESTIONS, Answer, Failure, FailureKind
 from sharectl.executors.wire import WireError, decode
 from sharectl.executors.workers.claims import PROTOCOL
 from sharectl.model.frozen import dataclass
@@ -201,7 +201,8 @@ _REMAINS: Final = """
 SELECT call_id, operation_id, address, backend, worker_id, outcome, given_up_at IS NOT NULL,
     CASE WHEN finished_at IS NULL AND lease_until > clock_timestamp()
         THEN extract(epoch FROM lease_until - clock_timestamp())::float8 END,
-    extract(epoch FROM clock_timestamp() - claimed_at)::float8
+    extract(epoch FROM clock_timestamp() - claimed_at)::float8,
+    CASE WHEN operation_id IS NULL THEN body END
 FROM {schema}.call
 WHERE operation_id = ANY (%s) OR (token IS NOT NULL AND finished_at IS NULL AND lease_until > clock_timestamp())
 ORDER BY offered_at
@@ -222,8 +223,8 @@ DELETE FROM {schema}.call WHERE
 class UnderWay(NamedTuple):
     """A call of an earlier run that a worker makes: nobody may take its operation over for `left_seconds`, unless it is renewed.
 
-    One that `is_given_up` may hang: the run before has waited for it in vain, or was stopped at once. One of a recovery has no
-    operation of its own: `address` is that of its backend, and it may be about any intent there.
+    One that `is_given_up` may hang: the run before has waited for it in vain, or was stopped at once. One of a recovery that is no
+    question has no operation of its own: `address` is that of its backend, and it may be about any intent there.
     """
 
     call_id: UUID
@@ -253,8 +254,19 @@ class EarlierCalls:
             rows = connection.execute(
                 sql.SQL(_REMAINS).format(schema=self._requests.schema), (ids,), binary=True
             ).fetchall()
-        for call_id, operation_id, address, backend, worker_id, outcome, is_given_up, left_seconds, age_seconds in rows:
-            if left_seconds is not None:
+        for (
+            call_id,
+            operation_id,
+            address,
+            backend,
+            worker_id,
+            outcome,
+            is_given_up,
+            left_seconds,
+            age_seconds,
+            body,
+        ) in rows:
+            if left_seconds is not None and (body is None or not _is_question(bytes(body))):
                 shown = address or address_of(Kind.BACKEND, backend)
                 about = (shown, backend, worker_id, operation_id is not None)
                 under_way.append(UnderWay(call_id, *about, left_seconds, age_seconds, is_given_up))
@@ -295,6 +307,14 @@ class EarlierCalls:
 
 
 _NOTHING: Final = Remains(has_begun=False)
+
+
+def _is_question(body: bytes) -> bool:
+    """Tell whether the call changes nothing; one that cannot be read may."""
+    try:
+        return type(decode(body)) in QUESTIONS
+    except WireError:
+        return False
 
 
 def outcome_of(data: bytes) -> Answer | Failure:

@@ -12,10 +12,10 @@ from psycopg import sql
 
 from sharectl.private import SecretError, read_secret
 from sharectl.state.contract import StateUnavailableError
-from sharectl.state.postgresql.errors import is_passing, translated
+from sharectl.state.postgresql.errors import UnansweredError, is_passing, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from psycopg.sql import Composable
 
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 _IDLE_CONNECTIONS: Final = 4
+_COMMIT_SECONDS: Final = 15.0
+_LONG_COMMIT_SECONDS: Final = 600.0
+_USUAL_STATEMENT: Final = "60s"
+_AT_ONCE_SECONDS: Final = 30.0
+"""How long an answer is waited for. Without an end PostgreSQL waits for a synchronous standby that has gone away, before it says that a commit is made."""
 _READING_PATIENCE_SECONDS: Final = 15.0
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 1.0
@@ -55,6 +60,50 @@ _WRITING: Final = (
 _READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '10min'"
 
 
+class _Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection whose answers can be waited for with an end."""
+
+    patience_seconds: float | None = None
+
+    def wait(self, gen: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as psycopg has it
+        """Wait no longer than that. Raises UnansweredError."""
+        if self.patience_seconds is not None:
+            gen = _until(gen, time.monotonic() + self.patience_seconds, self.patience_seconds)
+        return super().wait(gen, *arguments, **named)
+
+
+def _until(waits: Generator[Any, Any, _Result], deadline: float, seconds: float) -> Generator[Any, Any, _Result]:
+    """Yield what `waits` does, which psycopg asks again at short intervals, until the deadline."""
+    try:
+        wanted = next(waits)
+        while True:
+            is_ready = yield wanted
+            if not is_ready and time.monotonic() >= deadline:
+                message = f"no answer within {seconds:g} s"
+                raise UnansweredError(message)
+            wanted = waits.send(is_ready)
+    except StopIteration as ended:
+        found: _Result = ended.value
+        return found
+
+
+@contextmanager
+def _answered_within(connection: Connection, seconds: float) -> Iterator[None]:
+    """Let each answer be waited for so long; one that does not come is not asked for any more, and the connection is closed.
+
+    Nothing is cancelled: PostgreSQL would say of a commit that its standby has not got that it is made.
+    """
+    assert isinstance(connection, _Connection)  # noqa: S101 - all of them are made here
+    connection.patience_seconds = seconds
+    try:
+        yield
+    except UnansweredError:
+        connection.close()
+        raise
+    finally:
+        connection.patience_seconds = None
+
+
 class Connections:
     """Connections to one place; `lend` gives one out for a block. Used from any thread.
 
@@ -77,7 +126,7 @@ class Connections:
             yield connection
 
     def repeated(
-        self, work: Callable[[Connection], _Result], *, patience_seconds: float, statement: str = "60s"
+        self, work: Callable[[Connection], _Result], *, patience_seconds: float, statement: str = _USUAL_STATEMENT
     ) -> _Result:
         """Do as `repeated_after` without a question before."""
         return self.repeated_after("SELECT", lambda connection, _: work(connection), patience_seconds, statement)
@@ -87,28 +136,38 @@ class Connections:
         question: str,
         work: Callable[[Connection, Sequence[tuple[Any, ...]]], _Result],
         patience_seconds: float,
-        statement: str = "60s",
+        statement: str = _USUAL_STATEMENT,
     ) -> _Result:
         """Return what `work` makes of a transaction that writes, and that has been committed then.
 
         It is given the answer to the `question`, which goes to the server together with the beginning of the transaction.
         Where the server goes away, or undoes it in favour of another, it is done again from the beginning, for as long as
-        `patience_seconds`: `work` has to be right when an earlier try was committed and its answer lost. A server that could never
-        be reached is not waited for. Raises StateError.
+        `patience_seconds`: `work` has to be right when an earlier try was committed and its answer lost, or is still at it and
+        keeps what this one wants. A server that could never be reached is not waited for. Raises StateError.
         """
         deadline_seconds = time.monotonic() + patience_seconds
         pause_seconds = _FIRST_PAUSE_SECONDS
+        commit_seconds = _COMMIT_SECONDS if statement == _USUAL_STATEMENT else _LONG_COMMIT_SECONDS
+        is_in_doubt = False
         with translated(self._location):
             while True:
+                is_committing = False
                 try:
                     with self._begun(f"{_WRITING.format(statement=statement)}; {question}") as (connection, rows):
                         result = work(connection, rows)
-                        connection.execute("COMMIT")
+                        is_committing = True
+                        _commit(connection, commit_seconds)
                         return result
                 except psycopg.Error as error:
                     left_seconds = deadline_seconds - time.monotonic()
-                    if not self._was_reached or not is_passing(error) or left_seconds <= 0:
+                    is_held_by_itself = is_in_doubt and isinstance(error, psycopg.errors.LockNotAvailable)
+                    is_worth_it = is_passing(error) or is_held_by_itself
+                    if is_held_by_itself and left_seconds <= 0:
+                        message = "an earlier try is still being committed"
+                        raise UnansweredError(message) from error
+                    if not self._was_reached or not is_worth_it or left_seconds <= 0:
                         raise
+                    is_in_doubt = is_in_doubt or is_committing
                 self.pause(min(pause_seconds, left_seconds))
                 pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
@@ -120,7 +179,7 @@ class Connections:
         """
         with translated(self._location), self._begun(_WRITING.format(statement="60s")) as (connection, _):
             yield connection
-            connection.execute("COMMIT")
+            _commit(connection, _COMMIT_SECONDS)
 
     def at_once(self, statements: Sequence[Composable]) -> list[list[tuple[Any, ...]]]:
         """Return the rows of each statement, made in one transaction that writes and is committed: all of it in one round trip.
@@ -135,9 +194,10 @@ class Connections:
                 was_idle = connection is not None
                 connection = connection or self._connect()
                 try:
-                    return _rows_of(connection.execute(text))[-len(statements) - 1 : -1]
+                    with _answered_within(connection, _AT_ONCE_SECONDS):
+                        return _rows_of(connection.execute(text))[-len(statements) - 1 : -1]
                 except psycopg.Error as error:
-                    if not (was_idle and is_passing(error)):
+                    if not (was_idle and is_passing(error)) or isinstance(error, UnansweredError):
                         raise
                     connection.close()
                 finally:
@@ -225,9 +285,15 @@ class Connections:
             except SecretError as error:
                 remedy = "put the password there, or correct the reference"
                 raise StateUnavailableError(self._location, str(error), remedy) from error
-        connection = psycopg.connect(autocommit=True, prepare_threshold=None, **parameters)
+        connection = _Connection.connect(autocommit=True, prepare_threshold=None, **parameters)
         self._was_reached = True
         return connection
+
+
+def _commit(connection: Connection, seconds: float) -> None:
+    """Commit; where nothing is heard of that for so long, nobody knows whether it is made. Raises psycopg.Error."""
+    with _answered_within(connection, seconds):
+        connection.execute("COMMIT")
 
 
 def _rows_of(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:

@@ -24,6 +24,7 @@ _RESTORE_REMEDY: Final = (
     "the shares themselves are on their backends and have not been touched"
 )
 _NETWORK_REMEDY: Final = "look whether the server runs and can be reached from here, and run the command again"
+_SILENT_REMEDY: Final = "look whether the standby is there that it waits for (`synchronous_standby_names`, `pg_stat_replication`), and run the command again"
 _STANDBY_REMEDY: Final = "name the primary, or all hosts of the cluster: sharectl finds the one that may be written"
 GRANT_REMEDY: Final = "let the schema and its tables belong to the role that sharectl uses"
 _VALUE_REMEDY: Final = "use text that is valid Unicode without NUL, and sizes below 8EiB"
@@ -89,6 +90,10 @@ _BY_WORDS: Final = (
 """What libpq says while it connects, which has no code."""
 
 
+class UnansweredError(psycopg.OperationalError):
+    """The server has said nothing for longer than is waited for; nobody knows whether it did what it was asked."""
+
+
 @contextmanager
 def translated(location: str) -> Iterator[None]:
     """Let only errors of the contract out of the block, whatever psycopg raises in it."""
@@ -112,6 +117,10 @@ def from_psycopg(location: str, error: psycopg.Error) -> StateError:
         return kind(location, f"{reason} ({words})", remedy)
     if not code and isinstance(error, psycopg.DataError | psycopg.ProgrammingError):
         return StateRefusedError(location, f"a value cannot be stored ({words})", _VALUE_REMEDY)
+    if isinstance(error, UnansweredError):
+        return StateUnavailableError(
+            location, f"the server does not confirm what it was asked ({words})", _SILENT_REMEDY
+        )
     if isinstance(error, psycopg.OperationalError):
         for part, reason, remedy in _BY_WORDS:
             if part in words:

@@ -63,7 +63,10 @@ class Filer:
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                asked = json.loads(self.rfile.readline())
+                line = self.rfile.readline()
+                if not line.endswith(b"\n"):
+                    return  # whoever asked was killed
+                asked = json.loads(line)
                 try:
                     answer: Any = filer.answer(**asked)
                 except Exception as error:  # noqa: BLE001 - the driver raises it

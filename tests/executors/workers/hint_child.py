@@ -24,10 +24,18 @@ def _tell(text: str) -> None:
         os.write(1, f"{text}\n".encode())
 
 
+def _heard(*, is_so: bool) -> None:
+    os.write(1, f"hears {is_so}\n".encode())
+
+
 def main() -> None:
-    """Consume until SIGTERM."""
-    url, password, state, backend = sys.argv[1:]
-    consume(BrokerPlace(url, password), queue_of(state, backend), f"{backend}@test-{os.getpid()}", _show, _tell)
+    """Consume until SIGTERM; where `hearing` stands behind the rest, say whether hints can come."""
+    url, password, state, backend, *more = sys.argv[1:]
+    place, queue, name = BrokerPlace(url, password), queue_of(state, backend), f"{backend}@test-{os.getpid()}"
+    if more:
+        consume(place, queue, name, _show, _tell, _heard)
+    else:
+        consume(place, queue, name, _show, _tell)
     print("ended", flush=True)  # noqa: T201 - as above
 
 

@@ -60,7 +60,7 @@ class Consumer:
 
 
 @contextmanager
-def consumer(url: str, password: str, state: str, backend: str = "filer") -> Iterator[Consumer]:
+def consumer(url: str, password: str, state: str, backend: str = "filer", *more: str) -> Iterator[Consumer]:
     """Start a process that consumes the hints of a backend."""
     command = [
         sys.executable,
@@ -72,6 +72,7 @@ def consumer(url: str, password: str, state: str, backend: str = "filer") -> Ite
         password,
         state,
         backend,
+        *more,
     ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
@@ -202,6 +203,23 @@ def test_a_worker_that_the_broker_refuses_tries_again(rabbitmq: Broker, state: s
         while (line := filer.lines(1)[0]).startswith("the broker: "):
             pass  # it may have tried in between, too
         assert line == str(call_id)
+
+
+def test_whether_hints_can_come_is_told_as_it_changes(rabbitmq: Broker, state: str) -> None:
+    """A worker that hears nothing looks into the database as often as one without a broker."""
+    user = f"heard-{state}"
+    rabbitmq.control("add_user", user, "pw")
+    rabbitmq.control("set_permissions", user, ".*", ".*", ".*")
+    with consumer(url_of(rabbitmq, user), "pw", state, "filer", "hearing") as filer:
+
+        def told() -> str:
+            while not (line := filer.lines(1)[0]).startswith("hears "):
+                pass  # Celery says why, too
+            return line
+
+        assert told() == "hears True"
+        rabbitmq.control("close_all_user_connections", user, "test")
+        assert [told(), told()] == ["hears False", "hears True"]
 
 
 _UNASKED = """

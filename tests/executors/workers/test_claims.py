@@ -12,7 +12,7 @@ from zlib import compress
 import pytest
 
 from sharectl.executors.base import Remains
-from sharectl.executors.calls import Done, Failure, FailureKind
+from sharectl.executors.calls import Done, Failure, FailureKind, ListShares
 from sharectl.executors.wire import encode
 from sharectl.executors.workers.claims import PROTOCOL, Claim, ClaimAnswer, FinishAnswer
 from sharectl.executors.workers.offers import Offer, outcome_of
@@ -401,8 +401,10 @@ def test_what_a_recovery_does_is_under_way_too(database: Database) -> None:
 
 
 def test_a_question_holds_nothing_up(database: Database) -> None:
-    """It changes nothing."""
-    database.worker().claim(database.offer(None, token=None))
+    """It changes nothing, also where a run asks it that has the lock; and it may hang."""
+    worker = database.worker()
+    for call_id in (database.offer(None, token=None), database.offer(None, body=encode(ListShares(None)))):
+        assert worker.claim(call_id).answer is ClaimAnswer.GO
     assert database.earlier.look([]) == ([], {})
 
 
