@@ -317,8 +317,9 @@ def test_a_folder_of_the_workers_host_is_worked_on_there(tmp_path: Path, postgre
     team.write(share("a", RULE))
     for folder in (team.coordinator, team.filer):
         manifest = folder / "m.yaml"
-        simulated = "driver: simulated, lanes: 4, config: {stateFile: filer.db, log: true, }"
+        simulated = "driver: simulated, lanes: 4,  config: {stateFile: filer.db, log: true, }"
         directory = "driver: directory, config: {root: storage, exportHost: nas.example.org}"
+        assert simulated in manifest.read_text()
         manifest.write_text(manifest.read_text().replace(simulated, directory))
     (team.filer / "storage").mkdir()
     with team.worker():
