@@ -172,7 +172,7 @@ def drop(
     out = session.output
     with edited_state(session, f"state drop {' '.join(names)}", lock_timeout) as edit:
         chosen = chosen_operations(open_operations(edit.store), names)
-        out.show("operations", Format.TEXT, chosen)
+        out.show("operations", Format.TEXT, chosen, _makers(session, chosen))
         out.note(
             "No backend is asked. What these operations may have made stays there and is not in the state; what they may have changed "
             "or removed is recorded as it was before. The next plan shows what is there, where the backend can be read."
