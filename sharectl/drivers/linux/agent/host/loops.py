@@ -14,6 +14,9 @@ from sharectl.drivers.linux.agent.host import system_calls
 
 _GET_FREE: Final = 0x4C82  # LOOP_CTL_GET_FREE
 _CONFIGURE: Final = 0x4C0A  # LOOP_CONFIGURE, Linux 5.8
+_GET_STATUS: Final = 0x4C05  # LOOP_GET_STATUS64
+_STATUS: Final = struct.Struct("=QQ")  # struct loop_info64 begins with the device and the inode of the file
+_REST_OF_STATUS: Final = 216
 _SET_CAPACITY: Final = 0x4C07  # LOOP_SET_CAPACITY
 _AUTOCLEAR: Final = 4  # LO_FLAGS_AUTOCLEAR
 _CONFIGURATION: Final = struct.Struct(
@@ -24,12 +27,16 @@ _MOUNT_FLAGS: Final = system_calls.NO_ACCESS_TIME | system_calls.NO_DEVICES | sy
 
 
 def device_of(image: str) -> str | None:
-    """Return the loop device that has the image file, or None."""
+    """Return the loop device that has the image file, or None.
+
+    A file of the same path may be another: in a container, or below what has been mounted over its folder.
+    """
     wanted = os.path.realpath(image)
     with os.scandir("/sys/block") as entries:
         for entry in entries:
-            if entry.name.startswith("loop") and _backing_file(f"{entry.path}/loop/backing_file") == wanted:
-                return f"/dev/{entry.name}"
+            is_named = entry.name.startswith("loop") and _backing_file(f"{entry.path}/loop/backing_file") == wanted
+            if is_named and _has_file(device := f"/dev/{entry.name}", wanted):
+                return device
     return None
 
 
@@ -72,6 +79,23 @@ def refresh_size(device: str) -> None:
         fcntl.ioctl(descriptor, _SET_CAPACITY, 0)
     finally:
         os.close(descriptor)
+
+
+def _has_file(device: str, image: str) -> bool:
+    """Tell whether the device has this very file, and not another of its path."""
+    status = bytearray(_STATUS.size + _REST_OF_STATUS)
+    try:
+        descriptor = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.ioctl(descriptor, _GET_STATUS, status)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # it is let go this moment: until it is, its path is all that tells
+            return True
+        raise
+    found = os.stat(image)  # noqa: PTH116 - paths are text everywhere in the agent
+    return _STATUS.unpack_from(status) == (found.st_dev, found.st_ino)
 
 
 def _backing_file(attribute: str) -> str | None:
