@@ -38,7 +38,9 @@ MODES = ("lanes", "lanes-postgresql", "queue", "celery")
 COORDINATOR_LIMIT_MS = 1.2
 WORKER_LIMIT_MS = 2.5
 _SERVING = "serving backend"
-_START_SECONDS = 120
+_START_SECONDS = 300
+_COUNTED_SECONDS = 2.0
+"""After so long a server has counted what its sessions have committed."""
 
 _PROJECT = """\
 apiVersion: sharectl/v1
@@ -61,6 +63,7 @@ class Measured:
     steps: int
     start: Mapping[str, float]
     cpu: Mapping[str, float]
+    commits: int
 
     def per_step_ms(self, process: str) -> float:
         """Return the CPU time of a step in the process, start-up left out."""
@@ -94,8 +97,16 @@ class Bench:
             self._run(root, "plan", "--out", "plan.json")
             steps = json.loads((root / "plan.json").read_bytes())["plan"]["steps"]
             longest = max(Counter(step["backend"] for step in steps).values())
+            before = self._commits()
             found = self._apply(root, serving)
-        return Measured(found[0], longest * seconds / LANES, len(steps), *found[1:])
+            commits = self._commits() - before
+        return Measured(found[0], longest * seconds / LANES, len(steps), *found[1:], commits)
+
+    def _commits(self) -> int:
+        if self.server is None:
+            return 0
+        time.sleep(_COUNTED_SECONDS)
+        return int(self.server.sql("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"))
 
     def _write_project(self, root: Path, mode: str) -> None:
         if self.server is None:
@@ -211,6 +222,8 @@ def told(mode: str, seconds: float, found: Measured, lanes: Measured | None) -> 
             print(
                 f"    {process:<12} {found.per_step_ms(process):6.2f} ms a step; before the first {found.start[process]:.2f} s"
             )
+    if found.commits:
+        print(f"    {'commits':<12} {found.commits / found.steps:6.2f} a step, those that only read among them")
     print(f"    {'together':<12} {sum(map(found.per_step_ms, found.cpu)):6.2f} ms a step", flush=True)
     if mode != "celery":
         return []
