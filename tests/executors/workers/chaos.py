@@ -23,7 +23,7 @@ import psycopg
 
 from sharectl.model.access import rule_of
 from tests import servers
-from tests.executors.workers.chaos_filer import ENTRY_POINTS, GIB, Filer
+from tests.executors.workers.chaos_filer import ENTRY_POINTS, GIB, Effect, Filer
 from tests.executors.workers.chaos_gates import VARIABLE, Gates
 from tests.postgresql import DATABASE, USER, new_name
 from tests.rabbitmq import PortTakenError
@@ -61,7 +61,7 @@ _BACKEND = """---
 apiVersion: sharectl/v1
 kind: Backend
 metadata: {{name: {name}}}
-spec: {{driver: chaos, lanes: 4, availabilityZone: {name}, listTimeout: 20s, config: {{socket: {socket}}}}}
+spec: {{driver: chaos, lanes: 4, attempts: 12, availabilityZone: {name}, listTimeout: 20s, config: {{socket: {socket}}}}}
 """
 _SHARE = """---
 apiVersion: sharectl/v1
@@ -425,10 +425,18 @@ class World:
             if (process_id, resource_id) in self.filer.begun[since:]
         ]
 
+    def _lasting_effects(self) -> list[Effect]:
+        """Return the changes without those of a creation that was given up after all its attempts, and removed before anybody had access."""
+        by_id: dict[str, list[str]] = {}
+        for effect in self.filer.effects:
+            by_id.setdefault(effect.resource_id, []).append(effect.change)
+        given_up = {resource_id for resource_id, changes in by_id.items() if changes == ["create", "delete"]}
+        return [effect for effect in self.filer.effects if effect.resource_id not in given_up]
+
     def _of_effects(self) -> list[str]:
         found = []
         by_name: dict[str, list[Any]] = {}
-        for effect in self.filer.effects:
+        for effect in self._lasting_effects():
             by_name.setdefault(effect.name, []).append(effect)
         last = max(self.applied)
         for name, effects in sorted(by_name.items()):
@@ -469,7 +477,7 @@ class World:
             "extend": "extend-share",
             "delete": "delete-share",
         }
-        done = {(f"share/{effect.name}", verbs[effect.change]) for effect in self.filer.effects}
+        done = {(f"share/{effect.name}", verbs[effect.change]) for effect in self._lasting_effects()}
         if untold := done - told:
             found.append(f"not in the history: {sorted(untold)}")
         return found
