@@ -24,7 +24,7 @@ def notify(environ: Mapping[str, str], state: str) -> None:
 
 
 class Heartbeat:
-    """Beats while the worker can renew its claims: the file's time is that of the last beat, and it is gone once the worker has ended."""
+    """Beats as long as the worker asks for its claims, answered or not: the file's time is that of the last beat, and it is gone once the worker has ended."""
 
     def __init__(self, file: Path | None, environ: Mapping[str, str], tell: Callable[[str], object]) -> None:
         """Beat in `file`, unless that is None; `tell` is told once of one that cannot be written."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 from uuid import uuid4
 
 from sharectl import __version__
-from sharectl.drivers.base import DriverError, RefusesOldFences
+from sharectl.drivers.base import DriverError, RefusesOldFences, fenced
 from sharectl.engine.tenure import Permitted
 from sharectl.engine.verbs import execute
 from sharectl.engine.verbs.base import Site
@@ -56,6 +56,7 @@ class Calls:
         self._backend = backend
         self._guard = threading.Lock()
         self._raised: Fence | None = None
+        self._newest: dict[str, int] = {}
         self._networks: OpenedOnce[NetworkPlugin] = OpenedOnce(
             partial(backends.networks.open_near, backend), lambda plugin: plugin.close()
         )
@@ -70,7 +71,7 @@ class Calls:
                 message = "a call with an effect was offered by no run"
                 raise DriverError(message)
             return execute(Site(driver, lambda: self._networks.get(fence.lineage)), call)
-        self._raise_fence(driver, fence)
+        self._raise_fence(driver, fence, permit)
 
         def open_network() -> NetworkPlugin:
             return cast("NetworkPlugin", Permitted(self._networks.get(fence.lineage), permit))
@@ -81,13 +82,21 @@ class Calls:
         """Let go of network services."""
         self._networks.close(_CLOSE_TIMEOUT_SECONDS)
 
-    def _raise_fence(self, driver: Driver, fence: Fence) -> None:
-        """Let the backend refuse earlier runs, once for each run; one that is late is refused by the driver itself."""
+    def _raise_fence(self, driver: Driver, fence: Fence, permit: Permit) -> None:
+        """Let the backend refuse earlier runs, once for each run. Raises FencedError for one that is late.
+
+        That one is not shown to the driver, which would ask under the late fence from then on, for later runs too.
+        """
         with self._guard:
-            if self._raised != fence:
-                if isinstance(driver, RefusesOldFences) and fence.token is not None:
-                    driver.raise_fence(fence.lineage, fence.token)
-                self._raised = fence
+            permit()  # the driver may have taken long to open
+            if self._raised != fence and isinstance(driver, RefusesOldFences) and fence.token is not None:
+                newest = self._newest.get(fence.lineage, 0)
+                if fence.token < newest:
+                    raise fenced(fence.token, newest)
+                self._raised = None
+                driver.raise_fence(fence.lineage, fence.token)
+                self._newest[fence.lineage] = fence.token
+            self._raised = fence
 
 
 def spec_of(backends: Mapping[str, BackendSpec], name: str, project: Project) -> BackendSpec:

@@ -13,7 +13,7 @@ import zlib
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.executors.calls import Call
+from sharectl.executors.calls import Call, Failure, FailureKind
 from sharectl.executors.failures import failure_of
 from sharectl.executors.wire import WireError, decode, encode
 from sharectl.executors.workers.claims import (
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sharectl.executors.base import Permit
-    from sharectl.executors.calls import Answer, Failure
+    from sharectl.executors.calls import Answer
     from sharectl.executors.workers.claims import Claim, Claims
 
 USABLE_PART: Final = 0.8
@@ -211,7 +211,7 @@ class Service:
     # --- a call ---
 
     def _run(self, call_id: UUID, claim: Claim, running: _Running) -> None:
-        outcome = zlib.compress(encode(self._outcome(claim, running)), 1)
+        outcome = zlib.compress(_encoded(self._outcome(claim, running)), 1)
         with self._mutex:
             self._unrecorded[call_id] = outcome
             if self._is_recording:
@@ -322,3 +322,12 @@ class Service:
             if oldest >= USABLE_PART * self._lease_seconds:
                 self._end_process(f"the claims could not be renewed for {oldest:.1f} s of {self._lease_seconds:g} s")
                 return
+
+
+def _encoded(outcome: Answer | Failure) -> bytes:
+    """Return the JSON form; a driver may be anybody's, and answer with what has none: a name that is no Unicode, a number beyond 64 bits."""
+    try:
+        return encode(outcome)
+    except Exception as error:  # noqa: BLE001 - as above; without an outcome, the call would be renewed for ever
+        message = f"the driver has answered with what cannot be written down: {failure_of(error).message}"
+        return encode(Failure(FailureKind.MISBEHAVED, message))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from psycopg import ClientCursor
+from psycopg import ClientCursor, IntegrityError
 
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.records import (
@@ -76,6 +76,10 @@ def apply_changes(connection: Connection, schema: str, changes: Sequence[Change]
         statements.make()
     except DamagedRowError as error:
         raise StateRefusedError(error.location, f"it cannot be recorded: {error.fault}") from error
+    except IntegrityError as error:
+        if not together:
+            raise
+        raise MixedError from error  # a row that is not at its version, found before, is what has to be told
 
 
 class _Statements:
@@ -253,6 +257,7 @@ def _add_history(statements: _Statements, schema: str, changes: Sequence[AddHist
 def _rename(statements: _Statements, schema: str, changes: Sequence[RenameResource]) -> None:
     update = f"UPDATE {schema}.resource SET address = %s, version = version + 1 WHERE address = %s AND version = %s"  # noqa: S608 - a checked name
     for change in changes:
+        statements.make()  # what comes before may make the address free
         _expect_free(statements.connection, schema, change.new_address)
         row = (change.address, change.expected_version)
         statements.add(update, (change.new_address, *row), _changing(statements, schema, [row]))
@@ -267,6 +272,7 @@ def _rename_backends(statements: _Statements, schema: str, changes: Sequence[Ren
 def _rename_backend(statements: _Statements, schema: str, change: RenameBackend) -> None:
     old, new = change.backend, change.new_backend
     former, address = address_of(Kind.BACKEND, old), address_of(Kind.BACKEND, new)
+    statements.make()
     _expect_free(statements.connection, schema, address)
     if change.expected_version is not None:
         _rename(statements, schema, [RenameResource(former, address, change.expected_version)])

@@ -110,6 +110,26 @@ class CommitsConformance(Conformance):
         assert (caught.value.expected, caught.value.found) == (expected, found)
         assert whole_view(store) == before
 
+    def test_a_row_takes_the_address_of_one_that_the_same_commit_removes(self, store: StateStore, lease: Lease) -> None:
+        """Changes are made as if one after the other."""
+        store.commit(lease, [PutResource(make_record(), None), PutResource(make_record("old"), None)])
+        store.commit(lease, [RemoveResource("share/old", 1), RenameResource("share/projects", "share/old", 1)])
+        assert set(whole_view(store).records) == {"share/old"}
+        backend = make_record("nas", address="backend/nas", kind="backend", resource_id="identity")
+        store.commit(lease, [PutResource(backend, None)])
+        store.commit(lease, [RemoveResource("backend/nas", 1), RenameBackend("filer", "nas", None)])
+        assert [record.backend for record in whole_view(store).records.values()] == ["nas"]
+
+    def test_what_breaks_a_rule_hides_no_row_that_is_not_at_the_expected_version(
+        self, store: StateStore, lease: Lease
+    ) -> None:
+        """Whoever had looked before another changed both is told of the row, which is to be looked at again."""
+        store.commit(lease, [PutResource(make_record(), None), BeginOperation(make_operation("of-another"))])
+        before = whole_view(store)
+        with pytest.raises(VersionConflictError):
+            store.commit(lease, [PutResource(make_record(), 2), BeginOperation(make_operation("late"))])
+        assert whole_view(store) == before
+
     def test_a_commit_that_breaks_a_rule_changes_nothing(self, store: StateStore, lease: Lease) -> None:
         """History of a run that was never recorded is refused, with all that came along."""
         with pytest.raises(StateRefusedError):

@@ -152,6 +152,7 @@ class Backend:
         self.entered = threading.Semaphore(0)
         self.made: list[Fence] = []
         self.error: BaseException | None = None
+        self.answer = Identity("here")
 
     def make(self, call: Call[Answer], fence: Fence, permit: Permit) -> Answer:
         """Wait, and answer."""
@@ -163,7 +164,7 @@ class Backend:
         permit()
         if self.error is not None:
             raise self.error
-        return Identity("here")
+        return self.answer
 
 
 @contextmanager
@@ -199,6 +200,20 @@ def test_a_call_that_it_is_offered_is_made_and_recorded() -> None:
         wait_until(lambda: ledger.outcomes)
     assert ledger.outcomes == {call_id: Identity("here")}
     assert backend.made == [Fence("lineage", 7)]
+
+
+def test_an_answer_that_cannot_be_written_down_is_a_failure() -> None:
+    """Nobody would hear of it, and the worker would renew its claim for ever."""
+    ledger, backend = Ledger(), Backend()
+    backend.answer = Identity("\udcff")
+    call_id = ledger.add()
+    with service(ledger, backend) as worker:
+        worker.offer(call_id)
+        wait_until(lambda: ledger.outcomes)
+    outcome = ledger.outcomes[call_id]
+    assert isinstance(outcome, Failure)
+    assert outcome.kind is FailureKind.MISBEHAVED
+    assert "cannot be written down" in outcome.message
 
 
 def test_it_finds_what_waits_without_a_hint() -> None:
