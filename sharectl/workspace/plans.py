@@ -27,13 +27,13 @@ from sharectl.workspace.share_servers import subnets_to_check
 from sharectl.workspace.survey import Question, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.project import Project
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan
-    from sharectl.model.records import LockStatus, Record, StateView
+    from sharectl.model.records import LockStatus, Promise, Record, StateView
     from sharectl.planner.exports import ExportPolicy
     from sharectl.planner.observed import Observed
     from sharectl.planner.options import PlanOptions
@@ -65,11 +65,12 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
         questions = questions_for(desired, view, request)
         if addresses is not None and any(looks_for_strays(question) for question in questions.values()):
             view = reader.view()  # what is not in a part of the state may be in another
+    promises = _promises(store, questions)  # before pools are asked: what is made meanwhile counts twice, and not never
     desired.let_go()  # where shares have changed, all have been decoded by now
     found = survey(
         desired.backends, backends, questions
     )  # which may take minutes: nothing of the state is kept open meanwhile
-    pools, promises = found.pools, store.promises() if found.pools and isinstance(store, KeepsPromises) else ()
+    pools = found.pools
     if promises:
         from sharectl.planner.promises import reduced  # noqa: PLC0415 - where other runs make shares just now
 
@@ -164,6 +165,13 @@ def _other_writer(store: StateStore) -> LockStatus | None:
     me = (os.getpid(), os.uname().nodename)
     living = (status for status in store.leases() if not status.expired)
     return next((status for status in living if (status.holder.process_id, status.holder.host) != me), None)
+
+
+def _promises(store: StateStore, questions: Mapping[str, Question]) -> Sequence[Promise]:
+    """Return the room that runs have promised, where any pool matters."""
+    if not isinstance(store, KeepsPromises) or not any(question.pools for question in questions.values()):
+        return ()
+    return store.promises()
 
 
 def _arrived(store: StateStore, view: StateView, observed: Observed) -> frozenset[str]:

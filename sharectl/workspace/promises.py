@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.events import Event
     from sharectl.model.plans import Plan
-    from sharectl.model.records import Promise
+    from sharectl.model.records import Lease, Promise
     from sharectl.planner.promises import Need
     from sharectl.scheduler.pools import Pool
     from sharectl.workspace.backends import Backends
@@ -30,13 +30,14 @@ _INTERVAL_SECONDS: Final = 2.0
 
 
 class Promises:
-    """What a run has promised, as its events go by."""
+    """What a run has promised under its lease, as its events go by."""
 
-    def __init__(self, run: LockedRun, store: KeepsPromises, needs: dict[str, Need]) -> None:
+    def __init__(self, lease: Lease, store: KeepsPromises, needs: dict[str, Need]) -> None:
         """Begin with what `needs` say, which the store has."""
-        self._run = run
+        self._lease = lease
         self._store = store
         self._needs = needs
+        self._total = total_of(needs)
         self._told_seconds = time.monotonic()
 
     def watching(self, observer: Callable[[Event], None]) -> Callable[[Event], None]:
@@ -49,20 +50,25 @@ class Promises:
         return observe
 
     def _see(self, event: Event) -> None:
-        if isinstance(event, CandidateFailed) and (need := self._needs.get(event.step_id)) is not None:
-            if len(need.places) > 1:
+        if isinstance(event, CandidateFailed):
+            need = self._needs.get(event.step_id)
+            if need is not None and len(need.places) > 1:
+                self._total[need.places[0]] -= need.size_bytes
+                self._total[need.places[1]] += need.size_bytes
                 self._needs[event.step_id] = need._replace(places=need.places[1:])
                 self._tell()
-        elif isinstance(event, StepFinished | StepFailed | StepSkipped) and event.step_id in self._needs:
-            del self._needs[event.step_id]
-            if time.monotonic() - self._told_seconds >= _INTERVAL_SECONDS:
-                self._tell()
+        elif isinstance(event, StepFinished | StepFailed | StepSkipped):
+            need = self._needs.pop(event.step_id, None)
+            if need is not None:
+                self._total[need.places[0]] -= need.size_bytes
+                if not self._needs or time.monotonic() - self._told_seconds >= _INTERVAL_SECONDS:
+                    self._tell()
 
     def _tell(self) -> None:
         with suppress(
             StateError, LeaseLostError
         ):  # the next commit meets the same, and says so; too much is promised until then
-            self._store.promise(self._run.lease, total_of(self._needs))
+            self._store.promise(self._lease, self._total)
         self._told_seconds = time.monotonic()
 
 
@@ -91,7 +97,9 @@ def promise_room(
         contended = {promise.backend for promise in others}
         part, kept = keep_to_room(plan, needs, _pools_on(backends, plan, contended), others, default_ratio)
         before = others
-    return part, Promises(run, store, dict(kept)).watching
+    else:
+        store.promise(run.lease, total_of(kept))
+    return part, Promises(run.lease, store, dict(kept)).watching
 
 
 def _pools_on(backends: Backends, plan: Plan, names: Collection[str]) -> list[Pool]:

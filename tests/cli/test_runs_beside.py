@@ -5,19 +5,25 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
+from sharectl.manifests.project import find_project
+from sharectl.model.quantities import GIB
+from sharectl.model.records import Scope
+from sharectl.model.state_urls import parse_postgresql_url
+from sharectl.state.postgresql.store import open_store
+from sharectl.state.testing.samples import ALICE
 from sharectl.workspace import plans
-from tests.cli.console import PATIENCE_SECONDS, environment, run
+from tests.cli.console import PATIENCE_SECONDS, environment
 from tests.cli.test_postgresql_state import PROJECT
 from tests.cli.test_processes import calls, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.cli.console import Console
@@ -77,19 +83,39 @@ def teams(console: Console, postgresql: Server) -> Console:
     return console
 
 
+Run = tuple[str, *tuple[str, ...]]
+"""The share that a run makes, and the arguments of its command."""
+
+
 @contextmanager
-def at_work(root: Path, share: str, *arguments: str, driver: str = "simulated") -> Iterator[subprocess.Popen[str]]:
-    """Begin an apply in a CI job, and give it when it is just about to make the share; it goes on once there is a file `go`."""
-    command = [sys.executable, "-c", GATED, driver, *arguments]
+def at_work(root: Path, *runs: Run, driver: str = "simulated") -> Iterator[list[subprocess.Popen[str]]]:
+    """Begin applies in a CI job, and give them when each is just about to make its share; they go on once there is a file `go`."""
     env = environment(CI_JOB_URL=JOB, SHARECTL_ACTOR="ada")
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=root, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:
-        try:
-            eventually(lambda: (root / f"at-{share}").exists() or process.poll() is not None)
+    with ExitStack() as stack:
+        processes = []
+        for _, *arguments in runs:
+            command = [sys.executable, "-c", GATED, driver, *arguments]
+            process = subprocess.Popen(
+                command, cwd=root, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+            processes.append(stack.enter_context(process))
+            stack.callback(process.kill)
+        for process, (share, *_) in zip(processes, runs, strict=True):
+            eventually(lambda at=root / f"at-{share}", begun=process: at.exists() or begun.poll() is not None)
             assert process.poll() is None
-            yield process
-        finally:
-            process.kill()
+        yield processes
+
+
+@contextmanager
+def promised(root: Path, size_bytes: int) -> Iterator[Callable[[], object]]:
+    """Hold a lease under which so much of `gold1` is promised, and give what ends the promise."""
+    place = parse_postgresql_url(find_project(root).state_url)
+    room = {("sim", "gold1"): size_bytes}
+    with closing(open_store(place, create=False)) as store:
+        lease = store.acquire(ALICE, duration_seconds=600, scope=Scope(frozenset({"sim"}), frozenset({"share/other"})))
+        store.promise(lease, room)
+        yield lambda: store.promise(lease, {})
+        store.release(lease)
 
 
 def end(root: Path, *processes: subprocess.Popen[str]) -> list[int]:
@@ -106,6 +132,12 @@ def locks(console: Console) -> list[dict[str, Any]]:
     return found
 
 
+def unlock(console: Console, address: str) -> None:
+    """Take the lease of an address away from its holder."""
+    [token] = [held["token"] for held in locks(console) if address in held["scope"]["addresses"]]
+    assert console("unlock", "--yes", str(token)).code == 0
+
+
 def shares(root: Path, name: str) -> list[str]:
     """Return the resource ids of the shares of this name on the backend."""
     with closing(sqlite3.connect(root / "sim.db")) as connection:
@@ -117,52 +149,38 @@ def operations(console: Console) -> list[str]:
     return [each["address"] for each in orjson.loads(console("state", "operations", "-o", "json").out)["operations"]]
 
 
-@pytest.mark.parametrize(
-    ("of_a", "of_b"),
-    [
-        (("apply", "a.plan"), ("apply", "b.plan")),
-        (("apply", "--yes", "--target", "share/a2"), ("apply", "--yes", "--label", "team=b")),
-    ],
-)
-def test_a_run_works_beside_one_on_other_addresses(
-    teams: Console, of_a: tuple[str, ...], of_b: tuple[str, ...]
-) -> None:
-    """A saved plan, and one that is narrowed; who wants the same addresses, or all, is told by whom they are held. Both end well."""
-    with at_work(teams.root, "a2", *of_a) as first:
-        ended = teams(*of_b)
+def test_a_run_works_beside_one_on_other_addresses(teams: Console) -> None:
+    """A saved plan beside one that is narrowed; who wants the same addresses, or all, is told by whom they are held, or waits for them."""
+    same = ("apply", "a.plan")
+    with at_work(teams.root, ("a2", "apply", "--yes", "--target", "share/a2")) as [first]:
+        ended = teams("apply", "b.plan")
         assert ended.code == 0, ended.err
         [held] = locks(teams)
         assert held["scope"] == {"addresses": ["share/a2"], "backends": ["sim"]}
         assert "share/a2" in teams("lock", "status").out
-        for same in (of_a, ("apply", "--yes")):
-            refused = teams(*same)
+        for wanted in (same, ("apply", "--yes")):
+            refused = teams(*wanted)
             told = " ".join(refused.err.split())
             assert refused.code == 75
             assert all(word in told for word in ("share/a2 is locked by", "ada", JOB, held["acquired_at"]))
+        (teams.root / "go").touch()
+        waited = teams(*same, "--lock-timeout", "60s")
         assert end(teams.root, first) == [0]
+    assert waited.code == 0, waited.err
+    assert "applied already" in waited.err  # what is done by then is not done again
+    assert calls(teams.root, "create_share") == 4
     assert teams("plan", "--detailed-exitcode").code == 0
     history = orjson.loads(teams("history", "-o", "json").out)["entries"]
     assert {each["address"] for each in history} >= {"share/a2", "share/b1", "share/b2"}
 
 
-def test_who_waits_goes_on_when_the_addresses_are_free(teams: Console) -> None:
-    """As long as was asked for; what is done by then is not done again."""
-    with at_work(teams.root, "a2", "apply", "a.plan") as first:
-        (teams.root / "go").touch()
-        waited = run("apply", "a.plan", "--lock-timeout", "60s", cwd=teams.root)
-        assert end(teams.root, first) == [0]
-    assert waited.code == 0, waited.err
-    assert "applied already" in waited.err
-    assert calls(teams.root, "create_share") == 3
-
-
 def test_a_killed_run_leaves_its_intents_to_whoever_takes_its_addresses(teams: Console) -> None:
     """A run beside it resolves nothing of it; the next of everything finishes it, and takes its lease over."""
-    with at_work(teams.root, "a2", "apply", "a.plan") as first:
+    with at_work(teams.root, ("a2", "apply", "a.plan")) as [first]:
         first.kill()
         first.wait()
     assert operations(teams) == ["share/a2"]
-    ended = teams("apply", "b.plan")
+    ended = teams("apply", "--yes", "--label", "team=b")
     assert ended.code == 0, ended.err
     assert operations(teams) == ["share/a2"]
     assert teams("apply", "--yes").code == 0
@@ -170,28 +188,21 @@ def test_a_killed_run_leaves_its_intents_to_whoever_takes_its_addresses(teams: C
     assert teams("plan", "--detailed-exitcode").code == 0
 
 
-def test_one_of_several_locks_is_removed_by_its_token(teams: Console) -> None:
-    """Not without it, and its holder alone writes nothing more."""
-    with at_work(teams.root, "a2", "apply", "a.plan") as first, at_work(teams.root, "b2", "apply", "b.plan") as second:
+def test_a_run_that_lost_its_addresses_changes_nothing_while_others_work(teams: Console) -> None:
+    """Its call is under way when another takes them over, beside a third: that one's call goes through, its own does not.
+
+    One of several locks is removed by its token, and not without it.
+    """
+    with at_work(teams.root, ("a2", "apply", "a.plan"), ("b2", "apply", "b.plan")) as [lost, living]:
         assert teams("unlock", "--yes").code == 64
         assert teams("unlock", "--yes", "1").code == 64
-        [of_a, _] = locks(teams)
-        assert teams("unlock", "--yes", str(of_a["token"])).code == 0
-        assert len(locks(teams)) == 1
-        assert end(teams.root, first, second) == [1, 0]
-    assert operations(teams) == ["share/a2"]
-    assert teams("apply", "--yes").code == 0
-    assert teams("plan", "--detailed-exitcode").code == 0
-
-
-def test_a_run_that_lost_its_addresses_changes_nothing_while_others_work(teams: Console) -> None:
-    """Its call is under way when another takes them over, beside a third: that one's call goes through, its own does not."""
-    with at_work(teams.root, "a2", "apply", "a.plan") as lost, at_work(teams.root, "b2", "apply", "b.plan") as living:
-        assert teams("unlock", "--yes", str(locks(teams)[0]["token"])).code == 0
+        unlock(teams, "share/a2")
+        assert [held["scope"]["addresses"] for held in locks(teams)] == [["share/b1", "share/b2"]]
         taken = teams("apply", "--yes", "--target", "share/a2")
         assert taken.code == 0, taken.err
         [made] = shares(teams.root, "a2")
         assert end(teams.root, lost, living) == [1, 0]
+    assert operations(teams) == []
     assert shares(teams.root, "a2") == [made]
     assert len(shares(teams.root, "b2")) == 1
     assert teams("plan", "--detailed-exitcode").code == 0
@@ -223,7 +234,7 @@ def narrow(teams: Console) -> Console:
 
 def test_room_that_another_run_has_promised_is_not_counted_on(narrow: Console) -> None:
     """Neither by a plan that was made before nor by a new one; both say who has it, and what else there is to do is done."""
-    with at_work(narrow.root, "a2", "apply", "a.plan") as first:
+    with at_work(narrow.root, ("a2", "apply", "a.plan")) as [first]:
         applied = narrow("apply", "b.plan")
         planned = narrow("plan", "--label", "team=b")
         for told in (applied, planned):
@@ -241,14 +252,30 @@ def test_a_share_goes_where_nothing_is_promised(narrow: Console) -> None:
     narrow.write("all.yaml", crowded.replace("thin: false}", "thin: false}, {name: gold2, total: 100GiB, thin: false}"))
     for team in "ab":
         assert narrow("plan", "--label", f"team={team}", "--out", f"{team}.plan").code == 0
-    with at_work(narrow.root, "a2", "apply", "a.plan") as first:
+    with promised(narrow.root, 60 * GIB):
         ended = narrow("apply", "b.plan")
         assert ended.code == 0, ended.err
-        assert end(narrow.root, first) == [0]
+        assert narrow("apply", "a.plan").code == 1  # in gold2 there is none left
     with closing(sqlite3.connect(narrow.root / "sim.db")) as connection:
         pools = connection.execute("SELECT pool FROM shares WHERE name IN ('a2', 'b2')").fetchall()
-    assert len(set(pools)) == 2
+    assert pools == [("gold2",)]
+    assert narrow("apply", "--yes").code == 0
     assert narrow("plan", "--detailed-exitcode").code == 0
+
+
+def test_room_is_not_counted_on_while_it_is_taken(narrow: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A promise that ends once pools have been asked counts still: its share is in none of their figures."""
+    ask = plans.survey
+    with promised(narrow.root, 60 * GIB) as kept:
+
+        def asked_before(*arguments: Any) -> Any:  # noqa: ANN401 - as the survey itself
+            found = ask(*arguments)
+            kept()
+            return found
+
+        monkeypatch.setattr(plans, "survey", asked_before)
+        planned = narrow("plan", "--label", "team=b")
+    assert (planned.code, "pool.promised" in planned.err) == (1, True)
 
 
 def test_what_another_run_makes_while_backends_are_asked_is_no_stranger(
@@ -258,7 +285,8 @@ def test_what_another_run_makes_while_backends_are_asked_is_no_stranger(
     ask = plans.survey
 
     def asked_late(*arguments: Any) -> Any:  # noqa: ANN401 - as the survey itself
-        assert run("apply", "a.plan", cwd=teams.root).code == 0
+        monkeypatch.setattr(plans, "survey", ask)
+        assert teams("apply", "a.plan").code == 0
         return ask(*arguments)
 
     monkeypatch.setattr(plans, "survey", asked_late)
@@ -286,11 +314,9 @@ def test_folders_are_fenced_for_each_run_by_itself(console: Console, postgresql:
     for team in "ab":
         assert console("plan", "--label", f"team={team}", "--out", f"{team}.plan").code == 0
     root = console.root
-    with (
-        at_work(root, "a2", "apply", "a.plan", driver="directory") as lost,
-        at_work(root, "b2", "apply", "b.plan", driver="directory") as living,
-    ):
-        assert console("unlock", "--yes", str(locks(console)[0]["token"])).code == 0
+    runs: list[Run] = [("a2", "apply", "a.plan"), ("b2", "apply", "b.plan")]
+    with at_work(root, *runs, driver="directory") as [lost, living]:
+        unlock(console, "share/a2")
         taken = console("apply", "--yes", "--target", "share/a2")
         assert taken.code == 0, taken.err
         made = (root / "storage" / "a2").stat().st_ino

@@ -52,9 +52,10 @@ _FIXED: Final = {
 }
 
 # A session whose client the network has lost is ended before those who wait for its locks give up. Backslashes in strings are
-# what they are in the standard, whatever the database is set to: psycopg escapes arrays of bytes for nothing else.
+# what they are in the standard, whatever the database is set to: psycopg escapes arrays of bytes for nothing else. Each statement
+# sees what was committed before it: who has waited for a lock sees what its holder has done.
 _WRITING: Final = (
-    "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '15s'; SET LOCAL statement_timeout = '{statement}';"
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '15s'; SET LOCAL statement_timeout = '{statement}';"
     " SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL standard_conforming_strings = on"
 )
 _READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '10min'"

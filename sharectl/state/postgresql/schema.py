@@ -181,7 +181,9 @@ def migrate(connection: Connection[Any], schema: str, location: str, migrations:
     Commits that are under way are waited for; those that come later look at the version. Another process that did the same meanwhile
     leaves nothing to be done. Raises StateError.
     """
-    connection.execute("BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '30s'")
+    connection.execute(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '30s'"
+    )
     try:
         connection.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"sharectl migration of {schema}",)

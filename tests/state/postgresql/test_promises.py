@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from sharectl.model.records import Scope
@@ -14,6 +16,7 @@ from sharectl.state.contract import LeaseLostError
 from sharectl.state.postgresql.schema import MIGRATIONS, WITH_PROMISES
 from sharectl.state.postgresql.store import PostgresqlStore, open_store
 from sharectl.state.testing.samples import ALICE, BOB
+from tests.postgresql import DATABASE, USER, new_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,3 +88,34 @@ def test_tables_from_before_there_were_promises_hold_none(postgresql: Server) ->
         assert not older.promises()
     with closing(open_store(place, create=False)) as newer:
         assert not newer.promises()
+
+
+def test_whoever_has_waited_sees_what_was_promised_meanwhile(postgresql: Server) -> None:
+    """Also in a database whose transactions see one moment unless they say otherwise."""
+    name = new_name().replace("-", "_")
+    postgresql.sql(f"CREATE DATABASE {name}")
+    postgresql.sql(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")
+    url = postgresql.url().replace(f"/{DATABASE}?", f"/{name}?")
+    place = parse_postgresql_url(url)
+    with (
+        closing(open_store(place, create=True)) as store,
+        closing(psycopg.connect(host=str(postgresql.folder), user=USER, dbname=name)) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        first, second = (store.acquire(ALICE, duration_seconds=600, scope=scope) for scope in (A, B))
+        other.execute(f'SELECT 1 FROM "{place.schema}".meta FOR NO KEY UPDATE'.encode())  # noqa: S608 - a name of our own
+        told = pool.submit(store.promise, second, {("filer", "gold"): 7})
+        _until_somebody_waits(postgresql, name)
+        insert = f"INSERT INTO \"{place.schema}\".promise VALUES (%s, 'filer', 'gold', 5)"  # noqa: S608 - as above
+        other.execute(insert.encode(), (first.token,))
+        other.commit()
+        assert shown(told.result(timeout=60)) == [("filer", "gold", 5, first.token)]
+    postgresql.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _until_somebody_waits(server: Server, database: str) -> None:
+    waiting = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND wait_event_type = 'Lock'"  # noqa: S608 - as above
+    deadline = time.monotonic() + 60
+    while server.sql(waiting).strip() == "0":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
