@@ -274,11 +274,23 @@ def dismiss_role(project: Project, role: str, backend: str, *, at_once: bool) ->
 
     Returns how many calls it was making, and how many of its sessions were ended. Raises StateError and DiagnosticError.
     """
-    from sharectl.executors.workers.dismissal import MayNotEndError, dismiss, take_away  # noqa: PLC0415 - one command needs it
+    from sharectl.executors.workers.dismissal import (  # noqa: PLC0415 - one command needs it
+        MayNotEndError,
+        dismiss,
+        has_rights_of_owner,
+        take_away,
+    )
 
     with closing(requests_of(project)) as requests:
         try:
-            might, under_way = dismiss(requests, role, backend) if EarlierCalls(requests).are_kept() else (False, 0)
+            are_kept = EarlierCalls(requests).are_kept()
+            if are_kept and has_rights_of_owner(requests, role):
+                summary = f"the role {role} has the rights of the state's owner, which no dismissal takes from it"
+                remedy = (
+                    "give workers a role of their own; from this one, REVOKE the owner's role, or change its password"
+                )
+                raise DiagnosticError(error("worker.owner", summary, remedy=remedy))
+            might, under_way = dismiss(requests, role, backend) if are_kept else (False, 0)
             if not might and not at_once:
                 remedy = "`sharectl workers` shows who serves which backend"
                 summary = f"the role {role} is not admitted for backend {backend}"

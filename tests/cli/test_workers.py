@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from tests.cli.console import run
 from tests.cli.team import PATIENCE_SECONDS, Team, ends_well, kill, share, wait_until
+from tests.postgresql import USER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -255,6 +256,16 @@ def test_a_role_that_may_only_be_a_worker_is_enough_for_one(tmp_path: Path, post
     finally:
         team.query(f"DROP OWNED BY {role}")
         team.query(f"DROP ROLE {role}")
+
+
+def test_the_owner_of_the_state_cannot_be_dismissed(tmp_path: Path, postgresql: Server) -> None:
+    """It would serve on, and the sessions that would be ended are those of applies."""
+    team = Team(tmp_path, postgresql)
+    team.write(share("a"))
+    team.prepare()
+    refused = team.run("workers", "dismiss", "--role", USER, "--backend", "filer", "--now")
+    assert refused.code == 1
+    assert f"the role {USER} has the rights of the state's owner" in refused.err
 
 
 def test_a_role_that_is_dismissed_serves_no_more(tmp_path: Path, postgresql: Server) -> None:

@@ -35,8 +35,13 @@ WHERE granted AND locktype IN ('transactionid', 'advisory') AND datname = curren
 """
 """What anybody may see of the sessions of workers' roles: who holds locks; since when, whoever may read that of others."""
 _END: Final = """
-SELECT count(pg_terminate_backend(pid, %s))::integer FROM pg_stat_activity
+SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, %s))::integer FROM pg_stat_activity
 WHERE datname = current_database() AND usename = %s AND pid <> pg_backend_pid()
+"""
+
+_IS_OWNER: Final = """
+SELECT pg_has_role(pg_roles.oid, relowner, 'MEMBER') FROM pg_roles, pg_class
+WHERE rolname = %s AND pg_class.oid = '{schema}.call'::regclass
 """
 
 
@@ -70,6 +75,13 @@ def _held(requests: Requests) -> dict[tuple[object, ...], HoldingSession]:
         rows = connection.execute(sql.SQL(_HELD).format(schema=requests.schema)).fetchall()
     rows.sort(key=lambda row: not row[3])  # a transaction that claims has both
     return {(row[0], row[3], row[5]): HoldingSession(*row[:5]) for row in rows}
+
+
+def has_rights_of_owner(requests: Requests, role: str) -> bool:
+    """Tell whether the role serves every backend, whoever admits or dismisses it. Raises as Requests.owned."""
+    with requests.owned() as connection:
+        row = connection.execute(sql.SQL(_IS_OWNER).format(schema=requests.schema), (role,)).fetchone()
+        return row is not None and bool(row[0])
 
 
 def dismiss(requests: Requests, role: str, backend: str) -> tuple[bool, int]:

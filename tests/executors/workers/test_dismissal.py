@@ -13,9 +13,16 @@ import pytest
 from psycopg import sql
 
 from sharectl.executors.workers.claims import PROTOCOL, ClaimAnswer, FinishAnswer, NotAdmittedError
-from sharectl.executors.workers.dismissal import MayNotEndError, dismiss, holding_sessions, take_away
+from sharectl.executors.workers.dismissal import (
+    MayNotEndError,
+    dismiss,
+    has_rights_of_owner,
+    holding_sessions,
+    take_away,
+)
 from sharectl.executors.workers.executor import Remote, refusal
 from sharectl.executors.workers.tables import FUNCTIONS, admit, install
+from tests.postgresql import USER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +88,12 @@ def test_a_dismissed_worker_counts_as_none(database: Database, role: str) -> Non
     assert "has no worker (that on host was dismissed" in told.message
     database.worker("owner's")
     assert refusal("filer", remote, database.offers().workers()) is None
+
+
+def test_a_role_with_the_rights_of_the_owner_is_known(database: Database, role: str, deputy: str) -> None:
+    """It serves whatever it likes, and its sessions may be those of applies."""
+    found = [name for name in (role, deputy, USER, "nobody_of_this_name") if has_rights_of_owner(database.own, name)]
+    assert found == [deputy, USER]
 
 
 def test_what_it_has_claimed_can_be_taken_away(database: Database, role: str) -> None:
