@@ -132,13 +132,15 @@ class Service:
     def look_until(self, stopped: threading.Event, interval_seconds: Callable[[], float]) -> None:
         """Look again and again, and at once after `wake`, or when a call has ended that others may have waited for, until `stopped`.
 
-        While the database does not answer it is asked at short intervals, and said so once.
+        While the database does not answer it is asked at short intervals; that is told once, and when it is over.
         """
         told = ""
         while not stopped.is_set():
             pause_seconds = interval_seconds()
             try:
                 self.look()
+                if told:
+                    self._tell("the database is asked for calls again")
                 told = ""
             except (ClaimsUnavailableError, NotAdmittedError) as error:
                 if isinstance(error, ClaimsUnavailableError):
@@ -240,15 +242,18 @@ class Service:
     def _record_all(self) -> None:
         """Record what has ended, and what ends meanwhile, as often as it takes: meanwhile the claims are renewed, or the process ends.
 
-        After a failure one is recorded alone, and what cannot be goes to the end: it keeps no other back.
+        After a failure one is recorded alone, and what cannot be goes to the end: it keeps no other back. What is in the way
+        is told once, and when all is recorded.
         """
-        at_most = _RECORDED_AT_ONCE
+        at_most, told = _RECORDED_AT_ONCE, ""
         while batch := self._next_to_record(at_most):
             try:
                 answers = self._claims.finish_all(batch)
             except ClaimsUnavailableError as error:
                 self._put_off(batch)
-                self._tell(f"an outcome could not be recorded yet: {error}")
+                if str(error) != told:
+                    told = str(error)
+                    self._tell(f"an outcome could not be recorded yet: {error}")
                 self._ended.wait(_RETRY_SECONDS)
                 at_most = 1
             except Exception as error:  # noqa: BLE001 - whatever it is, others can still be recorded
@@ -259,6 +264,8 @@ class Service:
                 at_most = _RECORDED_AT_ONCE
                 if FinishAnswer.FENCED in answers:
                     self._tell("a call that had been given up has ended; nobody waits for its outcome")
+        if told:
+            self._tell("outcomes are recorded again")
 
     def _next_to_record(self, at_most: int) -> dict[UUID, bytes]:
         with self._mutex:

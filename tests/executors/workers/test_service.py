@@ -439,6 +439,22 @@ def test_an_outcome_that_cannot_be_recorded_keeps_no_other_back() -> None:
         wait_until(lambda: len(ledger.outcomes) == 4)
 
 
+def test_that_outcomes_cannot_be_recorded_is_told_once_and_when_they_are() -> None:
+    """A log of an hour without the database is read, and does not fill the disk."""
+    ledger, backend = Ledger(), Backend()
+    told: list[str] = []
+    worker = Service(ledger, backend.make, lease_seconds=60.0, end_process=told.append, tell=told.append)
+    calls = [ledger.add() for _ in range(3)]
+    backend.gate.clear()
+    worker.offer(*calls)
+    ledger.is_down = True
+    backend.gate.set()
+    wait_until(lambda: ledger.refused >= 4)
+    ledger.is_down = False
+    wait_until(lambda: len(ledger.outcomes) == 3 and call_threads() == 0)
+    assert told == ["an outcome could not be recorded yet: the server is down", "outcomes are recorded again"]
+
+
 def test_what_finds_no_room_is_claimed_when_a_call_has_ended() -> None:
     """However long it would be until it looks again."""
 
@@ -660,7 +676,10 @@ def test_that_it_may_claim_nothing_more_is_told_once() -> None:
     finally:
         stopped.set()
         looking.join(PATIENCE_SECONDS)
-    assert told == ["the database could not be asked for calls: no worker of this name"]
+    assert told == [
+        "the database could not be asked for calls: no worker of this name",
+        "the database is asked for calls again",
+    ]
 
 
 def test_a_worker_that_leaves_finishes_and_takes_nothing_more() -> None:
