@@ -103,6 +103,8 @@ def find_project(start: Path, choices: ProjectChoices = AS_WRITTEN) -> Project:
             project = None if spec is None else _project(folder, file, spec)
             if project is not None:
                 project, found = _chosen(project, replace(choices, executor=None) if problems else choices, start)
+                if any(problem.code == "project.state" for problem in problems):
+                    found = []  # what does not go with the state's default is not what is wrong
                 problems = sorted((*problems, *found), key=_place)
             if problems:
                 raise ProjectError(problems, project)
@@ -253,18 +255,19 @@ def _take_out_state(spec: JsonObject, project_name: str, document: int) -> list[
     """Remove where the state is if that cannot be used, and return what is wrong; a state in a database is called as the project, unless it has a name."""
     state = spec.get("state", {})
     path: tuple[str | int, ...] = ("spec", "state", "url")
+    if "url" in state:
+        if not is_in_file(state["url"]) and "name" not in state and re.search("[?&]name=", state["url"]) is None:
+            state["name"] = project_name
+        summary, remedy = _url_problem(state)
+        if summary:
+            for key in ("url", "name", "passwordFrom"):
+                state.pop(key, None)
+            return [Finding("project.state", summary, "", remedy, document, path)]
     if "url" not in state or is_in_file(state["url"]):
         for key in ("name", "passwordFrom"):
             if state.pop(key, None) is not None:
                 summary, remedy = f"a state in a file has no `{key}`", "leave it out, or name a database as `url`"
                 return [Finding("project.state", summary, "", remedy, document, (*path[:2], key), key=True)]
-    elif "name" not in state and re.search("[?&]name=", state["url"]) is None:
-        state["name"] = project_name
-    summary, remedy = _url_problem(state) if "url" in state else ("", "")
-    if summary:
-        for key in ("url", "name", "passwordFrom"):
-            state.pop(key, None)
-        return [Finding("project.state", summary, "", remedy, document, path)]
     return []
 
 

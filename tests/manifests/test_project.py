@@ -98,6 +98,10 @@ def test_finding_a_project_writes_nothing_into_a_folder_that_sharectl_has_not_us
         (HEAD + "spec: {state: {name: a}}\n", [("3:16", "project.state")]),
         (HEAD + "spec: {state: {url: 'sqlite:a', passwordFrom: {env: A}}}\n", [("3:33", "project.state")]),
         (HEAD + 'spec: {state: {url: "sqlite:a", file: b}}\n', [("3:21", "project.state")]),
+        (HEAD + "spec: {state: {url: 'postgres://db/x', name: a}}\n", [("3:21", "project.state")]),
+        (HEAD + "spec: {state: {url: 'mysql://db/x', passwordFrom: {env: A}}}\n", [("3:21", "project.state")]),
+        # not also that workers need a database
+        (HEAD + "spec: {state: {url: 'postgres://db/x'}, execution: {executor: queue}}\n", [("3:21", "project.state")]),
     ],
 )
 def test_a_mistake_is_found_at_its_place(tmp_path: Path, text: str, expected: list[tuple[str, str]]) -> None:
