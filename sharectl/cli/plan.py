@@ -144,7 +144,7 @@ def _apply_saved(
         run = replace(run, wanted=frozenset(addresses_of(saved)))
         run_locked(session, saved.backends, lambda store, _backends: current_part(saved, rows_of(saved, store)), run)
         return
-    make_plan = planner(session, choices)
+    make_plan, run = planner(session, choices), replace(run, whole=True)
     if make_plan.chosen is not None:
         run = replace(run, wanted=make_plan.chosen | addresses_of(saved))
 

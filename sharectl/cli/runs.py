@@ -117,7 +117,7 @@ class RunChoices:
 
     `instead` is what to do, besides passing --yes, if nobody can be asked; `before` is called once it is decided, and only
     where nothing of the plan is refused. `allow_unreadable` are backends that a saved plan need not have read.
-    A run with `wanted` addresses leaves the others to runs beside it, where the state can be shared; None takes all.
+    Of a `whole` run nothing is done where others have promised the room of a part. A run with `wanted` addresses leaves the others to runs beside it, where the state can be shared; None takes all.
     """
 
     command: str
@@ -129,6 +129,7 @@ class RunChoices:
     before: Callable[[LockedRun], None] | None = None
     writes: bool = False
     allow_unreadable: frozenset[str] = frozenset()
+    whole: bool = False
     wanted: frozenset[Address] | None = None
 
 
@@ -149,7 +150,7 @@ def run_locked(
             plan = make_plan(run.store, backends)
             if beside is not None and not beside.is_enough(run, plan, backends):
                 continue
-            plan, watching = _with_room(session, run, plan, backends)
+            plan, watching = _with_room(session, run, plan, backends, whole=choices.whole)
             _agree(session, plan, choices)
             result = _applied(session, run, plan, choices, watching)
         break
@@ -251,13 +252,16 @@ def _agree(session: Session, plan: Plan, choices: RunChoices) -> None:
     session.agree(choices.question, yes=plan.is_empty or choices.yes, instead=choices.instead)
 
 
-def _with_room(session: Session, run: LockedRun, plan: Plan, backends: Backends) -> tuple[Plan, Watching | None]:
-    """Return the part of the plan for which there is room beside what other runs have promised, and what watches over that room."""
+def _with_room(
+    session: Session, run: LockedRun, plan: Plan, backends: Backends, *, whole: bool
+) -> tuple[Plan, Watching | None]:
+    """Return the part of the plan for which there is room beside what other runs have promised (stopped if it is to be the `whole`), and what watches over that room."""
     if plan.is_stopped or plan.is_empty or not _is_shared(session):
         return plan, None
     from sharectl.workspace.promises import promise_room
 
-    return promise_room(run, plan, backends, session.project.scheduler.max_over_subscription_ratio)
+    part, watching = promise_room(run, plan, backends, session.project.scheduler.max_over_subscription_ratio)
+    return replace(part, is_stopped=whole and len(part.held) > len(plan.held)), watching
 
 
 def _applied(

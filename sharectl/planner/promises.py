@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from sharectl.model.diagnostics import error, listed, warning
 from sharectl.model.quantities import GIB, format_size
 from sharectl.model.specs import ShareTypeSpec
-from sharectl.model.verbs import Verb
+from sharectl.model.verbs import Effect, Verb, verbs_that
+from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.report import summarize
 from sharectl.planner.saved.checks import held_by
 from sharectl.scheduler.capacity import fits
@@ -18,7 +19,7 @@ from sharectl.scheduler.pools import PoolState
 from sharectl.scheduler.request import Operation, request_from_share, traits_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
@@ -32,6 +33,9 @@ Place = tuple[str, str]
 """A backend and a pool of it."""
 _CODE: Final = "pool.promised"
 _NAMED: Final = 4
+_REMOVES: Final = verbs_that(Effect.REMOVES)
+_UNHELD: Final = frozenset({Verb.MOVE, Verb.UPDATE_ACCESS})
+"""What is done to a share whether or not it is extended."""
 
 
 class Need(NamedTuple):
@@ -112,7 +116,7 @@ def keep_to_room(
         steps.append(step if len(left) == len(need.places) else _narrowed(step, left))
     if not refused:
         return replace(plan, steps=tuple(steps)), kept
-    remaining, entries = held_by(steps, refused, _CODE)
+    remaining, entries = held_by(steps, refused, _CODE, _causes(steps, refused))
     summary = f"others have promised the room of {listed(sorted(refused), _NAMED)}"
     found = error(
         _CODE,
@@ -129,6 +133,25 @@ def keep_to_room(
     )
     there = {step.step_id for step in remaining}
     return part, {name: need for name, need in kept.items() if name in there}
+
+
+def _causes(steps: Sequence[Step], refused: Collection[Address]) -> Callable[[Step], Address | None]:
+    """Return what tells because of which refused share a step is held.
+
+    A share that is not extended has its access brought up to date even so. What a share would replace stays, and is not set aside,
+    with the snapshots that would go with it.
+    """
+    by_id = {step.step_id: step for step in steps}
+    made = {step.address for step in steps if step.verb is Verb.CREATE_SHARE}
+    causes: dict[str, Address] = {}
+    for step in steps:
+        place = step.address.partition(DEPOSED_MARK)[0]
+        if place not in refused or (place not in made and step.verb in _UNHELD):
+            continue
+        causes[step.step_id] = place
+        if step.verb in _REMOVES:
+            causes |= {name: place for name in step.waits_for if by_id[name].verb in _REMOVES}
+    return lambda step: causes.get(step.step_id)
 
 
 def _taken(promises: Sequence[Promise]) -> Counter[Place]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import subprocess
 import sys
@@ -263,6 +264,56 @@ def test_a_share_goes_where_nothing_is_promised(narrow: Console) -> None:
     assert narrow("plan", "--detailed-exitcode").code == 0
 
 
+OF_B = """\
+---
+apiVersion: sharectl/v1
+kind: Share
+metadata: {{name: b1, labels: {{team: b}}}}
+spec:
+  size: {size}GiB
+  protocol: {protocol}
+  deletionPolicy: delete
+  replacement: {replacement}
+  access: [{access}]
+"""
+
+
+def test_access_is_taken_away_though_others_have_promised_the_room_to_grow(narrow: Console) -> None:
+    """What is held is the size alone."""
+    backend = BACKEND.replace("total: 10TiB", "total: 100GiB, thin: false")
+    guest, host = "{type: ip, to: 10.0.0.1, level: rw}", "{type: ip, to: 10.0.0.2, level: rw}"
+    share = {"protocol": "NFS", "replacement": "refuse"}
+    narrow.write("all.yaml", backend + OF_B.format(size=1, access=f"{guest}, {host}", **share))
+    assert narrow("apply", "--yes", "--allow-deletions", "9").code == 0
+    narrow.write("all.yaml", backend + OF_B.format(size=60, access=host, **share))
+    assert narrow("plan", "--out", "b.plan").code == 0
+    with promised(narrow.root, 60 * GIB):
+        assert narrow("apply", "b.plan").code == 1
+    with closing(sqlite3.connect(narrow.root / "sim.db")) as connection:
+        [(access, size)] = connection.execute("SELECT access, size_bytes FROM shares WHERE name = 'b1'")
+    assert ("10.0.0.1" in access, "10.0.0.2" in access, size) == (False, True, GIB)
+    assert narrow("apply", "--yes").code == 0
+    assert calls(narrow.root, "extend_share") == 1
+
+
+@pytest.mark.parametrize("order", ["createFirst", "deleteFirst"])
+def test_a_share_stays_whole_when_others_have_promised_the_room_of_its_replacement(narrow: Console, order: str) -> None:
+    """It keeps its address and its snapshots."""
+    backend = BACKEND.replace("total: 10TiB", "total: 100GiB, thin: false")
+    snapshot = "---\napiVersion: sharectl/v1\nkind: Snapshot\nmetadata: {name: snap}\nspec: {share: b1, deletionPolicy: delete}\n"
+    share = {"replacement": order, "access": ""}
+    narrow.write("all.yaml", backend + OF_B.format(size=1, protocol="NFS", **share) + snapshot)
+    assert narrow("apply", "--yes", "--allow-deletions", "9").code == 0
+    before = {line.split()[0] for line in narrow("state", "list").out.splitlines()}
+    narrow.write("all.yaml", backend + OF_B.format(size=60, protocol="CIFS", **share))
+    assert narrow("plan", "--out", "b.plan", "--allow-deletions", "9", "--allow-recreations", "9").code == 0
+    with promised(narrow.root, 60 * GIB):
+        ended = narrow("apply", "b.plan")
+    assert (ended.code, "pool.promised" in ended.err) == (1, True)
+    assert {line.split()[0] for line in narrow("state", "list").out.splitlines()} == before
+    assert (calls(narrow.root, "delete_snapshot"), len(shares(narrow.root, "b1"))) == (0, 1)
+
+
 def test_room_is_not_counted_on_while_it_is_taken(narrow: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     """A promise that ends once pools have been asked counts still: its share is in none of their figures."""
     ask = plans.survey
@@ -276,6 +327,24 @@ def test_room_is_not_counted_on_while_it_is_taken(narrow: Console, monkeypatch: 
         monkeypatch.setattr(plans, "survey", asked_before)
         planned = narrow("plan", "--label", "team=b")
     assert (planned.code, "pool.promised" in planned.err) == (1, True)
+
+
+def test_what_was_reviewed_is_not_done_in_part_when_room_is_promised_to_others(
+    narrow: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--if-current` says all or nothing, also where another run promises the room after it has been planned anew."""
+    ask, asked = plans.survey, itertools.count(1)
+    with ExitStack() as stack:
+
+        def asked_after(*arguments: Any) -> Any:  # noqa: ANN401 - as the survey itself
+            if next(asked) == 2:  # under the lease: the first plan says what that is for
+                stack.enter_context(promised(narrow.root, 60 * GIB))
+            return ask(*arguments)
+
+        monkeypatch.setattr(plans, "survey", asked_after)
+        ended = narrow("apply", "b.plan", "--if-current", "--label", "team=b")
+    assert (ended.code, "pool.promised" in ended.err, next(asked)) == (1, True, 3)
+    assert calls(narrow.root, "extend_share") == 0
 
 
 def test_what_another_run_makes_while_backends_are_asked_is_no_stranger(

@@ -29,13 +29,16 @@ from sharectl.planner.report import summarize
 from sharectl.state.rows import share_spec_of, spec_object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan, Step
     from sharectl.model.records import Record, RuleRecord
     from sharectl.model.specs import ShareSpec
+
+    _CauseOf = Callable[[Step], Address | None]
+    """Tells the address that is in the way of a step."""
 
 _RECORDED: Final = MANAGED_KINDS | {Kind.SHARE_SERVER, Kind.BACKEND}
 _WITHOUT_BACKEND: Final = frozenset({Verb.FORGET, Verb.MOVE, Verb.UPDATE_RECORD, Verb.CREATE_SHARE})
@@ -174,7 +177,7 @@ def current_part(plan: Plan, rows: CurrentRows) -> Plan:
     if not done and not changed:
         return plan
     left = [step for step in plan.steps if step.address not in done]
-    held = _held_now(left, changed)
+    held = _held_now(left, _at(changed))
     kept, entries = held_by(left, changed, _CODE)
     found = tuple(_diagnostics(plan, done, changed, held))
     if changed and not kept:
@@ -189,10 +192,10 @@ def current_part(plan: Plan, rows: CurrentRows) -> Plan:
 
 
 def held_by(
-    steps: Sequence[Step], reasons: Mapping[Address, str], code: str
+    steps: Sequence[Step], reasons: Mapping[Address, str], code: str, cause_of: _CauseOf | None = None
 ) -> tuple[tuple[Step, ...], tuple[Held, ...]]:
-    """Return the steps that can be done, and what is held: at the addresses that have reasons, and what depends on it."""
-    held = _held_now(steps, reasons)
+    """Return the steps that can be done, and what is held, with what depends on it: at the addresses that have reasons, or where `cause_of` names one of these."""
+    held = _held_now(steps, cause_of or _at(reasons))
     entries = tuple(
         Held(address, reasons[cause] if address == cause else f"it depends on {cause}", cause, code, verbs)
         for (address, cause), verbs in sorted(_by_address(steps, held).items())
@@ -285,16 +288,17 @@ def _is_as_wanted(step: Step, recorded: ShareSpec, record: Record) -> bool:
     return step.verb in {Verb.ADOPT, Verb.RESTORE_SHARE} and recorded.name == wanted.name
 
 
-def _held_now(steps: Sequence[Step], changed: Mapping[Address, str]) -> dict[str, Address]:
-    """Return the steps that cannot be done, each with the changed address that is in its way. Steps come after what they wait for."""
+def _at(addresses: Container[Address]) -> _CauseOf:
+    return lambda step: step.address if step.address in addresses else None
+
+
+def _held_now(steps: Sequence[Step], cause_of: _CauseOf) -> dict[str, Address]:
+    """Return the steps that cannot be done, each with the address that is in its way. Steps come after what they wait for."""
     held: dict[str, Address] = {}
     for step in steps:
-        if step.address in changed:
-            held[step.step_id] = step.address
-        else:
-            cause = next((held[name] for name in step.waits_for if name in held), None)
-            if cause is not None:
-                held[step.step_id] = cause
+        cause = cause_of(step) or next((held[name] for name in step.waits_for if name in held), None)
+        if cause is not None:
+            held[step.step_id] = cause
     return held
 
 
