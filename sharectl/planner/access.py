@@ -107,7 +107,9 @@ def may_revoke(
         )
         return False
     # A recorded rule that comes back narrows nothing: what was open while it was missing is not what anybody was given.
-    count_revocations(draft, address, narrowed({*before, *(known & set(after))}, after))
+    there = {rule.key for rule in before}
+    back = {rule for rule in known & set(after) if rule.key not in there}
+    count_revocations(draft, address, narrowed({*before, *back}, after))
     return True
 
 

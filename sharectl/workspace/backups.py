@@ -67,7 +67,7 @@ def _kept_in(base: Path, store: StateStore, project: Project, now: datetime) -> 
         make_private(folder)
         kept = _moved(copy, folder / name_of_copy(now, copy.serial))
         note_origin(folder, project)
-        drop_oldest(folder, project.copies_kept)
+        drop_oldest(kept.path, project.copies_kept)
         return kept
 
 

@@ -151,6 +151,28 @@ def test_without_a_place_it_joins_the_copies(kept_in: Console, monkeypatch: pyte
     assert held(kept_in) == before
 
 
+@pytest.mark.parametrize("command", ["backup", "rm"])
+def test_the_newest_copy_stays_where_the_clock_was_set_back(
+    applied: Console, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """One that was taken by a clock that ran ahead goes instead: neither what a backup printed nor the copy after a change."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(applied.root / "copies"))
+    applied.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\nspec: {state: {copies: {keep: 1}}}\n")
+    ahead = backup(applied).rename(next((applied.root / "copies").rglob("*.db")).with_name("29991231T235959Z-1.db"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(applied.root / ("elsewhere" if command == "backup" else "copies")))
+    assert applied("state", "rm", "share/one").code == 0
+    monkeypatch.setenv("XDG_STATE_HOME", str(applied.root / "copies"))
+    made = backup(applied) if command == "backup" else next(iter(ahead.parent.glob("*.db")))
+    assert list(ahead.parent.glob("*.db")) == [made] != [ahead]
+
+
+def test_a_backup_may_have_any_name(applied: Console) -> None:
+    """Also one with what looks like a time and is none: it is restored all the same."""
+    made = backup(applied, "99999999T999999Z.db")
+    restored = applied("state", "restore", made.name, "--yes")
+    assert (restored.code, "holds just that" in restored.err) == (0, True)
+
+
 def test_where_no_copies_are_kept_a_place_is_asked_for(simulated: Console) -> None:
     """`keep: 0`."""
     simulated.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\nspec: {state: {copies: {keep: 0}}}\n")

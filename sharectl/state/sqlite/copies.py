@@ -131,8 +131,9 @@ def keep_copy(store: KeepsCopies, base: Path, keep: int, now: datetime) -> Path 
         return None
     make_private(folder)
     _sweep(folder)
-    store.write_copy(folder / name_of_copy(now, serial))
-    drop_oldest(folder, keep)
+    made = folder / name_of_copy(now, serial)
+    store.write_copy(made)
+    drop_oldest(made, keep)
     return folder
 
 
@@ -141,11 +142,11 @@ def name_of_copy(taken_at: datetime, serial: int) -> str:
     return f"{taken_at.astimezone(UTC).strftime(_STAMP)}-{serial}.db"
 
 
-def drop_oldest(folder: Path, keep: int) -> None:
-    """Remove the oldest copies in the folder of a lineage, all but `keep`."""
-    for name in sorted(_names(folder))[:-keep]:
+def drop_oldest(made: Path, keep: int) -> None:
+    """Remove the oldest copies beside the one that was just made, all but `keep`; that one stays, also where the clock was set back."""
+    for name in sorted(_names(made.parent), key=lambda name: (name == made.name, name))[:-keep]:
         with suppress(OSError):
-            (folder / name).unlink()
+            (made.parent / name).unlink()
 
 
 def copies_in(folder: Path) -> list[Copy]:
@@ -208,9 +209,16 @@ def read_copy(path: Path) -> Copy:
         run = connection.execute(
             "SELECT command, user, host, run_id FROM run ORDER BY sequence DESC LIMIT 1"
         ).fetchone()
-        named = _TIME.search(path.name)
-        taken = datetime.fromisoformat(named[0]) if named else datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
+        taken = _time_in(path.name) or datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
     return Copy(path, taken.isoformat().replace("+00:00", "Z"), serial, mark, operations, *(run or ()))
+
+
+def _time_in(name: str) -> datetime | None:
+    """Return the time that is in the name of a file; None where there is none, or no such time."""
+    named = _TIME.search(name)
+    with suppress(ValueError):
+        return datetime.strptime(named[0], _STAMP).replace(tzinfo=UTC) if named else None
+    return None
 
 
 def replaces(copy: Copy, path: Path) -> bool:

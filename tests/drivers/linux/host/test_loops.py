@@ -23,6 +23,7 @@ def test_the_device_of_another_file_of_the_same_path_is_not_taken(tmp_path: Path
         assert loops.device_of(str(image)) == device
         run("mount", "-t", "tmpfs", "tmpfs", str(folder))
         try:
+            assert loops.device_of(str(image)) is None
             image.write_bytes(bytes(1 << 20))
             assert loops.device_of(str(image)) is None
         finally:

@@ -82,7 +82,7 @@ def refresh_size(device: str) -> None:
 
 
 def _has_file(device: str, image: str) -> bool:
-    """Tell whether the device has this very file, and not another of its path."""
+    """Tell whether the device has this very file, and not another of its path, also where there is none here."""
     status = bytearray(_STATUS.size + _REST_OF_STATUS)
     try:
         descriptor = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
@@ -94,7 +94,10 @@ def _has_file(device: str, image: str) -> bool:
         if error.errno == errno.ENXIO:  # it is let go this moment: until it is, its path is all that tells
             return True
         raise
-    found = os.stat(image)  # noqa: PTH116 - paths are text everywhere in the agent
+    try:
+        found = os.stat(image)  # noqa: PTH116 - paths are text everywhere in the agent
+    except FileNotFoundError:
+        return False
     return _STATUS.unpack_from(status) == (found.st_dev, found.st_ino)
 
 
