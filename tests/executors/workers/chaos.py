@@ -213,7 +213,8 @@ class World:
         self.name = new_name()
         self.generation = 0
         self.applied: list[int] = []
-        self._fenced: list[tuple[int, int, str]] = []
+        self._fenced: list[tuple[int, int, int, str]] = []
+        self._claimed: list[tuple[int, int, str]] = []
         self._is_calm = False
         self._mutex = threading.RLock()
         self._raising: threading.Thread | None = None
@@ -222,6 +223,7 @@ class World:
         self.sockets.mkdir(parents=True)
         self.filer = Filer(self.sockets / "filer", seed, _LONGEST_CALL_SECONDS)
         self.gates = Gates(self.sockets / "gates")
+        self.gates.seen = self._note_claim
         self.filer.made = lambda process_id, subject: self.gates.passed("made", process_id, subject)
         info = root / "chaos-1.dist-info"
         info.mkdir()
@@ -381,9 +383,14 @@ class World:
         """Tell whether the broker runs."""
         return self._raising is None or not self._raising.is_alive()
 
+    def _note_claim(self, point: str, process_id: int, subject: str) -> None:
+        if point == "claimed":
+            self._claimed += [(len(self.filer.begun), process_id, resource_id) for resource_id in subject.split(",")]
+
     def expect_nothing(self, process_id: int, subject: str) -> None:
-        """Note that the process may not begin anything about these resources from now on."""
-        self._fenced += [(len(self.filer.begun), process_id, resource_id) for resource_id in subject.split(",")]
+        """Note that the process may not begin anything about these resources from now on, until it claims a call about them again."""
+        since, claims = len(self.filer.begun), len(self._claimed)
+        self._fenced += [(since, claims, process_id, resource_id) for resource_id in subject.split(",")]
 
     # --- what must hold ---
 
@@ -419,11 +426,12 @@ class World:
         return f"{changes}, {self.filer.refused} refused by a fence; workers ended {dict(endings)}"
 
     def _of_fenced(self) -> list[str]:
-        return [
-            f"{process_id} has begun a call about {resource_id} after its claim was over"
-            for since, process_id, resource_id in self._fenced
-            if (process_id, resource_id) in self.filer.begun[since:]
-        ]
+        found = []
+        for since, claims, process_id, resource_id in self._fenced:
+            later = (at for at, *claim in self._claimed[claims:] if claim == [process_id, resource_id])
+            if (process_id, resource_id) in self.filer.begun[since : next(later, None)]:
+                found.append(f"{process_id} has begun a call about {resource_id} after its claim was over")
+        return found
 
     def _lasting_effects(self) -> list[Effect]:
         """Return the changes without those of a creation that was given up after all its attempts, and removed before anybody had access."""

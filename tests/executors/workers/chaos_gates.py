@@ -40,6 +40,7 @@ class Gates:
         self._point = ""
         self._fault: Callable[[int, str], None] | None = None
         self._met = threading.Event()
+        self.seen: Callable[[str, int, str], object] = lambda _point, _process_id, _subject: None
         gates = self
 
         class Handler(socketserver.StreamRequestHandler):
@@ -66,7 +67,8 @@ class Gates:
         self._listener.server_close()
 
     def passed(self, point: str, process_id: int, subject: str) -> None:
-        """Hold whoever comes to the armed point until its fault is over."""
+        """Hold whoever comes to the armed point until its fault is over; `seen` is told of all."""
+        self.seen(point, process_id, subject)
         with self._mutex:
             if point != self._point or self._fault is None:
                 return
