@@ -12,7 +12,7 @@ from sharectl.model.specs import ShareTypeSpec
 from sharectl.model.verbs import Effect, Verb, verbs_that
 from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.report import summarize
-from sharectl.planner.saved.checks import held_by
+from sharectl.planner.saved.checks import held_by, row_of
 from sharectl.scheduler.capacity import fits
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.pools import PoolState
@@ -45,14 +45,21 @@ class Need(NamedTuple):
     places: tuple[Place, ...]
 
 
+def extended_rows(plan: Plan) -> dict[str, Address]:
+    """Return where the state has the shares that are extended, by step: at another address if the plan renames them."""
+    origins = {step.address: step.former for step in plan.steps if step.former is not None}
+    return {step.step_id: row_of(step, origins) for step in plan.steps if step.verb is Verb.EXTEND_SHARE}
+
+
 def needs_of(plan: Plan, records: Mapping[Address, Record]) -> dict[str, Need]:
     """Return what the steps that make or extend shares need, by step; `records` are the rows of those that are there."""
+    rows = extended_rows(plan)
     found = {}
     for step in plan.steps:
         if step.verb is Verb.CREATE_SHARE:
             places = tuple((candidate.backend, candidate.pool) for candidate in step.candidates)
             found[step.step_id] = Need(_spec_of(step).size_bytes, places)
-        record = records.get(step.address) if step.verb is Verb.EXTEND_SHARE else None
+        record = records.get(rows.get(step.step_id, ""))
         if record is not None and record.backend is not None and record.pool is not None:
             growth = _spec_of(step).size_bytes - (record.size_bytes or 0)
             found[step.step_id] = Need(growth, ((record.backend, record.pool),))

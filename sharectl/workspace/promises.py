@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import DriverError
 from sharectl.model.events import CandidateFailed, StepFailed, StepFinished, StepSkipped
-from sharectl.model.verbs import Verb
-from sharectl.planner.promises import keep_to_room, needs_of, total_of
+from sharectl.planner.promises import extended_rows, keep_to_room, needs_of, total_of
 from sharectl.state.contract import KeepsPromises, LeaseLostError, StateError
 from sharectl.workspace.survey import pools_on
 
@@ -83,7 +82,7 @@ def promise_room(
     if not isinstance(store, KeepsPromises):
         return plan, None
     with store.read() as reader:
-        records = reader.view({step.address for step in plan.steps if step.verb is Verb.EXTEND_SHARE}).records
+        records = reader.view(set(extended_rows(plan).values())).records
     needs = needs_of(plan, records)
     if not needs:
         return plan, None

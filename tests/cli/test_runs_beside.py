@@ -268,7 +268,7 @@ OF_B = """\
 ---
 apiVersion: sharectl/v1
 kind: Share
-metadata: {{name: b1, labels: {{team: b}}}}
+metadata: {{name: {name}, labels: {{team: b}}}}
 spec:
   size: {size}GiB
   protocol: {protocol}
@@ -278,19 +278,21 @@ spec:
 """
 
 
-def test_access_is_taken_away_though_others_have_promised_the_room_to_grow(narrow: Console) -> None:
-    """What is held is the size alone."""
+@pytest.mark.parametrize("name", ["b1", "new, annotations: {sharectl/moved-from: b1}"])
+def test_access_is_taken_away_though_others_have_promised_the_room_to_grow(narrow: Console, name: str) -> None:
+    """What is held is the size alone, also of a share that is renamed."""
     backend = BACKEND.replace("total: 10TiB", "total: 100GiB, thin: false")
     guest, host = "{type: ip, to: 10.0.0.1, level: rw}", "{type: ip, to: 10.0.0.2, level: rw}"
     share = {"protocol": "NFS", "replacement": "refuse"}
-    narrow.write("all.yaml", backend + OF_B.format(size=1, access=f"{guest}, {host}", **share))
+    narrow.write("all.yaml", backend + OF_B.format(name="b1", size=1, access=f"{guest}, {host}", **share))
     assert narrow("apply", "--yes", "--allow-deletions", "9").code == 0
-    narrow.write("all.yaml", backend + OF_B.format(size=60, access=host, **share))
+    narrow.write("all.yaml", backend + OF_B.format(name=name, size=60, access=host, **share))
     assert narrow("plan", "--out", "b.plan").code == 0
     with promised(narrow.root, 60 * GIB):
         assert narrow("apply", "b.plan").code == 1
+    assert f"share/{name.partition(',')[0]}" in narrow("state", "list").out
     with closing(sqlite3.connect(narrow.root / "sim.db")) as connection:
-        [(access, size)] = connection.execute("SELECT access, size_bytes FROM shares WHERE name = 'b1'")
+        [(access, size)] = connection.execute("SELECT access, size_bytes FROM shares WHERE name IN ('b1', 'new')")
     assert ("10.0.0.1" in access, "10.0.0.2" in access, size) == (False, True, GIB)
     assert narrow("apply", "--yes").code == 0
     assert calls(narrow.root, "extend_share") == 1
@@ -301,7 +303,7 @@ def test_a_share_stays_whole_when_others_have_promised_the_room_of_its_replaceme
     """It keeps its address and its snapshots."""
     backend = BACKEND.replace("total: 10TiB", "total: 100GiB, thin: false")
     snapshot = "---\napiVersion: sharectl/v1\nkind: Snapshot\nmetadata: {name: snap}\nspec: {share: b1, deletionPolicy: delete}\n"
-    share = {"replacement": order, "access": ""}
+    share = {"name": "b1", "replacement": order, "access": ""}
     narrow.write("all.yaml", backend + OF_B.format(size=1, protocol="NFS", **share) + snapshot)
     assert narrow("apply", "--yes", "--allow-deletions", "9").code == 0
     before = {line.split()[0] for line in narrow("state", "list").out.splitlines()}
