@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.console import COMMAND, PATIENCE_SECONDS, Ended, environment
+from tests.namespaces import WITHOUT_LABS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 HOSTS = {"10.0.0.5": "ws01.lab ws01", "2001:db8::5": "ws01.lab", "10.0.0.6": "ws02.lab", "127.0.1.1": "me.lab"}
 NETGROUPS = "nodes (n1,,) (n2.lab,-,) more\nmore (ws02.lab,,)\nanybody (,root,)\nusers (-,root,)\n"
-MOUNTED = 'mount -t overlay -o "lowerdir=$0:/etc" overlay /etc || exit 77; exec "$@"'
+MOUNTED = WITHOUT_LABS + 'mount -t overlay -o "lowerdir=$0:/etc" overlay /etc || exit 77; exec "$@"'
 
 
 @dataclass(frozen=True, slots=True)

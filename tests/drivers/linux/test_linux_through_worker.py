@@ -21,6 +21,7 @@ from tests.drivers.linux.repository import PASSWORDS, Repository
 from tests.drivers.linux.smb_client import smb, write
 from tests.drivers.linux.tenants import namespaces, switched
 from tests.drivers.linux.test_linux_scenario import MIB, backend_config, nfs_share
+from tests.namespaces import WITHOUT_LABS
 from tests.postgresql import DATABASE, USER, new_name
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ TENANT = "10.20.0.10"
 pytestmark = pytest.mark.timeout(300)
 """On a busy machine a command takes seconds, and each test runs several."""
 
-_ALONE = 'mount -t tmpfs none "$0" && exec "$@"'
+_ALONE = WITHOUT_LABS + 'mount -t tmpfs none "$0" && exec "$@"'
 
 
 class Coordinator(Repository):

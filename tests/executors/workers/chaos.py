@@ -122,8 +122,8 @@ class FarNetwork:
 
     @property
     def inside(self) -> tuple[str, ...]:
-        """The beginning of a command that is to run there."""
-        return ("ip", "netns", "exec", self.name)
+        """The beginning of a command that is to run there, with the mounts of here: `ip netns exec` copies them, and keeps those of other tests in use."""
+        return ("nsenter", f"--net=/run/netns/{self.name}", "--")
 
     def cut(self, way: str) -> None:
         """Let nothing through: `both` ways, or only nothing that goes `in` or `out`, which nobody is told."""

@@ -13,6 +13,7 @@ import pytest
 from sharectl.drivers.linux.agent.host import system_calls
 from sharectl.drivers.linux.agent.nfs.ganesha.process import Layout
 from tests.drivers.linux.lab import Host, Network, need, run
+from tests.namespaces import WITHOUT_LABS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,8 @@ def test_no_server_asks_for_a_name_as_it_starts(lab_directory: str, network: Net
     host = network.stranger
     with _deaf_resolver(host) as resolver:
         run(
-            *("nsenter", f"--net={host.namespace_path}", "--", "unshare", "--mount", "--propagation", "private", "--"),
+            *("nsenter", f"--net={host.namespace_path}", "--", "unshare", "--mount", "--propagation", "private"),
+            *("sh", "-c", WITHOUT_LABS + 'exec "$@"', "sh"),
             *(sys.executable, "-c", _START, lab_directory, host.namespace_path),
         )
         with pytest.raises(BlockingIOError):
