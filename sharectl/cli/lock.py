@@ -59,7 +59,9 @@ def unlock(
         session.agree("Remove this lock?", yes=yes, refused="The lock stays.")
         removed = store.break_lock(held[0].token)
     session.output.note(
-        "The lock is removed." if removed else "Somebody else has taken the lock in the meantime; it stays."
+        "The lock is removed."
+        if removed
+        else "This lock is gone already; `sharectl lock status` shows whether there is another."
     )
     if not removed:
         raise Finished(ExitCode.FAILED)

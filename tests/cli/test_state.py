@@ -147,4 +147,4 @@ def test_unlock_that_comes_too_late(applied: Console, monkeypatch: pytest.Monkey
     monkeypatch.setattr(SqliteStore, "break_lock", lambda *_: False)
     ended = applied("unlock", "--yes")
     assert ended.code == 1
-    assert "Somebody else has taken the lock" in ended.err
+    assert "This lock is gone already" in ended.err

@@ -180,7 +180,10 @@ class Chaos:
 def test_everything_is_done_once_whatever_happens(
     tmp_path: Path, servers_of_its_own: tuple[Server, Broker], number: int
 ) -> None:
-    """No change twice, none lost, none out of order, none by who is fenced; nothing left open, and all of it in the history."""
+    """No change twice, none lost, none out of order, none by who is fenced; nothing left open, and all of it in the history.
+
+    A call that finds its change made is none: that no two workers make one call at once is shown by `test_claims` alone.
+    """
     seed = SEED + number
     world = World(tmp_path, *servers_of_its_own, seed)
     chaos = Chaos(world, seed, POINTS[number % 2 :: 2])
