@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -46,16 +47,9 @@ def folder() -> Iterator[Path]:
     team = above / "team"
     servers.keep(above, [str(TEAM / "stop"), str(team)])
     try:
-        started = subprocess.run(
-            [TEAM / "start", team],
-            env=environment(SHARECTL=str(SHARECTL)),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        started = called("start", team)
         assert started.returncode == 0, started.stdout + started.stderr
-        (team / "said").write_text(started.stdout)
+        (team / "said").write_text(started.stdout + started.stderr)
         yield team
         subprocess.run([TEAM / "stop", team], check=True)
         assert not (team / "filer1" / "alive").exists()
@@ -93,6 +87,52 @@ def test_nobody_else_reads_its_secrets(folder: Path) -> None:
     secrets = {file.read_text() for file in (folder / "secrets").glob("*/*") if file.parent.name != "tls"}
     assert len(secrets) == 8
     assert not any(secret in (folder / "said").read_text() for secret in secrets)
+
+
+def called(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run `start` or `stop` for the team in the folder."""
+    return subprocess.run(
+        [TEAM / program, folder],
+        env=environment(SHARECTL=str(SHARECTL)),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.timeout(400)
+def test_it_starts_again_where_it_was(folder: Path) -> None:
+    """A worker that was killed, beside what runs; and all of it after `stop`, which may be asked twice."""
+    os.kill(int((folder / "filer2" / "pid").read_text()), signal.SIGKILL)
+    again = called("start", folder)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "No changes. 2 resources" in again.stdout
+    assert re.findall("A worker of (.*) in", again.stdout) == ["filer2"]
+    for _ in range(2):
+        ended = called("stop", folder)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    again = called("start", folder)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "No changes. 2 resources" in again.stdout
+
+
+def test_nothing_is_left_to_say_of_the_rights_of_its_workers(folder: Path) -> None:
+    """Their sessions are limited by whoever may."""
+    said = (folder / "said").read_text()
+    assert "may serve backend filer1." in said
+    assert "ALTER ROLE" not in said
+
+
+def test_it_ends_no_process_of_somebody_else(tmp_path: Path) -> None:
+    """The id that a worker had may be another's when it is stopped."""
+    for part in ("filer1", "db"):
+        (tmp_path / part).mkdir()
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as other:
+        (tmp_path / "filer1" / "pid").write_text(f"{other.pid}\n")
+        assert called("stop", tmp_path).returncode == 0
+        assert other.poll() is None
+        other.kill()
 
 
 def test_all_parts_mean_the_same_state_broker_and_backends() -> None:

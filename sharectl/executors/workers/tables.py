@@ -372,5 +372,19 @@ def admit(connection: Connection[Any], schema: str, role: str, backend: str) -> 
             for limit in limits:
                 connection.execute(limit)
     except errors.InsufficientPrivilege:
-        return "; ".join(limit.as_string(connection) for limit in limits)
+        is_set = _limits_of(connection, role)
+        return "; ".join(
+            limit.as_string(connection) for limit, name in zip(limits, _LIMITS, strict=True) if name not in is_set
+        )
     return ""
+
+
+def _limits_of(connection: Connection[Any], role: str) -> frozenset[str]:
+    """Return the limits that the role has in this database already, whatever their values: somebody has chosen them."""
+    rows = connection.execute(
+        "SELECT unnest(setconfig) FROM pg_catalog.pg_db_role_setting"
+        " JOIN pg_catalog.pg_roles ON pg_roles.oid = setrole JOIN pg_catalog.pg_database ON pg_database.oid = setdatabase"
+        " WHERE rolname = %s AND datname = current_database()",
+        (role,),
+    )
+    return frozenset(setting.partition("=")[0] for (setting,) in rows)

@@ -60,6 +60,8 @@ def test_who_may_not_limit_its_sessions_is_told_what_is_left(database: Database)
         database.execute(left)
         with closing(database.connect(name)) as connection:
             assert connection.execute("SHOW idle_in_transaction_session_timeout").fetchone() == ("10s",)
+        with database.requests(owner).connection() as connection:
+            assert admit(connection, database.place.schema, name, "filer") == ""
     finally:
         database.execute(f"DROP OWNED BY {name}; DROP ROLE {name}; REASSIGN OWNED BY {owner} TO sharectl")
         database.execute(f"DROP OWNED BY {owner}; DROP ROLE {owner}")
