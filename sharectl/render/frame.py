@@ -68,7 +68,7 @@ class Tally:
     backends: dict[str, BackendTally] = field(default_factory=dict)
     running: dict[str, RunningStep] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    started_at: float = 0.0
+    started_at: float | None = None
     cancelled: bool = False
     _planned: dict[Address, str] = field(default_factory=dict)
     _moved: dict[str, str] = field(default_factory=dict)
@@ -185,7 +185,7 @@ def _backend_lines(tally: Tally, now: float, width: int, room: int, *, color: bo
     ranked = sorted(tally.backends.items(), key=lambda item: (item[1].is_over, item[0]))
     shown = ranked if len(ranked) <= room else ranked[: room - 1]
     column = min(max((display_width(_name(name)) for name, _ in shown), default=0), _WIDEST_NAME)
-    elapsed = now - tally.started_at
+    elapsed = 0.0 if tally.started_at is None else now - tally.started_at
     for name, each in sorted(shown):
         yield _backend_line(padded(clipped(_name(name), column), column), each, elapsed, width, color=color)
     if len(shown) < len(ranked):

@@ -60,9 +60,16 @@ def _table(workers: Sequence[WorkerSeen], remote: frozenset[str], look: Look) ->
     if workers:
         yield from table_lines(_COLUMNS, [_row(worker) for worker in workers], look)
     for name in unserved:
-        silent = [worker.silent_seconds for worker in workers if worker.backend == name]
-        last = f"last seen {approximate_age(min(silent))} ago" if silent else "none was ever seen"
-        words = f"{visible(name)}: no worker ({last}); start one with `sharectl worker --backend {visible(name)}`"
+        known = min(
+            (worker for worker in workers if worker.backend == name),
+            key=lambda worker: worker.silent_seconds,
+            default=None,
+        )
+        last = "none was ever seen" if known is None else f"last seen {approximate_age(known.silent_seconds)} ago"
+        remedy = f"start one with `sharectl worker --backend {visible(name)}`"
+        if known is not None and not known.is_admitted:
+            remedy = f"let a role serve it with `sharectl workers admit --role ROLE --backend {visible(name)}`"
+        words = f"{visible(name)}: no worker ({last}); {remedy}"
         yield paint(words, "warning", look.color)
 
 

@@ -116,6 +116,7 @@ class RemoteBackends:
         """The backends whose workers ask their network services, too."""
         self._step_seconds = {name: spec.step_timeout_seconds for name, spec in specs.items()}
         self._tell = tell
+        self._told_of_broker: set[str] = set()
         self._requests = requests_of(project)
         self._is_prepared = False
 
@@ -210,7 +211,10 @@ class RemoteBackends:
         return BrokerHints(place, name, self._tell_of_broker)
 
     def _tell_of_broker(self, text: str) -> None:
-        remedy = "look whether the broker runs and can be reached from here; meanwhile workers look into the database by themselves"
+        if text in self._told_of_broker:  # by what asks for pools, beside what asks for listings
+            return
+        self._told_of_broker.add(text)
+        remedy = "look whether the broker runs, can be reached from here, and takes this user; meanwhile workers look into the database by themselves"
         self._tell((warning("execution.broker", text, remedy=remedy),))
 
     def close(self) -> None:

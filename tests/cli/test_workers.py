@@ -41,7 +41,7 @@ def test_a_repository_lives_through_its_worker(tmp_path: Path, postgresql: Serve
     assert ended.code == 1
     words = "backend filer has no worker (none was ever seen); start one with `sharectl worker --backend filer`"
     assert words in ended.err
-    assert "start its worker near the backend, then plan again" in ended.err
+    assert "see to its worker near the backend, then plan again" in ended.err
     assert "--allow-shared" not in ended.err
     with team.worker() as worker:
         ended = team.run("apply", "--yes")
@@ -87,6 +87,19 @@ def test_hints_go_through_the_broker(tmp_path: Path, postgresql: Server, rabbitm
     team.check(1)
     assert "has left" in team.run("workers").out
     assert f"{team.name}.filer" in rabbitmq.control("list_queues", "--silent", "name")
+
+
+def test_a_broker_that_is_away_is_told_of_once(tmp_path: Path, postgresql: Server, rabbitmq: Broker) -> None:
+    """Not by each part of a plan that asks workers."""
+    team = Team(tmp_path, postgresql, rabbitmq)
+    team.write(share("a"))
+    project = team.coordinator / "sharectl.yaml"
+    with team.worker(), socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        project.write_text(project.read_text().replace(f":{rabbitmq.port}/", f":{nobody.getsockname()[1]}/"))
+        ended = team.run("plan")
+    assert ended.code == 0, ended.err
+    assert ended.err.count("execution.broker") == 1
 
 
 def test_whoever_supervises_a_worker_is_told(

@@ -153,6 +153,11 @@ def test_the_picture_names_the_worker_after_what_matters_more() -> None:
     assert len(narrow) <= 50
 
 
+def test_a_picture_before_the_run_has_begun_counts_no_time() -> None:
+    """Else it would show how long the machine has been up."""
+    assert frame_lines(Tally(), 67_740.0, width=80, height=20, color=False) == ["0 of 0 steps, 0.0 s"]
+
+
 class Seat:
     """Somebody who sits before a terminal and reads all that is drawn."""
 

@@ -344,14 +344,19 @@ def _last(known: Sequence[WorkerSeen]) -> str:
     return words if last.is_admitted else f"that on {last.host} was dismissed, {words}"
 
 
+def remedy_of_unserved(backend: str, known: Sequence[WorkerSeen]) -> str:
+    """Return what gives the backend a worker again: another one, or the consent that the last one has lost."""
+    if known and not min(known, key=lambda seen: seen.silent_seconds).is_admitted:
+        return f"let a role serve it with `sharectl workers admit --role ROLE --backend {backend}`"
+    return f"start one with `sharectl worker --backend {backend}`"
+
+
 def refusal(backend: str, remote: Remote, workers: Iterable[WorkerSeen]) -> Failure | None:
     """Return why no worker takes calls of the backend; None where one does."""
     known = list(workers)
     alive = [seen for seen in known if seen.is_alive]
     if not alive:
-        message = (
-            f"backend {backend} has no worker ({_last(known)}); start one with `sharectl worker --backend {backend}`"
-        )
+        message = f"backend {backend} has no worker ({_last(known)}); {remedy_of_unserved(backend, known)}"
         return Unserved(FailureKind.UNAVAILABLE, message, _ABSENT_SECONDS)
     if any(seen.digest == remote.digest and seen.protocol == PROTOCOL for seen in alive):
         return None

@@ -23,7 +23,7 @@ UNREAD_CODES: Final = frozenset({"backend.unknown", "backend.identity", "network
 """Codes of the diagnostics that say that a backend, or its network service, could not be looked at."""
 
 
-_START_WORKER: Final = "start its worker near the backend, then plan again"
+_START_WORKER: Final = "see to its worker near the backend, then plan again"
 
 
 def note_open_operations(draft: Draft) -> None:

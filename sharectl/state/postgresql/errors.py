@@ -64,6 +64,7 @@ _BY_CODE: Final[dict[str, tuple[type[StateError], str, str]]] = {
         "look at the server's pg_hba.conf, and at the role and database in the URL",
     ),
     "3F000": (StateCorruptError, "its schema is gone", _RESTORE_REMEDY),
+    "42704": (StateUnavailableError, "what is named does not exist there", "make it, or correct its name"),
     "42P01": (StateCorruptError, "a table of it is gone", _RESTORE_REMEDY),
     "42703": (StateCorruptError, "a column of it is gone", _RESTORE_REMEDY),
 }

@@ -86,6 +86,7 @@ def test_a_dismissed_worker_counts_as_none(database: Database, role: str) -> Non
     told = refusal("filer", remote, [seen])
     assert told is not None
     assert "has no worker (that on host was dismissed" in told.message
+    assert told.message.endswith("let a role serve it with `sharectl workers admit --role ROLE --backend filer`")
     database.worker("owner's")
     assert refusal("filer", remote, database.offers().workers()) is None
 

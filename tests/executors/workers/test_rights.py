@@ -15,7 +15,7 @@ from sharectl.executors.workers.claims import Claim, ClaimAnswer, FinishAnswer, 
 from sharectl.executors.workers.offers import Offers, Run
 from sharectl.executors.workers.tables import admit
 from sharectl.state.contract import StateUnavailableError
-from sharectl.state.postgresql.errors import GRANT_REMEDY
+from sharectl.state.postgresql.errors import GRANT_REMEDY, translated
 
 if TYPE_CHECKING:
     from tests.executors.workers.conftest import Database
@@ -65,6 +65,17 @@ def test_who_may_not_limit_its_sessions_is_told_what_is_left(database: Database)
     finally:
         database.execute(f"DROP OWNED BY {name}; DROP ROLE {name}; REASSIGN OWNED BY {owner} TO sharectl")
         database.execute(f"DROP OWNED BY {owner}; DROP ROLE {owner}")
+
+
+def test_a_role_that_is_not_there_is_told_so(database: Database) -> None:
+    """Rather than to look whether the server runs."""
+    name = f"nobody_{os.getpid()}_{uuid4().hex[:8]}"
+    with database.own.connection() as connection, pytest.raises(StateUnavailableError) as told, translated("db"):
+        admit(connection, database.place.schema, name, "filer")
+    assert (told.value.reason, told.value.remedy) == (
+        f'what is named does not exist there (role "{name}" does not exist)',
+        "make it, or correct its name",
+    )
 
 
 def test_it_reads_and_writes_no_table(database: Database, role: str) -> None:
