@@ -75,7 +75,10 @@ def refuse_taken_name(draft: Draft, address: Address) -> bool:
     if not found:
         trashed = [stray for stray in of_the_name if stray[1].trashed_at is not None]
         return not trashed or address in draft.replaced or _is_allowed_beside(draft, address, trashed)
-    origin = "It is of another state, or was left there when it was forgotten (deletionPolicy retain, `state rm`)."
+    origin = (
+        "It is of another state, was left there when it was forgotten (deletionPolicy retain, `state rm`), "
+        "or was made after the backup that this state was restored from."
+    )
     if all(share.resource_id is None for _, share in found):
         origin = "sharectl did not make it."
     draft.refuse(

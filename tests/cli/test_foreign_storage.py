@@ -93,6 +93,7 @@ def test_a_share_of_another_state_is_in_the_way_of_one_of_its_name(lost: Console
     refused = lost("apply", "--yes", "--allow-shared", "sim")
     assert refused.code == 1
     assert "error[share.in-the-way]" in refused.err
+    assert "or was made after the backup that this state was restored from" in refused.err
     assert "sharectl import share/one gold1/one --backend sim" in refused.err
     assert on_backend(lost, "SELECT count(*) FROM shares WHERE name = 'one'") == [1]
 

@@ -265,7 +265,11 @@ def _unread_problem(draft: Draft, seen: BackendObservation, held: int) -> Diagno
         return other
     name = seen.backend
     if seen.error is not None:
-        kept = f" Its {held} resources are planned as the state last knew them; none counts as gone." if held else ""
+        kept = (
+            f" What the state has on it ({counted(held, 'resource')}) is planned as it was last known; none counts as gone."
+            if held
+            else ""
+        )
         return warning(
             "backend.unknown",
             f"backend {name} could not be read",
