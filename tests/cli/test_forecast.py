@@ -29,7 +29,7 @@ def test_pools_after_the_plan(simulated: Console) -> None:
     """What is left once the manifests are applied, before they are."""
     pools = orjson.loads(simulated("pools", "--after-plan", "-o", "json").out)
     assert pools["pools"][0]["host"] == "sim#gold1"
-    assert simulated("pools", "--after-plan", "--simulate", "1x1GiB", "--sort", "free").code == 0
+    assert simulated("pools", "--after-plan", "--simulate", "1x100GiB", "--sort", "free").code == 0
     assert simulated("apply", "--yes").code == 0
     text = SIMULATED.replace("size: 2GiB", "size: 3GiB").replace("name: one,", "name: uno,")
     simulated.write("all.yaml", text)

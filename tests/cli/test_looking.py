@@ -21,8 +21,8 @@ def test_pools(applied: Console) -> None:
     """Capacity and capabilities, as a table and as JSON; --simulate says how many more would fit."""
     assert "sim#gold1" in applied("pools").out
     assert orjson.loads(applied("pools", "-o", "json").out)["pools"][0]["host"] == "sim#gold1"
-    assert "all fit" in applied("pools", "--simulate", "3x1GiB").out
-    assert orjson.loads(applied("pools", "--simulate", "3x1GiB", "-o", "json").out)["simulation"]["placed"] == 3
+    assert "all fit" in applied("pools", "--simulate", "3x100GiB").out
+    assert orjson.loads(applied("pools", "--simulate", "3x100GiB", "-o", "json").out)["simulation"]["placed"] == 3
     wrong = applied("pools", "--simulate", "many")
     assert wrong.code == 1
     assert "100x50GiB" in wrong.err

@@ -57,7 +57,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     return data
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.one_of(mutated(), st.binary(max_size=200)), project=st.booleans())
 @pytest.mark.parametrize("command", ["validate", "plan"])
 def test_no_yaml_makes_a_traceback(tmp_path: Path, command: str, data: bytes, *, project: bool) -> None:
