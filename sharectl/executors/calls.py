@@ -167,11 +167,15 @@ class Call(Generic[AnswerT_co]):
     """Whether it may be made again where nobody knows whether it was done."""
     of_network: ClassVar[bool] = False
     """Whether the network service of the backend is asked, and not the backend."""
+    is_question: ClassVar[bool] = False
+    """Whether it has no effect: it needs no run that has the lock, and holds up nothing when it hangs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identify(Call[Identity]):
     """Open the driver and ask which storage it works on; with `network`, open the backend's network service too."""
+
+    is_question: ClassVar[bool] = True
 
     network: bool = False
 
@@ -188,15 +192,21 @@ class PrepareBackend(Call[Identity]):
 class Describe(Call[Described]):
     """Ask what the backend is, and what its driver can do."""
 
+    is_question: ClassVar[bool] = True
+
 
 @dataclass(frozen=True, slots=True)
 class ListPools(Call[PoolsListed]):
     """List the pools with their capacity now."""
 
+    is_question: ClassVar[bool] = True
+
 
 @dataclass(frozen=True, slots=True)
 class MeasureUsage(Call[Size]):
     """Ask how much of a share is used."""
+
+    is_question: ClassVar[bool] = True
 
     share: ShareRef
 
@@ -204,6 +214,8 @@ class MeasureUsage(Call[Size]):
 @dataclass(frozen=True, slots=True)
 class ListShares(Call[SharesListed]):
     """List the shares with these ids; None: all that there are."""
+
+    is_question: ClassVar[bool] = True
 
     resource_ids: tuple[str, ...] | None
 
@@ -295,6 +307,8 @@ class AdoptShare(Call[ShareMade]):
 class ListSnapshots(Call[SnapshotsListed]):
     """List the snapshots with these ids; None: all that there are."""
 
+    is_question: ClassVar[bool] = True
+
     resource_ids: tuple[str, ...] | None
 
 
@@ -338,6 +352,7 @@ class ListAllocations(Call[AllocationsListed]):
     """List the addresses with these ids; None: all that there are."""
 
     of_network: ClassVar[bool] = True
+    is_question: ClassVar[bool] = True
 
     allocation_ids: tuple[str, ...] | None
 
@@ -347,6 +362,7 @@ class CheckSubnet(Call[SubnetChecked]):
     """Ask what would prevent so many more addresses in a subnet."""
 
     of_network: ClassVar[bool] = True
+    is_question: ClassVar[bool] = True
 
     subnet: ShareNetworkSubnet
     addresses: int
@@ -364,12 +380,16 @@ class MakeServer(Call[ServerMade]):
 class ListServers(Call[ServersListed]):
     """List the share servers with these ids; None: all that there are."""
 
+    is_question: ClassVar[bool] = True
+
     resource_ids: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
 class CountServers(Call[ServersCounted]):
     """Count the share servers with these ids."""
+
+    is_question: ClassVar[bool] = True
 
     resource_ids: tuple[str, ...]
 
@@ -406,21 +426,6 @@ class FailureKind(StrEnum):
     CUT_SHORT = "cut-short"
     """A cancel came before it was tried again."""
 
-
-QUESTIONS = frozenset(
-    {
-        CheckSubnet,
-        Describe,
-        Identify,
-        ListAllocations,
-        ListPools,
-        ListServers,
-        ListShares,
-        ListSnapshots,
-        MeasureUsage,
-    }
-)
-"""Calls without an effect: they need no run that has the lock, and hold up nothing when they hang."""
 
 TRANSIENT_KINDS = frozenset({FailureKind.TRANSIENT, FailureKind.UNAVAILABLE})
 UNBEGUN_KINDS = frozenset({FailureKind.NOT_ASKED, FailureKind.WITHDRAWN})

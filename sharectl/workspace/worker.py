@@ -15,7 +15,6 @@ from sharectl.drivers.base import DriverError, RefusesOldFences, fenced
 from sharectl.engine.tenure import Permitted
 from sharectl.engine.verbs import execute
 from sharectl.engine.verbs.base import Site
-from sharectl.executors.calls import QUESTIONS
 from sharectl.executors.workers.claims import ClaimsUnavailableError, NotAdmittedError, PostgresClaims, WorkerName
 from sharectl.executors.workers.service import Service
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
@@ -67,7 +66,7 @@ class Calls:
         permit()
         driver = self._backends.driver(self._backend)
         if fence.token is None:
-            if type(call) not in QUESTIONS:
+            if not call.is_question:
                 message = "a call with an effect was offered by no run"
                 raise DriverError(message)
             return execute(Site(driver, lambda: self._networks.get(fence.lineage)), call)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from psycopg import sql
 
 from sharectl.executors.base import Remains
-from sharectl.executors.calls import QUESTIONS, Answer, Failure, FailureKind
+from sharectl.executors.calls import Answer, Call, Failure, FailureKind
 from sharectl.executors.wire import WireError, decode
 from sharectl.executors.workers.claims import PROTOCOL
 from sharectl.model.frozen import dataclass
@@ -312,9 +312,10 @@ _NOTHING: Final = Remains(has_begun=False)
 def _is_question(body: bytes) -> bool:
     """Tell whether the call changes nothing; one that cannot be read may."""
     try:
-        return type(decode(body)) in QUESTIONS
+        call = decode(body)
     except WireError:
         return False
+    return isinstance(call, Call) and call.is_question
 
 
 def outcome_of(data: bytes) -> Answer | Failure:
