@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.executors.workers.executor import last_seen, remedy_of_unserved
 from sharectl.model.events import worker_name
 from sharectl.model.quantities import approximate_age
 from sharectl.render.formats import document, named_fields
@@ -60,17 +61,9 @@ def _table(workers: Sequence[WorkerSeen], remote: frozenset[str], look: Look) ->
     if workers:
         yield from table_lines(_COLUMNS, [_row(worker) for worker in workers], look)
     for name in unserved:
-        known = min(
-            (worker for worker in workers if worker.backend == name),
-            key=lambda worker: worker.silent_seconds,
-            default=None,
-        )
-        last = "none was ever seen" if known is None else f"last seen {approximate_age(known.silent_seconds)} ago"
-        remedy = f"start one with `sharectl worker --backend {visible(name)}`"
-        if known is not None and not known.is_admitted:
-            remedy = f"let a role serve it with `sharectl workers admit --role ROLE --backend {visible(name)}`"
-        words = f"{visible(name)}: no worker ({last}); {remedy}"
-        yield paint(words, "warning", look.color)
+        known = [worker for worker in workers if worker.backend == name]
+        words = f"{name}: no worker ({last_seen(known)}); {remedy_of_unserved(name, known)}"
+        yield paint(visible(words), "warning", look.color)
 
 
 def _row(worker: WorkerSeen) -> list[Cell]:

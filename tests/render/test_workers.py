@@ -68,7 +68,7 @@ def test_who_was_dismissed_and_who_is_in_the_way_is_told() -> None:
     lines = list(workers_lines([DISMISSED], frozenset({"a"}), [HOLDING, unseen]))
     assert "dismissed, last seen 2 s ago" in lines[1]
     assert lines[2:] == [
-        "a: no worker (last seen 2 s ago); let a role serve it with `sharectl workers admit --role ROLE --backend a`",
+        "a: no worker (that on h was dismissed, last seen 2 s ago); let a role serve it with `sharectl workers admit --role ROLE --backend a`",
         "",
         "Session 4711 of the role worker_a at 10.0.0.5 holds a transaction open, with what it has locked, for 12 min: others wait for it.",
         "`SELECT pg_terminate_backend(4711)` ends it; `sharectl workers dismiss --now` ends all of the role.",

@@ -180,7 +180,7 @@ class Workers:
             self._unconfirmed[offer.call_id] = None
         if not self._unconfirmed:
             return
-        offers = [offered.offer for call_id, offered in self._offered.items() if call_id in self._unconfirmed]
+        offers = [self._offered[call_id].offer for call_id in self._unconfirmed]
         self._offers.offer(offers)
         self._unconfirmed.clear()
         by_backend: dict[str, list[UUID]] = {}
@@ -335,7 +335,7 @@ def _given_up(seen: Seen) -> Failure:
     return Failure(FailureKind.WORKER_LOST, f"the worker {worker_name(seen.worker_id)} was lost while it made the call")
 
 
-def _last(known: Sequence[WorkerSeen]) -> str:
+def last_seen(known: Sequence[WorkerSeen]) -> str:
     """Return what is known of workers of which none takes calls."""
     if not known:
         return "none was ever seen"
@@ -356,7 +356,7 @@ def refusal(backend: str, remote: Remote, workers: Iterable[WorkerSeen]) -> Fail
     known = list(workers)
     alive = [seen for seen in known if seen.is_alive]
     if not alive:
-        message = f"backend {backend} has no worker ({_last(known)}); {remedy_of_unserved(backend, known)}"
+        message = f"backend {backend} has no worker ({last_seen(known)}); {remedy_of_unserved(backend, known)}"
         return Unserved(FailureKind.UNAVAILABLE, message, _ABSENT_SECONDS)
     if any(seen.digest == remote.digest and seen.protocol == PROTOCOL for seen in alive):
         return None
