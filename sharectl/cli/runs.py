@@ -269,7 +269,7 @@ def _applied(
     run: LockedRun,
     plan: Plan,
     choices: RunChoices,
-    watching: Watching | None = None,
+    watching: Watching | None,
 ) -> RunResult | None:
     """Apply the plan; None where there is nothing to do, and the plan has said so already."""
     json = choices.output is Format.JSON

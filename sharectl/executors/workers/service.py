@@ -264,8 +264,9 @@ class Service:
                 at_most = _RECORDED_AT_ONCE
                 if FinishAnswer.FENCED in answers:
                     self._tell("a call that had been given up has ended; nobody waits for its outcome")
-        if told:
-            self._tell("outcomes are recorded again")
+                if told and not self._unrecorded:
+                    told = ""
+                    self._tell("outcomes are recorded again")
 
     def _next_to_record(self, at_most: int) -> dict[UUID, bytes]:
         with self._mutex:

@@ -178,7 +178,7 @@ class Connections:
 
         It is made once: where the answer is lost, nobody knows whether it has been committed.
         """
-        with translated(self._location), self._begun(_WRITING.format(statement="60s")) as (connection, _):
+        with translated(self._location), self._begun(_WRITING.format(statement=_USUAL_STATEMENT)) as (connection, _):
             yield connection
             _commit(connection, _COMMIT_SECONDS)
 
@@ -188,7 +188,9 @@ class Connections:
         Where the answer is lost, nobody knows whether it has been committed; on a connection that was cut off while it was idle it
         is made again, so that it has to be right when it is made twice. Raises StateError.
         """
-        text = sql.SQL("; ").join([sql.SQL(_WRITING.format(statement="60s")), *statements, sql.SQL("COMMIT")])
+        text = sql.SQL("; ").join(
+            [sql.SQL(_WRITING.format(statement=_USUAL_STATEMENT)), *statements, sql.SQL("COMMIT")]
+        )
         with translated(self._location):
             while True:
                 connection = self._idle_one()
