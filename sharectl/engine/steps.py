@@ -102,6 +102,8 @@ class Attempt(Job):
         self.index = index
         self.pool: str | None = None
         self.in_doubt = False
+        self.begun_at_seconds: float | None = None
+        self._clock = steps.clock
         self._emit = emit
         self._ended = ended
 
@@ -113,6 +115,7 @@ class Attempt(Job):
     def starts(self) -> None:
         """Tell that the step itself begins now."""
         self.has_begun = True
+        self.begun_at_seconds = self._clock()
         step = self.step
         self._emit(StepStarted(step.step_id, step.address, step.verb, self.backend, self.pool, self.worker))
 
@@ -146,6 +149,7 @@ class Steps:
         self._journal = journal
         self._environment = environment
         self._loop = loop
+        self.clock = environment.monotonic
         self._identified: set[str] = set()
 
     def limits(self, backend: str | None) -> tuple[int, float]:
@@ -157,7 +161,7 @@ class Steps:
 
     def perform(self, attempt: Attempt) -> Procedure[Ending]:
         """Do the step to its end; return the Ending."""
-        started = self._environment.monotonic()
+        started = self.clock()
         try:
             ending = yield from self._perform(attempt)
         except CallFailedError as failed:
@@ -172,7 +176,10 @@ class Steps:
         except (StateError, LeaseLostError) as problem:
             return Ending(EndingKind.STATE_LOST, str(problem), unresolved=attempt.in_doubt)
         if ending.kind is EndingKind.DONE:
-            return replace(ending, pool=attempt.pool, seconds=self._environment.monotonic() - started)
+            begun = (
+                started if attempt.begun_at_seconds is None else attempt.begun_at_seconds
+            )  # before, it waits for a lane
+            return replace(ending, pool=attempt.pool, seconds=self.clock() - begun)
         return ending
 
     def _perform(self, attempt: Attempt) -> Procedure[Ending]:
