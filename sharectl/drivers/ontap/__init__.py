@@ -1,0 +1,1 @@
+"""The ontap driver: NetApp ONTAP 9.12 and later by its REST API, with and without share servers."""

@@ -1,0 +1,42 @@
+"""What keeps a configuration of an ontap backend from working although it meets the schema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sharectl.model.checks import ConfigProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sharectl.model.backends import BackendSpec
+
+
+def find_problems(backend: BackendSpec) -> tuple[ConfigProblem, ...]:
+    """Return all of them; the configuration meets the schema."""
+    return (*_login(backend), *_svm(backend))
+
+
+def _login(backend: BackendSpec) -> Iterator[ConfigProblem]:
+    config = backend.config
+    if "clientCertificate" in config:
+        for field in ("user", "password"):
+            if field in config:
+                yield ConfigProblem(
+                    (field,), f"`{field}` and `clientCertificate` are two ways to log in", "keep one of them"
+                )
+        return
+    for field in ("user", "password"):
+        if field not in config:
+            yield ConfigProblem((), f"`{field}` is missing", "name an account and its password, or a clientCertificate")
+
+
+def _svm(backend: BackendSpec) -> Iterator[ConfigProblem]:
+    if backend.share_servers and "svm" in backend.config:
+        yield ConfigProblem(
+            ("svm",),
+            "a backend that makes share servers has an SVM for each share network",
+            "remove it, or `shareServers: true`",
+        )
+    if not backend.share_servers and "svm" not in backend.config:
+        yield ConfigProblem((), "`svm` is missing", "name the SVM that holds the shares, or write `shareServers: true`")

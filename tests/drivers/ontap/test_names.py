@@ -1,0 +1,50 @@
+"""Names and comments on the array."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sharectl.drivers.base import DriverError
+from sharectl.drivers.ontap.names import Note, comment_of, id_filter, read_note, volume_name
+
+IDS = st.uuids().map(str)
+WORDS = st.text(st.characters(blacklist_categories=("Cs",)), max_size=80)
+
+
+@given(IDS, st.dictionaries(st.sampled_from(["name", "protocol", "trashed"]), WORDS), WORDS)
+def test_a_note_is_read_as_it_was_written(resource_id: str, values: dict[str, str], words: str) -> None:
+    """Whatever is in it, and whatever others wrote."""
+    note = Note(resource_id, values, words)
+    if len(comment_of(Note(resource_id, values))) + len(words) < 1000:
+        assert read_note(comment_of(note)) == note
+
+
+@pytest.mark.parametrize(
+    "comment", [None, 3, "", "sharectl", "sharectl:", "sharectl:a b", "my sharectl:1", "sharectl:1;x"]
+)
+def test_a_comment_of_others_is_none_of_ours(comment: object) -> None:
+    """Not even where it looks alike."""
+    assert read_note(comment) is None
+
+
+def test_the_words_of_others_go_only_where_they_do_not_fit() -> None:
+    """Ours have to."""
+    assert comment_of(Note("1", {}, "x" * 2000)) == "sharectl:1"
+    with pytest.raises(DriverError, match="does not fit"):
+        comment_of(Note("1", {"name": "x" * 2000}))
+    assert id_filter("1") == "sharectl:1*"
+
+
+@given(st.text(max_size=300), IDS)
+def test_volumes_have_names_that_the_array_takes(name: str, resource_id: str) -> None:
+    """Letters, digits and `_`, a letter or `_` first, at most 203."""
+    assert re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,202}", volume_name(name, resource_id))
+
+
+def test_shares_with_alike_names_have_volumes_of_their_own() -> None:
+    """What the array cannot write is `_`, so the id tells them apart."""
+    assert volume_name("a-b", "1") != volume_name("a_b", "2")
