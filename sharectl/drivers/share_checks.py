@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ChecksExtraSpecs",
     "ChecksShares",
+    "NamesScopes",
     "NamesShareFolders",
     "NamesStorage",
     "ShareCheck",
@@ -52,6 +53,16 @@ class ChecksExtraSpecs(Protocol):
 
     def extra_spec_problems(self, extra_specs: Mapping[str, str]) -> Sequence[ShareProblem]:
         """Return what the driver cannot make sense of among those with its scope: misspelt keys, values that mean nothing."""
+        ...
+
+
+@runtime_checkable
+class NamesScopes(Protocol):
+    """A factory whose driver reads extra specs under other scopes than its name: those that types written for Manila have."""
+
+    @property
+    def extra_spec_scopes(self) -> tuple[str, ...]:
+        """Return all scopes that it reads, its own name too where it reads that."""
         ...
 
 

@@ -23,7 +23,8 @@ class PoolReport:
     """What a driver says of one pool now. Capacities are in bytes; `capabilities` are further facts under Manila's names.
 
     `allocated_bytes` is the sum of the sizes of the shares that this driver made there, `provisioned_bytes` the sum of all
-    sizes promised there (None: the same as allocated).
+    sizes promised there (None: the same as allocated). A pool whose shares are thin or thick as their types ask has
+    `thin_provisioning: [True, False]` among its capabilities.
     """
 
     name: str

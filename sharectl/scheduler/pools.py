@@ -139,7 +139,7 @@ def _capacities(report: PoolReport, backend: BackendSpec) -> dict[str, Any]:
         "free_capacity_gb": _gib(_free_bytes(report, provisioned, backend)),
         "allocated_capacity_gb": report.allocated_bytes / GIB,
         "provisioned_capacity_gb": _gib(provisioned),
-        "thin_provisioning": report.thin_provisioning,
+        "thin_provisioning": report.capabilities.get("thin_provisioning", report.thin_provisioning),
         "reserved_percentage": reserved,
         "reserved_snapshot_percentage": reserved if for_snapshots is None else for_snapshots,
         "reserved_share_extend_percentage": reserved if for_extensions is None else for_extensions,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.registry import driver_factory
-from sharectl.drivers.share_checks import ChecksExtraSpecs, NamesStorage
+from sharectl.drivers.share_checks import ChecksExtraSpecs, NamesScopes, NamesStorage
 from sharectl.model.diagnostics import did_you_mean, error, warning
 from sharectl.model.kinds import Kind, address_of
 
@@ -117,11 +117,14 @@ def _spec_problems(
     specs: Mapping[str, str], drivers: Iterable[str], reported: Iterable[str]
 ) -> dict[str, tuple[str, str, bool]]:
     found: dict[str, tuple[str, str, bool]] = {}
-    scopes = list(drivers)
-    for driver in scopes:
-        own = {key: value for key, value in specs.items() if key.startswith(f"{driver}:")}
-        factory = _factory(driver) if own else None
-        if isinstance(factory, ChecksExtraSpecs):
+    is_scoped = any(":" in key for key in specs)
+    scopes: list[str] = []
+    for driver in drivers:
+        factory = _factory(driver) if is_scoped else None
+        read = factory.extra_spec_scopes if isinstance(factory, NamesScopes) else (driver,)
+        scopes += read
+        own = {key: value for key, value in specs.items() if ":" in key and key.partition(":")[0] in read}
+        if own and isinstance(factory, ChecksExtraSpecs):
             for problem in factory.extra_spec_problems(own):
                 found[problem.path[1]] = (problem.summary, problem.remedy, True)
     known = sorted({*_KNOWN_SPECS, *reported})
