@@ -1,0 +1,1 @@
+"""Stand-ins for products that the tests cannot have."""

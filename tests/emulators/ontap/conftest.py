@@ -1,0 +1,33 @@
+"""One emulator for each module of tests, and an array as new for each test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.emulators.ontap.client import Client
+from tests.emulators.ontap.server import Emulator, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """Run an emulator for all tests of a module."""
+    with serving(tmp_path_factory.mktemp("ontap")) as running:
+        yield running
+
+
+@pytest.fixture
+def emulator(server: Emulator) -> Emulator:
+    """Return the emulator with its array as new, no faults and no calls counted."""
+    server.reset()
+    return server
+
+
+@pytest.fixture
+def client(emulator: Emulator) -> Client:
+    """Return a client logged in as the cluster's administrator."""
+    return Client(emulator)
