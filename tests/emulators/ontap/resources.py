@@ -4,7 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tests.emulators.ontap import cluster, jobs, security  # noqa: F401 - what is imported registers its operations
+from tests.emulators.ontap import (  # noqa: F401 - what is imported registers its operations
+    cluster,
+    dns,
+    fixture_network,
+    jobs,
+    kerberos,
+    layer2,
+    ldap,
+    lifs,
+    local_users,
+    name_tables,
+    nfs_service,
+    ports,
+    routes,
+    security,
+    service_policies,
+    subnets,
+    svm,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +32,8 @@ if TYPE_CHECKING:
 SEEDS: Final[tuple[Callable[[World], None], ...]] = (
     cluster.seed,
     security.seed,
+    fixture_network.seed_network,
+    fixture_network.seed_svm,
 )
 """What makes the array of the fixture, each building on those before it."""
 
