@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,16 +16,18 @@ from starlette.routing import Route
 from tests.emulators.ontap.errors import Refused
 from tests.emulators.ontap.gateway import API, Request, finish, handle, refusal
 from tests.emulators.ontap.jobs import running
+from tests.emulators.ontap.reading import Answer
 from tests.emulators.ontap.writing import Pending
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from starlette.requests import Request as HttpRequest
 
     from tests.emulators.ontap.calls import Calls
+    from tests.emulators.ontap.control import Control
     from tests.emulators.ontap.faults import Fault
-    from tests.emulators.ontap.reading import Answer
     from tests.emulators.ontap.server import Connections
     from tests.emulators.ontap.world import World
 
@@ -35,9 +38,9 @@ _TICK_SECONDS: Final = 0.002
 class Front:
     """Takes requests off the wire and counts them."""
 
-    def __init__(self, world: World, connections: Connections, calls: Calls) -> None:
-        """Serve a world."""
-        self.world, self.connections, self.calls = world, connections, calls
+    def __init__(self, world: World, connections: Connections, calls: Calls, state: Path | None) -> None:
+        """Serve a world, which is kept in the file `state` after each change."""
+        self.world, self.connections, self.calls, self.state = world, connections, calls, state
 
     async def __call__(self, http: HttpRequest) -> Response:
         """Answer one request."""
@@ -69,14 +72,20 @@ class Front:
         if where == "before" and cut is not None and not cut.values.get("done", False):
             self.connections.abort(http)
             return Response(status_code=503)
-        answer = handle(self.world, request)
-        if isinstance(answer, Pending):
-            answer = await self._waited(answer)
+        try:
+            answer = handle(self.world, request)
+            if isinstance(answer, Pending):
+                answer = await self._waited(answer)
+        except Exception:  # noqa: BLE001 - a fault of the emulator: the test that met it is to fail, not the server
+            self.calls.failures.append(f"{request.method} {request.path}\n{traceback.format_exc()}")
+            answer = Answer(500, {"error": {"message": self.calls.failures[-1], "code": "65541"}})
         self.calls.answered(place, answer)
-        if where == "before":
-            self.connections.abort(http)
+        if request.method not in {"GET", "HEAD", "OPTIONS"} and self.state is not None:
+            self.world.save(self.state)
+        if where in {"before", "head"}:
+            self.connections.abort(http, b"HTTP/1.1 200 OK\r\nContent-Ty" if where == "head" else b"")
         response = self._response(http, request, answer)
-        return response if where in {None, "before"} else self._cut_short(http, response, str(where))
+        return response if where in {None, "before", "head"} else self._cut_short(http, response, str(where))
 
     async def _waited(self, pending: Pending) -> Answer:
         """Wait as long as the caller asks for, on the array's clock or by letting its time pass."""
@@ -123,10 +132,10 @@ class Front:
         return StreamingResponse(_each(pieces), status, headers, "application/hal+json")
 
     def _cut_short(self, http: HttpRequest, response: Response, where: str) -> Response:
-        """Send less than was announced, and drop the connection: `headers` sends no body at all, `middle` half of one."""
+        """Send less than was announced, and drop the connection: all headers and no body, or half of the body."""
         connections = self.connections
-        whole = getattr(response, "body", b"") or b" " * _CHUNKED_FROM_BYTES
-        kept = bytes(whole[: len(whole) // 2]) if where == "middle" else b""
+        whole = bytes(getattr(response, "body", b"")) or b" " * _CHUNKED_FROM_BYTES
+        kept = whole[: len(whole) // 2] if where == "middle" else b""
 
         async def content() -> AsyncIterator[bytes]:
             yield kept
@@ -142,12 +151,12 @@ async def _each(pieces: list[bytes]) -> AsyncIterator[bytes]:
         yield piece
 
 
-def application(world: World, connections: Connections, calls: Calls, control: Any) -> Starlette:  # noqa: ANN401 - an endpoint
+def application(front: Front, control: Control) -> Starlette:
     """Return the web application."""
     methods = ["GET", "POST", "PATCH", "DELETE", "OPTIONS", "PUT"]
     return Starlette(
         routes=[
-            Route("/control/{rest:path}", control, methods=methods),
-            Route(API + "/{rest:path}", Front(world, connections, calls).__call__, methods=methods),
+            Route("/control/{rest:path}", control.__call__, methods=methods),
+            Route(API + "/{rest:path}", front.__call__, methods=methods),
         ]
     )

@@ -40,6 +40,8 @@ def _template(method: str, raw_path: str) -> str:
 class Calls:
     """Every request since the last `clear`, in order."""
 
+    failures: list[str] = field(default_factory=list)
+    """What the emulator itself could not handle."""
     _asked: list[Asked] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -1,11 +1,35 @@
-"""What goes wrong, by switch: each fault says which calls it meets and how often."""
+"""What goes wrong, by switch: each fault says which calls it meets and how often.
+
+kind          values                                what happens to a call that it meets
+latency       seconds                               is answered so much later (our seconds)
+unavailable   status (503), retry_after, as_date,   is refused before it is looked at: 503 or 429, with or without JSON,
+              json (true)                           `Retry-After` in seconds or as a date
+close_kept                                          its connection, where it was used before, is dropped with nothing done
+cut           where (before, head, headers,         its connection is dropped before any answer, inside the headers, after them or
+              middle), done (false)                 in the body; only `before` may leave it undone
+refuse        code, message                         is refused with a code
+job_fails     code, message, done (false)           its job fails, before or after doing its work
+job_runs      seconds                               its job takes so much longer (the array's seconds)
+job_gone                                            the record of its job cannot be read once it has ended
+page_short    records (0)                           its page ends early, as if time had run out
+page_mixed                                          its page has another order, and from the second on repeats a record
+change        name, and what changes.py wants       something else changes just before it is handled
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
+
+KINDS: Final = frozenset(
+    {
+        *("latency", "unavailable", "close_kept", "cut", "refuse", "job_fails", "job_runs", "job_gone"),
+        *("page_short", "page_mixed", "change"),
+    }
+)
+PLACES: Final = frozenset({"before", "head", "headers", "middle"})
 
 
 @dataclass(slots=True)
@@ -38,6 +62,9 @@ class Faults:
 
     def add(self, kind: str, method: str = "*", path: str = "*", **options: Any) -> Fault:  # noqa: ANN401 - values of any fault
         """Switch a fault on; `times`, `skip` and `until` are of every fault, the rest are the values of this kind."""
+        if kind not in KINDS or (kind == "cut" and options.get("where", "before") not in PLACES):
+            message = f"no such fault: {kind} {options}"
+            raise ValueError(message)
         common = {name: options.pop(name) for name in ("times", "skip", "until") if name in options}
         fault = Fault(kind, method, path, **common, values=options)
         self.active.append(fault)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
+from tests.emulators.ontap.changes import change
 from tests.emulators.ontap.errors import Refused
+from tests.emulators.ontap.logins import authenticate, authorize
 from tests.emulators.ontap.reading import Answer, NotWritten, read
 from tests.emulators.ontap.routing import CLI, methods_of, route
-from tests.emulators.ontap.security import authenticate, authorize
 from tests.emulators.ontap.tunnel import scope_of
 from tests.emulators.ontap.writing import Pending, Write, conclude, write
 
@@ -84,7 +85,10 @@ def _handle(world: World, request: Request) -> Answer | Pending:
     found = route(request.method, request.raw_path)
     authorize(world, login, request.method, found.path)
     scope = scope_of(world, login, request.headers)
-    locked = world.faults.take("refuse", request.method, found.path, world.clock.now())
+    now = world.clock.now()
+    while (happens := world.faults.take("change", request.method, found.path, now)) is not None:
+        change(world, **happens.values)
+    locked = world.faults.take("refuse", request.method, found.path, now)
     if locked is not None:
         raise Refused(int(locked.values["code"]), str(locked.values.get("message", "Refused by a fault.")))
     links = "application/json" not in request.headers.get("accept", "")

@@ -27,6 +27,8 @@ class JobRecord(Record):
     state: str = "running"
     ended: float | None = None
     refusal: Refused | None = None
+    lost: bool = False
+    """Whether nobody can read it any more, though it is not forgotten by who waited for it."""
 
 
 def start(world: World, job: Job, method: str, path: str, svm: str | None) -> JobRecord:
@@ -55,13 +57,13 @@ def _run(
             refusal = refused
     if failure:
         refusal = Refused(failure.get("code", 460770), failure.get("message", "The job was made to fail."))
-    _end(world, uuid, refusal, 0.0 if gone_early else world.settings.job_kept_seconds)
+    _end(world, uuid, refusal, lost=gone_early)
 
 
-def _end(world: World, uuid: str, refusal: Refused | None, kept_seconds: float) -> None:
+def _end(world: World, uuid: str, refusal: Refused | None, *, lost: bool = False) -> None:
     state = "success" if refusal is None else "failure"
-    world[JobRecord].change(uuid, state=state, ended=world.clock.now(), refusal=refusal)
-    world.later(kept_seconds, partial(_forget, uuid=uuid))
+    world[JobRecord].change(uuid, state=state, ended=world.clock.now(), refusal=refusal, lost=lost)
+    world.later(world.settings.job_kept_seconds, partial(_forget, uuid=uuid))
 
 
 def _forget(world: World, uuid: str) -> None:
@@ -78,15 +80,15 @@ def end_interrupted(world: World) -> None:
     """After a restart: let the jobs fail whose work could not be kept."""
     kept = {work.keywords.get("uuid") for work in world.waiting() if isinstance(work, partial)}
     for job in world[JobRecord]:
-        if job.uuid not in kept:
+        if job.ended is None and job.uuid not in kept:
             refusal = Refused(460770, "The job was interrupted by a restart of the node.")
-            _end(world, job.uuid, refusal, world.settings.job_kept_seconds)
+            _end(world, job.uuid, refusal)
 
 
 @rows("job")
 def jobs(world: World) -> Iterable[Row]:
     """Show the jobs of which there is still a record."""
-    for job in world[JobRecord]:
+    for job in (each for each in world[JobRecord] if not each.lost):
         yield Row({"uuid": job.uuid}, partial(_shown, world, job), job.svm)
 
 

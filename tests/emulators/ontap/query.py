@@ -47,6 +47,13 @@ def values_at(record: Any, dotted: str) -> Values:  # noqa: ANN401 - JSON
     return [each for each in found if each is not None]
 
 
+def has(body: Mapping[str, Any], dotted: str) -> bool:
+    """Say whether something stands in a body under a dotted name, be it an empty list."""
+    above, _, last = dotted.rpartition(".")
+    holders = values_at(body, above) if above else [body]
+    return any(isinstance(each, Mapping) and each.get(last) is not None for each in holders)
+
+
 # --- filters
 
 
@@ -90,6 +97,8 @@ def _comparable(value: Any, like: Any) -> tuple[Any, Any] | None:  # noqa: ANN40
 
 
 def _bound_test(operator: str, text: str) -> Test:
+    if not text:
+        raise Refused(262194, f'The query expression "{operator}" lacks a value.')
     compare = {
         "<": lambda pair: pair[0] < pair[1],
         ">": lambda pair: pair[0] > pair[1],
@@ -302,11 +311,6 @@ def _compare(one: Cursor, other: Cursor, order: Sequence[tuple[str, bool]]) -> i
     return 0
 
 
-def after(entries: Sequence[Entry], start: Cursor, order: Sequence[tuple[str, bool]]) -> list[Entry]:
-    """Return those from a place on, the record at that place included."""
-    return [entry for entry in entries if _compare(entry.cursor, start, order) >= 0]
-
-
 def _written(part: tuple[int, Any]) -> str:
     rank, value = part
     plain = str(value)
@@ -332,18 +336,20 @@ def start_of(entry: Entry, order: Sequence[tuple[str, bool]]) -> dict[str, str]:
     return {name: _written(part) for name, part in zip(_start_names(entry, order), entry.cursor, strict=True)}
 
 
-def from_start(
+def split_at(
     entries: Sequence[Entry], start: Mapping[str, str], order: Sequence[tuple[str, bool]]
-) -> Sequence[Entry]:
-    """Return the entries from where such parameters say on; those before may have gone meanwhile."""
+) -> tuple[Sequence[Entry], Sequence[Entry]]:
+    """Return the entries before and from where such parameters say; the one that they name may have gone meanwhile."""
     if not entries or not start:
-        return entries
+        return (), entries
     cursor = tuple(_read(start.get(name, "null")) for name in _start_names(entries[0], order))
-    return after(entries, cursor, order)
+    first = next((n for n, each in enumerate(entries) if _compare(each.cursor, cursor, order) >= 0), len(entries))
+    return entries[:first], entries[first:]
 
 
 def next_link(path: str, parameters: Sequence[tuple[str, str]], start: Mapping[str, object]) -> str:
     """Return the address of the next page."""
     kept = [(name, value) for name, value in parameters if not name.startswith("start.") and name != "offset"]
     pairs = [(name, str(value)) for name, value in start.items()] + list(kept)
-    return f"{path}?" + "&".join(f"{quote(name, safe='.*')}={quote(value, safe='*,')}" for name, value in pairs)
+    written = "&".join(f"{quote(name, safe='.*')}={quote(value, safe='*,')}" for name, value in pairs)
+    return f"{path}?{written}" if written else path

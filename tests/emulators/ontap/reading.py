@@ -316,12 +316,16 @@ def _page(  # noqa: PLR0913 - all that a page depends on
         order,
     )
     start = {name: value for name, value in pairs if name.startswith("start.")}
-    entries = query.from_start(entries, start, order)[whole_number(pairs, "offset", 0, 0, 2**31) :]
+    before, entries = query.split_at(entries, start, order)
+    entries = entries[whole_number(pairs, "offset", 0, 0, 2**31) :]
     limit = whole_number(pairs, "max_records", 10_000, 1, 2**31)
     cut = world.faults.take("page_short", "GET", route.path, world.clock.now())
     if cut is not None:
         limit = min(limit, int(cut.values.get("records", 0)))
     page, left = entries[:limit], entries[limit:]
+    mixed = world.faults.take("page_mixed", "GET", route.path, world.clock.now())
+    if mixed is not None:
+        page = [*page[::-1], *before[-1:]]
     body: JsonObject = {"num_records": len(page)}
     if flag(pairs, "return_records", default=True):
         body = {"records": [view.show(each.row, each.record or each.row.record()) for each in page], **body}

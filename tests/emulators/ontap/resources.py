@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Final
 
 from tests.emulators.ontap import (  # noqa: F401 - what is imported registers its operations
     cluster,
+    counters,
     dns,
+    empty,
     fixture_network,
     jobs,
     kerberos,
     layer2,
     ldap,
+    licenses,
     lifs,
     local_users,
+    logins,
     name_tables,
     nfs_service,
     ports,
@@ -23,17 +27,28 @@ from tests.emulators.ontap import (  # noqa: F401 - what is imported registers i
     subnets,
     svm,
 )
+from tests.emulators.ontap.tunnel import svm_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.emulators.ontap.world import World
 
+
+def _svm_logins(world: World) -> None:
+    """Give the SVM of the fixture its accounts."""
+    found = svm_uuid(world, "vs1")
+    if found is not None:
+        logins.seed_svm(world, found)
+
+
 SEEDS: Final[tuple[Callable[[World], None], ...]] = (
     cluster.seed,
-    security.seed,
+    logins.seed,
+    licenses.seed,
     fixture_network.seed_network,
     fixture_network.seed_svm,
+    _svm_logins,
 )
 """What makes the array of the fixture, each building on those before it."""
 

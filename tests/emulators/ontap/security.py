@@ -1,169 +1,46 @@
-"""Accounts and roles: who may log in, to what, and what they may do there."""
+"""Accounts, roles and their privileges, as resources."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-from dataclasses import dataclass
+import dataclasses
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tests.emulators.ontap.cluster import the_cluster
-from tests.emulators.ontap.errors import FORBIDDEN, UNAUTHORIZED, Refused
-from tests.emulators.ontap.operations import Login, Row, rows
-from tests.emulators.ontap.world import Record, World
+from tests.emulators.ontap.errors import GONE, Refused, duplicate, gone, invalid
+from tests.emulators.ontap.logins import ALLOWS, Account, Role, role_of
+from tests.emulators.ontap.operations import Call, Done, Outcome, Row, get, operation, rows
+from tests.emulators.ontap.tunnel import resolved, svm_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tests.emulators.ontap.facts import JsonObject
-
-CLUSTER_ONLY: Final = (
-    "/cluster/",
-    "/storage/aggregates",
-    "/storage/disks",
-    "/network/ipspaces",
-    "/network/ethernet/",
-    "/network/ip/subnets",
-    "/private/cli",
-    "/support/",
-)
-"""What a login to an SVM may not look at, but for the jobs of that SVM."""
-
-ALLOWS: Final = {
-    "none": frozenset[str](),
-    "readonly": frozenset({"GET"}),
-    "read_create": frozenset({"GET", "POST"}),
-    "read_modify": frozenset({"GET", "PATCH"}),
-    "read_create_modify": frozenset({"GET", "POST", "PATCH"}),
-    "all": frozenset({"GET", "POST", "PATCH", "DELETE"}),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account(Record):
-    """Somebody who may log in over HTTP."""
-
-    name: str
-    role: str
-    password: str
-    owner: str
-    """The UUID of the SVM, or of the cluster."""
-    methods: tuple[str, ...] = ("password",)
-    locked: bool = False
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Accounts of two owners may have one name."""
-        return self.owner, self.name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Role(Record):
-    """What the accounts that have it may do: the access of the longest prefix of the path that is listed."""
-
-    name: str
-    owner: str
-    privileges: tuple[tuple[str, str], ...]
-    builtin: bool = False
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Roles of two owners may have one name."""
-        return self.owner, self.name
-
-
-def password_of(name: str) -> str:
-    """Return the password that an account is given when the array is made."""
-    return f"Emulated-{name}-1"
-
-
-def add_account(world: World, name: str, role: str, owner: str, methods: tuple[str, ...] = ("password",)) -> Account:
-    """Make an account; the same name without a password, for a certificate with that common name, is another method of it."""
-    return world[Account].put(
-        Account(uuid="", name=name, role=role, password=password_of(name), owner=owner, methods=methods)
-    )
-
-
-def seed(world: World) -> None:
-    """Make the accounts and roles that every array has."""
-    owner = the_cluster(world).uuid
-    for name, access in (("admin", "all"), ("readonly", "readonly"), ("none", "none")):
-        world[Role].put(Role(uuid="", name=name, owner=owner, privileges=(("/api", access),), builtin=True))
-    add_account(world, "admin", "admin", owner, ("password", "certificate"))
-    add_account(world, "monitor", "readonly", owner)
-
-
-def authenticate(world: World, header: str | None, certificate: str | None) -> Login:
-    """Return who a request comes from: a password in its header, or the common name of the certificate of its connection."""
-    account = _by_certificate(world, certificate) if header is None else _by_password(world, header)
-    if account is None or account.locked:
-        raise Refused(UNAUTHORIZED, "User is not authorized.")
-    is_cluster = account.owner == the_cluster(world).uuid
-    return Login(account.name, account.role, None if is_cluster else account.owner)
-
-
-def _by_certificate(world: World, certificate: str | None) -> Account | None:
-    return next(
-        (each for each in world[Account] if each.name == certificate and "certificate" in each.methods),
-        None,
-    )
-
-
-def _by_password(world: World, header: str) -> Account | None:
-    scheme, _, encoded = header.partition(" ")
-    try:
-        name, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return None
-    if scheme.lower() != "basic":
-        return None
-    return next(
-        (
-            each
-            for each in world[Account]
-            if (each.name, each.password) == (name, password) and "password" in each.methods
-        ),
-        None,
-    )
-
-
-def authorize(world: World, login: Login, method: str, path: str) -> None:
-    """Refuse what the role of a login, or its being of an SVM, does not allow; the release may be read by everybody."""
-    method = "GET" if method in {"HEAD", "OPTIONS"} else method
-    if path == "/cluster" and method == "GET":
-        return
-    confined = login.svm is not None and path.startswith(CLUSTER_ONLY) and not path.startswith("/cluster/jobs")
-    if confined or method not in ALLOWS[access_of(world, login, path)]:
-        raise Refused(FORBIDDEN, f'User "{login.name}" is not authorized for {method} of "/api{path}".')
-
-
-def access_of(world: World, login: Login, path: str) -> str:
-    """Return what a login's role grants it under a path."""
-    owner = login.svm or the_cluster(world).uuid
-    role = world[Role].get((owner, login.role)) or world[Role].get((the_cluster(world).uuid, login.role))
-    if role is None:
-        return "none"
-    api = f"/api{path}"
-    fitting = [
-        (len(prefix), access)
-        for prefix, access in role.privileges
-        if api == prefix or api.startswith(prefix.rstrip("/") + "/")
-    ]
-    return max(fitting)[1] if fitting else "none"
+    from tests.emulators.ontap.world import World
 
 
 def _owner_shown(world: World, owner: str) -> JsonObject:
     cluster = the_cluster(world)
-    if owner == cluster.uuid:
-        return {"uuid": cluster.uuid, "name": cluster.name}
-    from tests.emulators.ontap.tunnel import svm_name  # noqa: PLC0415 - logins come before SVMs
-
-    return {"uuid": owner, "name": svm_name(world, owner)}
+    return {"uuid": owner, "name": cluster.name if owner == cluster.uuid else svm_name(world, owner)}
 
 
 def _svm_of(world: World, owner: str) -> str | None:
     return None if owner == the_cluster(world).uuid else owner
+
+
+def _scope_of(world: World, owner: str) -> str:
+    return "cluster" if _svm_of(world, owner) is None else "svm"
+
+
+def _owner_of(world: World, call: Call) -> str:
+    """Return who is to own what a POST makes: the SVM that it names or is confined to, or the cluster."""
+    cluster = the_cluster(world)
+    given = get(call.body, "owner", {})
+    if call.svm is not None:
+        return call.svm
+    if given.get("name") == cluster.name or given.get("uuid") == cluster.uuid:
+        return cluster.uuid
+    return resolved(world, given) or cluster.uuid
 
 
 @rows("account")
@@ -180,9 +57,62 @@ def _account_shown(world: World, account: Account) -> JsonObject:
         "name": account.name,
         "role": {"name": account.role},
         "locked": account.locked,
-        "scope": "cluster" if account.owner == the_cluster(world).uuid else "svm",
+        "scope": _scope_of(world, account.owner),
         "applications": [{"application": "http", "authentication_methods": list(account.methods)}],
     }
+
+
+def _methods_of(body: JsonObject) -> tuple[str, ...]:
+    given = [each for each in body.get("applications", ()) if each.get("application") == "http"]
+    return tuple(method for each in given for method in each.get("authentication_methods", ()))
+
+
+def _demand_role(world: World, owner: str, name: str) -> None:
+    if role_of(world, owner, name) is None:
+        raise Refused(GONE, f'Role "{name}" does not exist.', "role.name")
+
+
+@operation("POST /security/accounts")
+def create_account(world: World, call: Call) -> Outcome:
+    """Make an account."""
+    owner, name = _owner_of(world, call), call.body["name"]
+    if (owner, name) in world[Account]:
+        raise duplicate("name")
+    role = get(call.body, "role.name", "vsadmin" if _svm_of(world, owner) else "admin")
+    _demand_role(world, owner, role)
+    world[Account].put(
+        Account(
+            uuid="",
+            name=name,
+            role=role,
+            owner=owner,
+            password=call.body.get("password", ""),
+            methods=_methods_of(call.body),
+            locked=call.body.get("locked", False),
+        )
+    )
+    return Done({"owner.uuid": owner, "name": name})
+
+
+@operation("PATCH /security/accounts/{owner.uuid}/{name}")
+def change_account(world: World, call: Call) -> Outcome:
+    """Change the password, the role or the lock of an account."""
+    key = call.keys["owner.uuid"], call.keys["name"]
+    changes = {name: call.body[name] for name in ("password", "locked") if name in call.body}
+    if (role := get(call.body, "role.name")) is not None:
+        _demand_role(world, key[0], role)
+        changes["role"] = role
+    if "applications" in call.body:
+        changes["methods"] = _methods_of(call.body)
+    world[Account].change(key, **changes)
+    return Done()
+
+
+@operation("DELETE /security/accounts/{owner.uuid}/{name}")
+def delete_account(world: World, call: Call) -> Outcome:
+    """Take an account away."""
+    world[Account].remove((call.keys["owner.uuid"], call.keys["name"]))
+    return Done()
 
 
 @rows("role")
@@ -198,6 +128,83 @@ def _role_shown(world: World, role: Role) -> JsonObject:
         "owner": _owner_shown(world, role.owner),
         "name": role.name,
         "builtin": role.builtin,
-        "scope": "cluster" if role.owner == the_cluster(world).uuid else "svm",
+        "scope": _scope_of(world, role.owner),
         "privileges": [{"path": path, "access": access} for path, access in role.privileges],
     }
+
+
+def _privilege(given: JsonObject) -> tuple[str, str]:
+    if given.get("access") not in ALLOWS:
+        raise invalid(given.get("access"), "access", ", ".join(ALLOWS))
+    return str(given["path"]), str(given["access"])
+
+
+@operation("POST /security/roles")
+def create_role(world: World, call: Call) -> Outcome:
+    """Make a role."""
+    owner, name = _owner_of(world, call), call.body["name"]
+    if (owner, name) in world[Role]:
+        raise duplicate("name")
+    privileges = tuple(_privilege(each) for each in call.body["privileges"])
+    world[Role].put(Role(uuid="", name=name, owner=owner, privileges=privileges))
+    return Done({"owner.uuid": owner, "name": name})
+
+
+@operation("DELETE /security/roles/{owner.uuid}/{name}")
+def delete_role(world: World, call: Call) -> Outcome:
+    """Take a role away that no account has."""
+    key = call.keys["owner.uuid"], call.keys["name"]
+    if world[Role][key].builtin or world[Account].where(owner=key[0], role=key[1]):
+        raise Refused(262145, f'Role "{key[1]}" is predefined or in use.')
+    world[Role].remove(key)
+    return Done()
+
+
+@rows("role_privilege")
+def privileges(world: World) -> Iterable[Row]:
+    """Show what each role may do."""
+    for role in world[Role]:
+        for path, access in role.privileges:
+            keys = {"owner.uuid": role.owner, "name": role.name, "path": path}
+            shown = partial(dict[str, object], path=path, access=access)
+            yield Row(keys, shown, _svm_of(world, role.owner))
+
+
+def _with(role: Role, path: str, access: str | None) -> Role:
+    """Return a role with another access under a path, or with none said of it."""
+    kept = tuple(each for each in role.privileges if each[0] != path)
+    return dataclasses.replace(role, privileges=kept if access is None else (*kept, (path, access)))
+
+
+def deny(world: World, owner: str, name: str, path: str, access: str = "none") -> None:
+    """Let a role have less under a path than it did."""
+    world[Role].put(_with(world[Role][owner, name], path, access))
+
+
+@operation("POST /security/roles/{owner.uuid}/{name}/privileges")
+def create_privilege(world: World, call: Call) -> Outcome:
+    """Give a role a privilege."""
+    role = world[Role].get((call.keys["owner.uuid"], call.keys["name"]))
+    if role is None:
+        raise gone("name")
+    path, access = _privilege({"access": "all", **call.body})
+    if any(each == path for each, _ in role.privileges):
+        raise duplicate("path")
+    world[Role].put(_with(role, path, access))
+    return Done({"owner.uuid": role.owner, "name": role.name, "path": path})
+
+
+@operation("PATCH /security/roles/{owner.uuid}/{name}/privileges/{path}")
+def change_privilege(world: World, call: Call) -> Outcome:
+    """Change what a role may do under a path."""
+    path, access = _privilege({**call.body, "path": call.keys["path"]})
+    deny(world, call.keys["owner.uuid"], call.keys["name"], path, access)
+    return Done()
+
+
+@operation("DELETE /security/roles/{owner.uuid}/{name}/privileges/{path}")
+def delete_privilege(world: World, call: Call) -> Outcome:
+    """Take a privilege from a role."""
+    role = world[Role][call.keys["owner.uuid"], call.keys["name"]]
+    world[Role].put(_with(role, call.keys["path"], None))
+    return Done()

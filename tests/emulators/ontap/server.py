@@ -15,11 +15,13 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tests.emulators.ontap import resources
-from tests.emulators.ontap.app import application
+from tests.emulators.ontap.app import Front, application
 from tests.emulators.ontap.calls import Calls
+from tests.emulators.ontap.changes import change
 from tests.emulators.ontap.control import Control
 from tests.emulators.ontap.facts import version_of
-from tests.emulators.ontap.security import password_of
+from tests.emulators.ontap.jobs import end_interrupted
+from tests.emulators.ontap.logins import password_of
 from tests.emulators.ontap.world import World
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request as HttpRequest
 
-    from tests.emulators.ontap.faults import Faults
+    from tests.emulators.ontap.faults import Fault, Faults
 
 IDLE_SECONDS: Final = 5
 REQUESTS_OF_A_CONNECTION: Final = 100
@@ -52,16 +54,18 @@ class Connections:
     def _of(self, http: HttpRequest) -> Any:  # noqa: ANN401 - uvicorn's
         return self._protocols.get(http.scope["client"])
 
-    def abort(self, http: HttpRequest) -> None:
-        """Drop the connection that a request came by."""
+    def abort(self, http: HttpRequest, last_words: bytes = b"") -> None:
+        """Drop the connection that a request came by, having sent some bytes of an answer or none."""
         protocol = self._of(http)
         if protocol is not None:
+            if last_words:
+                protocol.transport.write(last_words)
             protocol.transport.abort()
 
     def abort_all(self) -> None:
         """Drop every connection."""
         for protocol in list(self._protocols.values()):
-            protocol.transport.abort()
+            protocol.loop.call_soon_threadsafe(protocol.transport.abort)
 
     def is_used(self, http: HttpRequest) -> bool:
         """Whether an earlier request came by the same connection."""
@@ -159,6 +163,14 @@ class Emulator:
             self.world.become(new_world(".".join(map(str, self.world.version))))
             self.calls.clear()
 
+    def fault(self, kind: str, method: str = "*", path: str = "*", **options: Any) -> Fault:  # noqa: ANN401 - of any fault
+        """Switch a fault on; see faults.py."""
+        return self.world.fault(kind, method, path, **options)
+
+    def change(self, name: str, **values: Any) -> None:  # noqa: ANN401 - of any change
+        """Let something happen behind the clients' backs; see changes.py."""
+        change(self.world, name, **values)
+
     def dump(self) -> dict[str, list[str]]:
         """Return all that the array holds, by kind, in a form that can be compared."""
         return self.world.dump()
@@ -181,21 +193,16 @@ def server_context(ca: trustme.CA, certificate: trustme.LeafCert) -> ssl.SSLCont
 
 
 @contextlib.contextmanager
-def serving(
-    directory: Path,
-    world: World | None = None,
-    *,
-    port: int = 0,
-    ca: trustme.CA | None = None,
-    certificate: trustme.LeafCert | None = None,
-) -> Iterator[Emulator]:
-    """Run an emulator in a thread until the block ends; `certificate` may be one that a client must not accept."""
-    world, calls, connections, ca = world or new_world(), Calls(), Connections(), ca or trustme.CA()
+def serving(directory: Path, world: World | None = None, **options: Any) -> Iterator[Emulator]:  # noqa: ANN401 - see `Options`
+    """Run an emulator in a thread until the block ends; it fails if the emulator met something that it could not handle."""
+    how = Options(**options)
+    calls, connections, ca = Calls(), Connections(), how.ca or trustme.CA()
+    world = _world_of(world, how)
     ca_file = directory / "ca.pem"
     ca.cert_pem.write_to_path(str(ca_file))
-    context = server_context(ca, certificate or ca.issue_cert("127.0.0.1", "localhost"))
-    listening = socket.create_server(("127.0.0.1", port))
-    app = application(world, connections, calls, Control(world, calls, connections))
+    certificate = how.certificate or ca.issue_cert("127.0.0.1", "localhost")
+    app = application(Front(world, connections, calls, how.state), Control(world, calls, connections))
+    context = server_context(ca, certificate)
     config = uvicorn.Config(
         app,
         http=_protocol(connections),
@@ -208,6 +215,7 @@ def serving(
         ssl_context_factory=lambda *_: context,
     )
     server = uvicorn.Server(config)
+    listening = socket.create_server(("127.0.0.1", how.port))
     thread = threading.Thread(target=server.run, args=([listening],), name="ontap-emulator")
     thread.start()
     try:
@@ -216,3 +224,25 @@ def serving(
         server.should_exit = True
         thread.join()
         listening.close()
+    assert calls.failures == [], calls.failures[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How an emulator runs."""
+
+    port: int = 0
+    ca: trustme.CA | None = None
+    certificate: trustme.LeafCert | None = None
+    """What it shows to clients; one that they must not accept, say."""
+    version: str = "9.16.1"
+    state: Path | None = None
+    """A file in which the array is kept after each change, and from which it goes on."""
+
+
+def _world_of(world: World | None, how: Options) -> World:
+    world = world or new_world(how.version)
+    if how.state is not None and how.state.exists():
+        world.load(how.state)
+        end_interrupted(world)
+    return world

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tests.emulators.ontap.clock import Clock, Schedule
-from tests.emulators.ontap.faults import Faults
+from tests.emulators.ontap.faults import Fault, Faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -145,6 +145,14 @@ class World:
         A `functools.partial` of a function is kept across a restart that keeps the state; a closure is lost in it.
         """
         self._schedule.add(self.clock.now() + seconds, work)
+
+    def fault(self, kind: str, method: str = "*", path: str = "*", **options: Any) -> Fault:  # noqa: ANN401 - of any fault
+        """Switch a fault on, where `for_seconds` is given for so long on the array's clock; see faults.py."""
+        with self.lock:
+            seconds = options.pop("for_seconds", None)
+            if seconds is not None:
+                options["until"] = self.clock.now() + float(seconds)
+            return self.faults.add(kind, method, path, **options)
 
     def catch_up(self) -> None:
         """Do all that is due by now."""

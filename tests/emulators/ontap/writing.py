@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from tests.emulators.ontap import jobs, query, reading
 from tests.emulators.ontap.errors import GONE, NOTHING_TO_CHANGE, Refused, gone, unexpected
-from tests.emulators.ontap.facts import ALSO_IN_BODY, JsonObject, Operation, shape_of
+from tests.emulators.ontap.facts import ALSO_IN_BODY, OPERATIONS, JsonObject, Operation, shape_of
 from tests.emulators.ontap.jobs import JobRecord
 from tests.emulators.ontap.operations import HANDLERS, Call, Done, Job, Login, Outcome, Row
 from tests.emulators.ontap.reading import Answer, NotWritten, Pairs
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 _ALWAYS: Final = frozenset({"return_timeout", "return_records", "pretty", "continue_on_failure", "serial_records"})
 """Parameters that any write may have, also where they change nothing."""
 QUERY_TIMEOUT: Final = 15
+_REQUIRED: Final = frozenset(
+    {
+        *("name", "mtu", "gateway", "address", "hostname", "ro_rule", "rw_rule", "clients.match", "match", "type"),
+        *("user_or_group", "permission", "path", "privileges", "applications", "pattern", "replacement", "keys"),
+    }
+)
+"""Fields that a POST needs where the table says so; the others there are alternatives, which the handlers tell apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +123,21 @@ def _call(world: World, asked: Write, keys: Mapping[str, str]) -> Call:
         body, found = read_body(operation.resource, mode, world.version, allowed, body)
         parameters |= found
         confine(world, body, asked.scope, asked.login)
-        if mode == "u" and not body and not parameters:
+        if mode == "c":
+            _demand_required(operation, body)
+        elif not body and not parameters:
             raise Refused(NOTHING_TO_CHANGE, "No fields to modify were given.")
     elif operation.resource is not None and body:
         body, found = _delete_body(world, operation, body)
         parameters |= found
     return Call(operation.name, dict(keys), parameters, body, asked.login, asked.scope)
+
+
+def _demand_required(operation: Operation, body: JsonObject) -> None:
+    for name in OPERATIONS[operation.name].get("required", ()):
+        in_path = any(key.rpartition(".")[2] == name for key in operation.keys)
+        if name in _REQUIRED and not in_path and not query.has(body, name):
+            raise Refused(262212, f'Field "{name}" is required.', name)
 
 
 def _delete_body(world: World, operation: Operation, body: JsonObject) -> tuple[JsonObject, dict[str, str]]:
