@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,31 +167,6 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert str(tmp_path) not in done.stderr
-
-
-def steps_of_the_containerfile() -> list[tuple[str, str]]:
-    """Return the instructions of the Containerfile with their arguments."""
-    lines = (TEAM / "Containerfile").read_text().splitlines()
-    return [(word, rest) for word, _, rest in (line.partition(" ") for line in lines if line and line[0] != "#")]
-
-
-def test_the_containerfile_builds_what_is_there() -> None:
-    """Everything that it copies is in the repository, bases are pinned by a tag, and what runs is nobody's root."""
-    steps = steps_of_the_containerfile()
-    stages = [rest.split() for word, rest in steps if word == "FROM"]
-    assert [stage[1:] for stage in stages] == [["AS", "build"], []]
-    assert all(re.fullmatch(r"docker\.io/library/python:3\.\d+-slim-\w+", stage[0]) for stage in stages)
-    copied = [rest.split() for word, rest in steps if word == "COPY" and not rest.startswith("--from=")]
-    assert {name for arguments in copied for name in arguments[:-1]} >= {"pyproject.toml", "schemas", "sharectl"}
-    assert all((ROOT / name).exists() for arguments in copied for name in arguments[:-1])
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    installed = next(rest for word, rest in steps if word == "RUN" and "pip install" in rest)
-    assert {*re.findall(r"\[(\w+)\]", installed)} <= project["optional-dependencies"].keys()
-    assert "--from=build /opt/sharectl /opt/sharectl" in [rest for word, rest in steps if word == "COPY"]
-    (user,) = [rest for word, rest in steps if word == "USER"]
-    assert int(user) > 0
-    (entry,) = [json.loads(rest) for word, rest in steps if word == "ENTRYPOINT"]
-    assert entry[0].removeprefix("/opt/sharectl/bin/") in project["scripts"]
 
 
 def test_the_compose_file_is_one() -> None:
