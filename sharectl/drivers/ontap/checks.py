@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def find_problems(backend: BackendSpec) -> tuple[ConfigProblem, ...]:
     """Return all of them; the configuration meets the schema."""
-    return (*_login(backend), *_svm(backend))
+    return (*_login(backend), *_svm(backend), *_nfs(backend))
 
 
 def _login(backend: BackendSpec) -> Iterator[ConfigProblem]:
@@ -40,3 +40,10 @@ def _svm(backend: BackendSpec) -> Iterator[ConfigProblem]:
         )
     if not backend.share_servers and "svm" not in backend.config:
         yield ConfigProblem((), "`svm` is missing", "name the SVM that holds the shares, or write `shareServers: true`")
+
+
+def _nfs(backend: BackendSpec) -> Iterator[ConfigProblem]:
+    nfs = backend.config.get("nfs", {})
+    if nfs.get("squash") == "all" and nfs.get("security", ["sys"]) != ["sys"]:
+        summary = "where all users are squashed, an export rule of ONTAP asks for no security flavour"
+        yield ConfigProblem(("nfs", "security"), summary, "write sys, or squash root alone")

@@ -27,7 +27,6 @@ CLOSED_POLICY: Final = f"{OWNER}_none"
 _ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _NOTE: Final = re.compile(rf"{OWNER}:([A-Za-z0-9-]{{1,64}})((?: [a-z_]+=[^ ;]*)*)(?:; (.*))?", re.DOTALL)
 _HASH_LENGTH: Final = 8
-_LONGEST_STEM: Final = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +76,10 @@ def short_id(resource_id: str) -> str:
     return hashlib.sha256(resource_id.encode()).hexdigest()[:_HASH_LENGTH]
 
 
-def volume_name(name: str, resource_id: str) -> str:
-    """Return the name of the volume of a share: no two shares have one, however alike their names are on the array."""
-    stem = re.sub(r"[^A-Za-z0-9_]", "_", name)[:_LONGEST_STEM]
-    if not re.match(r"[A-Za-z_]", stem):
-        stem = f"_{stem}"
-    return f"{stem}_{short_id(resource_id)}"
+def volume_name(name: str) -> str:
+    """Return the name of the volume of a share that is called so; shares whose names differ in `-`, `.` and `_` alone have the same here."""
+    stem = re.sub(r"[^A-Za-z0-9_]", "_", name)[:MAX_VOLUME_NAME]
+    return stem if re.match(r"[A-Za-z_]", stem) else f"_{stem}"[:MAX_VOLUME_NAME]
 
 
 def plain_id(resource_id: str) -> str:

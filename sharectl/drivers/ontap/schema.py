@@ -87,6 +87,30 @@ CONFIG_SCHEMA: Final[JsonObject] = {
             "maximum": 90,
             "description": "Part of each new volume that is kept for snapshots, in percent of its size. Default: 5.",
         },
+        "nfs": {
+            "type": "object",
+            "additionalProperties": False,
+            "description": "How NFS clients are treated, unless a rule says otherwise for its own.",
+            "properties": {
+                "squash": {
+                    "enum": ["root", "all", "none"],
+                    "description": "Whose rights are taken away: those of root (the default), of all users, or of none.",
+                },
+                "anonymousUid": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": 4294967294,
+                    "description": "User that they become. Default: 65534.",
+                },
+                "security": {
+                    "type": "array",
+                    "items": {"enum": ["sys", "krb5", "krb5i", "krb5p"]},
+                    "minItems": 1,
+                    "uniqueItems": True,
+                    "description": "Security flavours by which they may come in. Default: sys. Kerberos has to be set up on the SVM.",
+                },
+            },
+        },
         "recoveryQueue": {
             "enum": ["use", "skip"],
             "description": "Whether a deleted volume waits in the array's recovery queue, where an administrator can have it back for "

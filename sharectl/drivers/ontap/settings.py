@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.ontap.checks import find_problems
+from sharectl.drivers.ontap.exports import FLAVOURS, Treatment
 from sharectl.drivers.ontap.schema import (
     CONFIG_SCHEMA,
     DEFAULT_OPERATION_SECONDS,
@@ -60,6 +61,7 @@ class OntapSettings:
     backend: str
     array: ArraySettings
     svm: str | None
+    treatment: Treatment = field(default_factory=Treatment)
     snapshot_reserve_percent: int = DEFAULT_SNAPSHOT_RESERVE
     past_recovery_queue: bool = False
 
@@ -78,8 +80,20 @@ def read_settings(backend: BackendSpec, base_directory: str) -> OntapSettings:
         backend=backend.name,
         array=_array(config, base_directory),
         svm=config.get("svm"),
+        treatment=treatment_in(config),
         snapshot_reserve_percent=config.get("snapshotReserve", DEFAULT_SNAPSHOT_RESERVE),
         past_recovery_queue=config.get("recoveryQueue") == "skip",
+    )
+
+
+def treatment_in(config: Mapping[str, Any]) -> Treatment:
+    """Return how NFS clients are treated unless a rule says otherwise."""
+    nfs = config.get("nfs", {})
+    usual = Treatment()
+    return Treatment(
+        nfs.get("squash", usual.squash),
+        str(nfs.get("anonymousUid", usual.anonymous_uid)),
+        tuple(flavour for flavour in FLAVOURS if flavour in nfs.get("security", usual.security)),
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sharectl.drivers.base import DriverError
+from sharectl.drivers.ontap.creation import candidate_names
 from sharectl.drivers.ontap.names import Note, comment_of, id_filter, read_note, volume_name
 
 IDS = st.uuids().map(str)
@@ -41,10 +42,14 @@ def test_the_words_of_others_go_only_where_they_do_not_fit() -> None:
 
 @given(st.text(max_size=300), IDS)
 def test_volumes_have_names_that_the_array_takes(name: str, resource_id: str) -> None:
-    """Letters, digits and `_`, a letter or `_` first, at most 203."""
-    assert re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,202}", volume_name(name, resource_id))
+    """Letters, digits and `_`, a letter or `_` first, at most 203; the second is no other share's."""
+    names = [volume for volume, _ in candidate_names(name, resource_id)]
+    assert all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,202}", each) for each in names)
+    assert names[1] != next(volume for volume, _ in candidate_names(name, "another"))
 
 
 def test_shares_with_alike_names_have_volumes_of_their_own() -> None:
     """What the array cannot write is `_`, so the id tells them apart."""
-    assert volume_name("a-b", "1") != volume_name("a_b", "2")
+    (plain, _), (other, path) = candidate_names("a-b", "1")
+    assert plain == volume_name("a_b") != other
+    assert path.startswith("/a-b-")

@@ -1,0 +1,150 @@
+"""Making the volume of a share, or finishing to: nobody may reach it at any moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sharectl.drivers.base import ConflictError, DriverError, PoolError
+from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
+from sharectl.drivers.ontap.names import CLOSED_POLICY, MAX_VOLUME_NAME, Note, comment_of, short_id, volume_name
+from sharectl.drivers.ontap.volumes import NAME_NOTE, PROTOCOL_NOTE, VOLUMES, volume_of
+from sharectl.drivers.share_checks import taken_since
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sharectl.drivers.ontap.settings import OntapSettings
+    from sharectl.drivers.ontap.volumes import Volume, Volumes
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.requests import ShareRequest
+
+_JUNCTION: Final = 918252
+_NO_AGGREGATE: Final = 917508
+
+
+def candidate_names(name: str, resource_id: str) -> Iterator[tuple[str, str]]:
+    """Yield a volume's name and its path, the plain ones first, then those that no other share has."""
+    plain = volume_name(name)
+    yield plain, f"/{name}"
+    suffix = short_id(resource_id)
+    yield f"{plain[: MAX_VOLUME_NAME - len(suffix) - 1]}_{suffix}", f"/{name}-{suffix}"
+
+
+def usual_fields(settings: OntapSettings) -> JsonObject:
+    """Return what each new volume is made with, whatever its type: each is sent, since what arrays do by themselves differs."""
+    return {
+        "style": "flexvol",
+        "type": "rw",
+        "guarantee": {"type": "volume"},
+        "snapshot_policy": {"name": "none"},
+        "space": {"snapshot": {"reserve_percent": settings.snapshot_reserve_percent}},
+        "nas": {"security_style": "unix", "unix_permissions": 777},
+    }
+
+
+class Creation:
+    """Makes the volumes of shares."""
+
+    def __init__(self, volumes: Volumes) -> None:
+        """Make them on this backend."""
+        self._volumes, self._array = volumes, volumes.array
+
+    def create(self, request: ShareRequest, svm: str, fields: JsonObject) -> Volume:
+        """Return the volume of a share, made with these fields and all that a share needs, unless an earlier call has made it."""
+        found = self._volumes.find(request.resource_id)
+        if found is not None:
+            return self._finished(found, request)
+        note = Note(request.resource_id, {NAME_NOTE: request.name, PROTOCOL_NOTE: request.protocol})
+        for name, path in candidate_names(request.name, request.resource_id):
+            body = {
+                **fields,
+                "svm": {"name": svm},
+                "name": name,
+                "comment": comment_of(note),
+                "size": request.size_bytes,
+            }
+            body["aggregates"] = [{"name": request.pool}]
+            body["nas"] = {**fields["nas"], "path": path, "export_policy": {"name": CLOSED_POLICY}}
+            made = self._made(request, body)
+            if made is not None:
+                return self._volumes.remember(made)
+        message = (
+            f"{self._array.name}: the SVM {svm} has volumes under all names that the share {request.name} could have"
+        )
+        raise ConflictError(message)
+
+    def _made(self, request: ShareRequest, body: JsonObject) -> Volume | None:
+        """Return the volume; None where another share has its name or its path."""
+        try:
+            record = self._array.post(VOLUMES, body, svm=body["svm"]["name"])
+        except OutcomeUnknownError:
+            found = self._volumes.find(request.resource_id)
+            if found is None:
+                raise
+            return found
+        except ArrayError as problem:
+            if problem.kind == "dup" or problem.code == _JUNCTION:
+                return self._holder(request, body, problem)
+            raise self._refusal(request, problem) from problem
+        if "uuid" in record and record.get("state") == "online":
+            return volume_of(body).with_values(record)
+        found = self._volumes.find(request.resource_id)
+        if found is None:
+            message = f"{self._array.name}: the volume {body['name']} was made, and is not shown yet"
+            raise OutcomeUnknownError(message)
+        return found
+
+    def _refusal(self, request: ShareRequest, problem: ArrayError) -> DriverError:
+        """Return what the engine is told; a job that failed may have made the volume all the same, which the repeated call then finds."""
+        if problem.kind == "space" or problem.code == _NO_AGGREGATE:
+            return PoolError(str(problem))
+        if problem.kind != "partial":
+            return problem
+        if self._volumes.find(request.resource_id) is not None:
+            return OutcomeUnknownError(str(problem))
+        return PoolError(str(problem))
+
+    def _holder(self, request: ShareRequest, body: JsonObject, problem: ArrayError) -> Volume | None:
+        """Return the volume that has the name or the path if it is the share's own, None where it is that of a share that may have it.
+
+        Raises ConflictError where something that sharectl did not make, or a share that is not expected there, has it.
+        """
+        svm = body["svm"]["name"]
+        holder = self._volumes.named(svm, body["name"]) or self._volumes.mounted_at(svm, body["nas"]["path"])
+        if holder is None:
+            if problem.kind != "dup":
+                raise problem
+            raise OutcomeUnknownError(str(problem)) from problem
+        if holder.note is None:
+            message = (
+                f"{self._array.name}: the volume {holder.name} of the SVM {svm}, which sharectl did not make, has the name "
+                f"or the path {body['nas']['path']}; nothing of it was touched"
+            )
+            raise ConflictError(message)
+        if holder.note.resource_id == request.resource_id:
+            return holder
+        if request.is_in_the_way(holder.note.resource_id):
+            raise ConflictError(taken_since(request.name))
+        return None
+
+    def _finished(self, found: Volume, request: ShareRequest) -> Volume:
+        """Return a volume that an earlier call made: online, and mounted."""
+        if not found.is_online:
+            message = f"{self._array.name}: the volume {found.name} of the share is {found.record.get('state')}; bring it online"
+            raise DriverError(message)
+        if found.path is not None or found.note is None or "trashed" in found.note.values:
+            return found
+        return self.mount(found, request.name)
+
+    def mount(self, volume: Volume, name: str) -> Volume:
+        """Mount a volume at the path of its share."""
+        resource_id = volume.note.resource_id if volume.note is not None else ""
+        last: ArrayError | None = None
+        for _, path in candidate_names(name, resource_id):
+            try:
+                return self._volumes.change(volume, {"nas": {"path": path}})
+            except ArrayError as problem:
+                if problem.code != _JUNCTION and problem.kind != "dup":
+                    raise
+                last = problem
+        raise last or AssertionError

@@ -1,0 +1,68 @@
+"""The factory of the ontap driver, which its entry point names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sharectl.drivers.base import Capability, DriverError
+from sharectl.drivers.ontap.schema import CONFIG_SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sharectl.drivers.base import Driver, DriverEnvironment, DriverFactory
+    from sharectl.model.access import ExportSettings
+    from sharectl.model.backends import BackendSpec
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.checks import ConfigProblem, ShareCheck
+
+
+class OntapFactory:
+    """Opens ontap backends."""
+
+    @property
+    def config_schema(self) -> JsonObject:
+        """The JSON Schema of `spec.config`."""
+        return CONFIG_SCHEMA
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What the driver can do."""
+        return frozenset({Capability.EXTEND, Capability.SHRINK, Capability.TRASH, Capability.ADOPT, Capability.USAGE})
+
+    def config_problems(self, backend: BackendSpec) -> Sequence[ConfigProblem]:
+        """Return what keeps the configuration from working although it meets the schema."""
+        from sharectl.drivers.ontap.checks import find_problems  # noqa: PLC0415 - the schema alone needs none of it
+
+        return find_problems(backend)
+
+    def share_check(self, backend: BackendSpec) -> ShareCheck:
+        """Return the check of shares on this backend."""
+        from sharectl.drivers.ontap.settings import treatment_in  # noqa: PLC0415 - as above
+        from sharectl.drivers.ontap.share_checks import ShareChecker  # noqa: PLC0415 - as above
+
+        return ShareChecker(treatment_in(backend.config))
+
+    def export_settings(self, backend: BackendSpec, protocol: str, extra_specs: Mapping[str, str]) -> ExportSettings:
+        """Return how NFS clients are treated."""
+        from sharectl.drivers.ontap.settings import treatment_in  # noqa: PLC0415 - as above
+
+        del protocol, extra_specs
+        return treatment_in(backend.config).settings()
+
+    def open(self, backend: BackendSpec, environment: DriverEnvironment) -> Driver:
+        """Return a driver; the array is not reached yet."""
+        from sharectl.drivers.ontap.settings import read_settings  # noqa: PLC0415 - as above
+
+        settings = read_settings(backend, environment.base_directory)
+        try:
+            from sharectl.drivers.ontap.client import Array  # noqa: PLC0415 - as above
+        except ImportError as missing:
+            message = "the ontap driver needs urllib3: install it with pip install 'sharectl[ontap]'"
+            raise DriverError(message) from missing
+        from sharectl.drivers.ontap.driver import OntapDriver  # noqa: PLC0415 - as above
+
+        return OntapDriver(settings, Array(settings.array, environment.resolve_secret))
+
+
+FACTORY: Final[DriverFactory] = OntapFactory()

@@ -1,0 +1,120 @@
+"""Shares as the backend lists them: volumes, with the access that their export policies give and the addresses that they are mounted from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sharectl.drivers.ontap.exports import owner_of_policy
+from sharectl.drivers.ontap.locations import data_lifs, export_locations, preferred_first
+from sharectl.drivers.ontap.volumes import PROTOCOL_NOTE, TRASHED_NOTE, claimed, why_not_adoptable
+from sharectl.model.access import NFS
+from sharectl.model.observed import ObservedShare
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from sharectl.drivers.ontap.access import Access
+    from sharectl.drivers.ontap.locations import DataLif
+    from sharectl.drivers.ontap.policies import Policies
+    from sharectl.drivers.ontap.volumes import Volume, Volumes
+    from sharectl.model.canonical import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What shares are shown with: policies by id, names of those that no volume has by the share that they were made for, LIFs.
+
+    `nodes` are the home nodes of aggregates, `servers` the ids of share servers by the names of their SVMs.
+    """
+
+    policies: Mapping[int, JsonObject] = field(default_factory=dict)
+    unused: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    lifs: Sequence[DataLif] = ()
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    servers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Listing:
+    """Lists the shares of a backend; `svm` is its one SVM, None where it has one for each share server."""
+
+    def __init__(self, volumes: Volumes, policies: Policies, access: Access, svm: str | None) -> None:
+        """List nothing yet."""
+        self._volumes, self._policies, self._access, self._svm = volumes, policies, access, svm
+        self._lifs: Sequence[DataLif] | None = None
+
+    def shares(self, resource_ids: Collection[str] | None) -> list[ObservedShare]:
+        """Return all shares, or those with these ids."""
+        if resource_ids is None:
+            volumes = self._volumes.all()
+            policies = self._policies.all()
+        else:
+            volumes = self._volumes.find_all(resource_ids)
+            policies = [policy for volume in volumes for policy in self._policies_of(volume)]
+        if not volumes:
+            return []
+        self._lifs = data_lifs(self._volumes.array, self._svm)
+        used = {volume.policy_id for volume in volumes}
+        unused: dict[str, list[str]] = {}
+        for policy in policies:
+            owner = owner_of_policy(str(policy["name"]))
+            if owner is not None and policy["id"] not in used:
+                unused.setdefault(owner, []).append(str(policy["name"]))
+        around = Surroundings({policy["id"]: policy for policy in policies}, unused, self._lifs)
+        owners = {volume.uuid for volume in claimed(volumes).values()}
+        return [self.observed(volume, around, is_owner=volume.uuid in owners) for volume in volumes]
+
+    def share(self, volume: Volume) -> ObservedShare:
+        """Return one share as a listing would show it."""
+        if self._lifs is None:
+            self._lifs = data_lifs(self._volumes.array, self._svm)
+        policies = {policy["id"]: policy for policy in self._policies_of(volume)}
+        return self.observed(volume, Surroundings(policies, {}, self._lifs), is_owner=True)
+
+    def new_share(self, volume: Volume) -> ObservedShare:
+        """Return a share that nobody may reach yet, without looking at policies."""
+        if self._lifs is None:
+            self._lifs = data_lifs(self._volumes.array, self._svm)
+        return self.observed(volume, Surroundings(lifs=self._lifs), is_owner=True)
+
+    def _policies_of(self, volume: Volume) -> Iterator[JsonObject]:
+        """Yield the policy of a volume, and all that were made for its share."""
+        found = [] if volume.note is None else self._policies.of_share(volume.svm, volume.note.resource_id)
+        yield from found
+        if all(policy["id"] != volume.policy_id for policy in found):
+            policy = self._policies.named(volume.svm, volume.policy)
+            if policy is not None:
+                yield policy
+
+    def observed(self, volume: Volume, around: Surroundings, *, is_owner: bool) -> ObservedShare:
+        """Return the share that a volume is; one that says so of itself like another before it is nobody's."""
+        note = volume.note if is_owner else None
+        protocol = NFS if note is None else note.values.get(PROTOCOL_NOTE, NFS)
+        trashed_at = None if note is None else note.values.get(TRASHED_NOTE)
+        unused = () if note is None else around.unused.get(note.resource_id, ())
+        access, settings = self._access.listed(volume, around.policies, unused)
+        pool = " ".join(volume.aggregates)
+        lifs = preferred_first(around.lifs, volume.svm, around.nodes.get(pool))
+        why_not = "" if note is not None else why_not_adoptable(volume)
+        if volume.note is not None and note is None:
+            why_not = (
+                f"its comment says that it is the share {volume.note.resource_id}, which another volume is; change it"
+            )
+        return ObservedShare(
+            resource_id=None if note is None else note.resource_id,
+            backend_id=self.backend_id(volume),
+            name=volume.share_name,
+            pool=pool,
+            size_bytes=volume.size_bytes,
+            protocol=protocol,
+            access=access,
+            export_locations=export_locations(lifs, volume.path, protocol) if trashed_at is None else (),
+            trashed_at=trashed_at,
+            share_server_id=around.servers.get(volume.svm),
+            not_adoptable=why_not,
+            export_settings=settings,
+        )
+
+    def backend_id(self, volume: Volume) -> str:
+        """Return the array's own name for a share."""
+        return volume.name if self._svm is not None else f"{volume.svm}/{volume.name}"

@@ -1,0 +1,118 @@
+"""Putting volumes aside and removing them, in the order that the array accepts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sharectl.drivers.base import NotFoundError, ShareInUseError, TransientError
+from sharectl.drivers.ontap.creation import candidate_names
+from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
+from sharectl.drivers.ontap.names import short_id
+from sharectl.drivers.ontap.volumes import TRASHED_NOTE, VOLUMES, noted, volume_of
+
+if TYPE_CHECKING:
+    from sharectl.drivers.ontap.access import Access
+    from sharectl.drivers.ontap.creation import Creation
+    from sharectl.drivers.ontap.volumes import Volume, Volumes
+    from sharectl.model.canonical import JsonObject
+
+_HAS_CLONES = 524615
+_MOUNTED = 524546
+_UNMOUNT_AGAIN_SECONDS = 10.0
+
+
+class Removal:
+    """Takes shares away from clients, into the trash, or for good."""
+
+    def __init__(self, volumes: Volumes, access: Access, creation: Creation, *, past_queue: bool) -> None:
+        """Delete past the array's recovery queue where `past_queue`."""
+        self._volumes, self._access, self._creation = volumes, access, creation
+        self._past_queue = past_queue
+
+    def delete(self, resource_id: str, svm: str | None) -> None:
+        """Remove the volume of a share and its policies; the volume goes last, so that an interrupted removal is found by it.
+
+        `svm` is where policies are looked for if the volume is gone already, None where it cannot be told.
+        """
+        volume = self._volumes.find(resource_id)
+        if volume is None:
+            if svm is not None:
+                self._access.remove_policies(svm, resource_id)
+            return
+        self._withdraw(volume)
+        try:
+            self._volumes.array.delete(
+                (VOLUMES, volume.uuid), svm=volume.svm, query={"force": True} if self._past_queue else None
+            )
+        except OutcomeUnknownError:
+            if self._volumes.find(resource_id) is not None:
+                raise
+        except ArrayError as problem:
+            if problem.kind != "gone":
+                self._raise(volume, problem)
+        self._volumes.forget(resource_id)
+
+    def _withdraw(self, volume: Volume) -> Volume:
+        """Take the volume from its clients; one that is offline serves nobody, and cannot be changed."""
+        if not volume.is_online:
+            if volume.note is not None:
+                self._access.remove_policies(volume.svm, volume.note.resource_id)
+            return volume
+        try:
+            return self._access.close(volume, {"nas": {"path": ""}} if volume.path is not None else None)
+        except ArrayError as problem:
+            self._raise(volume, problem)
+            raise
+
+    def _raise(self, volume: Volume, problem: ArrayError) -> None:
+        if problem.code == _HAS_CLONES:
+            message = (
+                f"{problem}: clones of the volume {volume.name} are there, or were deleted and are still in the array's recovery queue; "
+                "remove them, or wait until the queue lets go of them"
+            )
+            raise ShareInUseError(message) from problem
+        if problem.code == _MOUNTED or "job ID" in str(problem):
+            raise TransientError(str(problem), _UNMOUNT_AGAIN_SECONDS) from problem
+        if problem.kind == "partial":
+            raise OutcomeUnknownError(str(problem)) from problem
+        raise problem
+
+    def trash(self, resource_id: str, now: str) -> None:
+        """Withdraw a share from everybody, and give its name and path free; `now` goes into its comment."""
+        volume = self._volumes.needed(resource_id)
+        if volume.note is None or TRASHED_NOTE in volume.note.values:
+            return
+        volume = self._withdraw(volume)
+        note = volume.note or volume_of(volume.record).note
+        if note is None:
+            raise AssertionError
+        fields: JsonObject = {
+            "name": f"trash_{short_id(resource_id)}",
+            **noted(volume, note.having(**{TRASHED_NOTE: now})),
+        }
+        self._volumes.change(volume, fields)
+        self._volumes.forget(resource_id)
+
+    def restore(self, resource_id: str) -> Volume:
+        """Bring a share back under its name and at its path, with nobody who may reach it."""
+        volume = self._volumes.find(resource_id)
+        if volume is None or volume.note is None:
+            message = f"{self._volumes.array.name}: no volume has the comment of the share {resource_id}"
+            raise NotFoundError(message)
+        note = volume.note
+        if TRASHED_NOTE not in note.values:
+            return volume
+        if volume.path is None:
+            volume = self._creation.mount(volume, volume.share_name)
+        last: ArrayError | None = None
+        for name, _ in candidate_names(volume.share_name, resource_id):
+            fields: JsonObject = {"name": name, **noted(volume, note.without(TRASHED_NOTE))}
+            try:
+                self._volumes.change(volume, fields)
+            except ArrayError as problem:
+                if problem.kind != "dup":
+                    raise
+                last = problem
+            else:
+                return self._volumes.needed(resource_id)
+        raise last or AssertionError

@@ -1,0 +1,260 @@
+"""Volumes as the array has them, and how the one of a share is found: by the note in its comment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sharectl.drivers.base import NotFoundError
+from sharectl.drivers.ontap.exports import owner_of_policy
+from sharectl.drivers.ontap.names import CLOSED_POLICY, comment_of, id_filter, read_note
+from sharectl.drivers.ontap.requests import Pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sharectl.drivers.ontap.client import Array
+    from sharectl.drivers.ontap.names import Note
+    from sharectl.drivers.ontap.requests import QueryValue
+    from sharectl.model.canonical import JsonObject
+
+VOLUMES: Final = "storage/volumes"
+NAME_NOTE: Final = "name"
+PROTOCOL_NOTE: Final = "protocol"
+TRASHED_NOTE: Final = "trashed"
+POLICY_NOTE: Final = "policy"
+TREATMENT_NOTE: Final = "clients"
+ASKED_NOTE: Final = "asked"
+"""Values of a volume's note: what people call the share, its protocol, when it went to the trash, the id of the export policy that
+sharectl gave it, how its clients are treated, and which options of its rules were asked for although they change nothing."""
+
+VOLUME_FIELDS: Final = (
+    "uuid",
+    "name",
+    "comment",
+    "size",
+    "state",
+    "type",
+    "style",
+    "create_time",
+    "svm.name",
+    "svm.uuid",
+    "aggregates",
+    "nas.path",
+    "nas.export_policy",
+    "nas.security_style",
+    "nas.junction_parent.name",
+    "space.used",
+    "space.available",
+    "space.filesystem_size_fixed",
+    "space.snapshot.reserve_percent",
+    "guarantee.type",
+    "snapshot_policy.name",
+    "qos.policy.name",
+    "clone.is_flexclone",
+    "clone.parent_volume.name",
+    "clone.parent_snapshot.name",
+    "snapmirror.is_protected",
+    "flexcache_endpoint_type",
+    "tiering.policy",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume; `record` is all that was read of it, `note` what its comment says, None where sharectl did not write it."""
+
+    record: JsonObject
+    note: Note | None
+
+    @property
+    def uuid(self) -> str:
+        """What never changes of it."""
+        return str(self.record["uuid"])
+
+    @property
+    def name(self) -> str:
+        """Its name on the array."""
+        return str(self.record["name"])
+
+    @property
+    def svm(self) -> str:
+        """The name of its SVM."""
+        return str(self.value("svm.name"))
+
+    @property
+    def size_bytes(self) -> int:
+        """Its whole size, with what is kept for snapshots."""
+        return int(self.record.get("size") or 0)
+
+    @property
+    def is_online(self) -> bool:
+        """Whether it serves anybody."""
+        return bool(self.record.get("state", "online") == "online")
+
+    @property
+    def path(self) -> str | None:
+        """Where it is mounted in its SVM, None where it is not."""
+        return self.value("nas.path") or None
+
+    @property
+    def policy(self) -> str:
+        """The name of its export policy."""
+        return str(self.value("nas.export_policy.name", ""))
+
+    @property
+    def policy_id(self) -> int | None:
+        """The id of its export policy."""
+        return self.value("nas.export_policy.id")  # type: ignore[no-any-return]  # a number, as the array has it
+
+    @property
+    def aggregates(self) -> tuple[str, ...]:
+        """The names of the aggregates that it is on, each once."""
+        return tuple(dict.fromkeys(str(each["name"]) for each in self.record.get("aggregates", ())))
+
+    @property
+    def share_name(self) -> str:
+        """What people call the share."""
+        return self.name if self.note is None else self.note.values.get(NAME_NOTE, self.name)
+
+    @property
+    def has_own_policy(self) -> bool:
+        """Whether its export policy is one that sharectl made for this share, whatever it is called now."""
+        if self.note is None or self.policy == CLOSED_POLICY:
+            return False
+        noted = self.note.values.get(POLICY_NOTE)
+        return owner_of_policy(self.policy) == self.note.resource_id or (
+            noted is not None and noted == str(self.policy_id)
+        )
+
+    def value(self, dotted: str, default: Any = None) -> Any:  # noqa: ANN401 - whatever the array has there
+        """Return a value inside the record."""
+        found: Any = self.record
+        for part in dotted.split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        return default if found is None else found
+
+    def with_values(self, changed: Mapping[str, Any]) -> Volume:
+        """Return it as it is after a change of these fields, nested as in the request."""
+        return volume_of(_merged(self.record, changed))
+
+
+def volume_of(record: JsonObject) -> Volume:
+    """Return the volume in a record."""
+    return Volume(record, read_note(record.get("comment")))
+
+
+def _merged(record: Mapping[str, Any], changed: Mapping[str, Any]) -> JsonObject:
+    found = dict(record)
+    for key, value in changed.items():
+        found[key] = _merged(found.get(key) or {}, value) if isinstance(value, dict) else value
+    return found
+
+
+def claimed(volumes: Iterable[Volume]) -> dict[str, Volume]:
+    """Return the volume of each share by its id: the oldest that says so, since a copy that somebody makes of one may say the same."""
+    found: dict[str, Volume] = {}
+    for volume in sorted(volumes, key=lambda each: (str(each.record.get("create_time", "")), each.uuid)):
+        if volume.note is not None:
+            found.setdefault(volume.note.resource_id, volume)
+    return found
+
+
+class Volumes:
+    """The volumes of a backend, on its one SVM or on all SVMs of share servers; remembers those of shares that it has seen.
+
+    What is remembered spares a look where the call that follows names the volume by its UUID: it is there, or the array says so.
+    """
+
+    def __init__(self, array: Array, svm: str | None) -> None:
+        """Look at this SVM; at all where None."""
+        self.array, self._svm = array, svm
+        self._seen: dict[str, Volume] = {}
+
+    def all(self) -> list[Volume]:
+        """Return all but the root volumes of SVMs, whoever made them."""
+        found = self._read({"is_svm_root": False})
+        self._seen = claimed(found)
+        return found
+
+    def find(self, resource_id: str) -> Volume | None:
+        """Return the volume of a share as it is now, None where there is none."""
+        found = claimed(self._read({"comment": Pattern(id_filter(resource_id))})).get(resource_id)
+        if found is None:
+            self._seen.pop(resource_id, None)
+        else:
+            self._seen[resource_id] = found
+        return found
+
+    def find_all(self, resource_ids: Iterable[str]) -> list[Volume]:
+        """Return the volumes of these shares that there are."""
+        return [volume for each in sorted(set(resource_ids)) if (volume := self.find(each)) is not None]
+
+    def needed(self, resource_id: str) -> Volume:
+        """Return the volume of a share as it is now; raises NotFoundError."""
+        found = self.find(resource_id)
+        if found is None:
+            message = f"{self.array.name}: no volume has the comment of the share {resource_id}"
+            raise NotFoundError(message)
+        return found
+
+    def known(self, resource_id: str) -> Volume | None:
+        """Return the volume of a share as it was last seen, without asking."""
+        return self._seen.get(resource_id)
+
+    def forget(self, resource_id: str) -> None:
+        """Look again the next time: nobody knows what became of it."""
+        self._seen.pop(resource_id, None)
+
+    def remember(self, volume: Volume) -> Volume:
+        """Keep what is known now of the volume of a share."""
+        if volume.note is not None:
+            self._seen[volume.note.resource_id] = volume
+        return volume
+
+    def named(self, svm: str, name: str) -> Volume | None:
+        """Return the volume of this name as it is now."""
+        found = self._read({"name": name, "svm.name": svm})
+        return found[0] if found else None
+
+    def mounted_at(self, svm: str, path: str) -> Volume | None:
+        """Return the volume that is mounted at this path."""
+        found = self._read({"nas.path": path, "svm.name": svm})
+        return found[0] if found else None
+
+    def change(self, volume: Volume, fields: JsonObject) -> Volume:
+        """Change fields of a volume; return it as it is then. After a failure it is looked at again before the next change."""
+        note = volume.note
+        try:
+            self.array.patch((VOLUMES, volume.uuid), fields, svm=self._svm)
+        except BaseException:
+            if note is not None:
+                self.forget(note.resource_id)
+            raise
+        return self.remember(volume.with_values(fields))
+
+    def _read(self, query: Mapping[str, QueryValue]) -> list[Volume]:
+        records = self.array.records(VOLUMES, svm=self._svm, query=query, fields=VOLUME_FIELDS)
+        return [volume_of(record) for record in records]
+
+
+def noted(volume: Volume, note: Note) -> JsonObject:
+    """Return the change that writes a note, nothing where it says so already."""
+    comment = comment_of(note)
+    return {} if comment == volume.record.get("comment") else {"comment": comment}
+
+
+def why_not_adoptable(volume: Volume) -> str:
+    """Return why a volume that sharectl did not make cannot be taken over as it is; empty where it can."""
+    kind = volume.record.get("type", "rw")
+    if kind != "rw":
+        return f"it is of type {kind}, and nobody can write to it but a replication"
+    if not volume.is_online:
+        return f"it is {volume.record.get('state')}"
+    if volume.record.get("style", "flexvol") != "flexvol":
+        return f"it is a {volume.record.get('style')}, of which sharectl takes over none"
+    if volume.value("flexcache_endpoint_type", "none") == "cache":
+        return "it is the cache of another volume"
+    if volume.path is None:
+        return "it is mounted nowhere: no client has a path to it"
+    return ""
