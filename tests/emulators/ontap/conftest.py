@@ -8,6 +8,7 @@ import pytest
 
 from tests.emulators.ontap.client import Client
 from tests.emulators.ontap.server import Emulator, serving
+from tests.emulators.ontap.storage_calls import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,3 +32,9 @@ def emulator(server: Emulator) -> Emulator:
 def client(emulator: Emulator) -> Client:
     """Return a client logged in as the cluster's administrator."""
     return Client(emulator)
+
+
+@pytest.fixture
+def storage(client: Client) -> Storage:
+    """Return short ways to the storage of `vs1`."""
+    return Storage(client)

@@ -127,6 +127,12 @@ class Operation:
         return bool(self.own_keys)
 
 
+_NOT_STANDARD: Final[Mapping[str, tuple[str, ...]]] = {
+    "/storage/volumes": ("guarantee", "efficiency", "quota", "qos", "files", "snapshot_directory_access_enabled"),
+}
+"""What `fields=*` was seen not to give, beside what is described as expensive."""
+
+
 def operation_of(name: str) -> Operation:
     """Return the operation `METHOD /path`; the command line's paths are in no table and take anything."""
     method, path = name.split(" ", 1)
@@ -145,7 +151,7 @@ def operation_of(name: str) -> Operation:
         tuple(own),
         tuple(entry["ok"]),
         frozenset(entry.get("query", ())),
-        tuple(entry.get("expensive", ())),
+        (*entry.get("expensive", ()), *_NOT_STANDARD.get(collection, ())),
     )
 
 

@@ -13,6 +13,7 @@ job_runs      seconds                               its job takes so much longer
 job_gone                                            the record of its job cannot be read once it has ended
 page_short    records (0)                           its page ends early, as if time had run out
 page_mixed                                          its page has another order, and from the second on repeats a record
+half_deleted                                        its job takes the volume offline and then fails to delete it
 change        name, and what changes.py wants       something else changes just before it is handled
 """
 
@@ -26,7 +27,7 @@ from typing import Any, Final
 KINDS: Final = frozenset(
     {
         *("latency", "unavailable", "close_kept", "cut", "refuse", "job_fails", "job_runs", "job_gone"),
-        *("page_short", "page_mixed", "change"),
+        *("page_short", "page_mixed", "half_deleted", "change"),
     }
 )
 PLACES: Final = frozenset({"before", "head", "headers", "middle"})

@@ -42,7 +42,7 @@ def start(world: World, job: Job, method: str, path: str, svm: str | None) -> Jo
         uuid=world.new_uuid(), description=f"{method} /api{path}", started=now, due=now + seconds, svm=job.svm or svm
     )
     how: dict[str, Any] = {"failure": failure.values if failure else {}, "gone_early": gone_early}
-    world.later(seconds, partial(_run, uuid=record.uuid, work=job.work, **how))
+    world.at(record.due, partial(_run, uuid=record.uuid, work=job.work, **how))
     return world[JobRecord].put(record)
 
 

@@ -88,13 +88,15 @@ def reader_of(operation: Operation, world: World) -> Iterable[Row]:
     return reader(world)
 
 
-def rows_at(world: World, route: Route, scope: str | None) -> Iterator[Row]:
-    """Return the rows that the address and the SVM of a call leave."""
+def rows_at(world: World, route: Route, scope: str | None, *, constituents: bool = False) -> Iterator[Row]:
+    """Return the rows that the address and the SVM of a call leave; members of FlexGroups, or all but these."""
     operation = route.operation
     shared = operation.collection in SHARED
     tests = {name: _key_test(value) for name, value in route.keys.items()}
     for row in reader_of(operation, world):
         if scope is not None and row.svm != scope and not (row.svm is None and shared):
+            continue
+        if bool(row.keys.get("is_constituent")) != constituents:
             continue
         if all(test(row.keys.get(name)) for name, test in tests.items()):
             yield row
@@ -293,7 +295,8 @@ def read(world: World, route: Route, pairs: Pairs, scope: str | None, *, links: 
     whole_number(pairs, "return_timeout", 15, 0, LONGEST_WAIT)
     demand_parent(world, route, scope)
     filters = filters_of(route, pairs, version)
-    rows = _visible(world, rows_at(world, route, scope), operation)
+    constituents = "is_constituent" in operation.query and flag(pairs, "is_constituent", default=False)
+    rows = _visible(world, rows_at(world, route, scope, constituents=constituents), operation)
     if not is_single(operation):
         return _page(world, route, pairs, filters, rows, links=links)
     found = next(matching(rows, filters), None)

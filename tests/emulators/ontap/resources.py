@@ -9,6 +9,7 @@ from tests.emulators.ontap import (  # noqa: F401 - what is imported registers i
     counters,
     dns,
     empty,
+    first_svm,
     fixture_network,
     jobs,
     kerberos,
@@ -24,6 +25,7 @@ from tests.emulators.ontap import (  # noqa: F401 - what is imported registers i
     routes,
     security,
     service_policies,
+    storage,
     subnets,
     svm,
 )
@@ -46,9 +48,11 @@ SEEDS: Final[tuple[Callable[[World], None], ...]] = (
     cluster.seed,
     logins.seed,
     licenses.seed,
+    storage.seed,
     fixture_network.seed_network,
     fixture_network.seed_svm,
     _svm_logins,
+    first_svm.seed,
 )
 """What makes the array of the fixture, each building on those before it."""
 

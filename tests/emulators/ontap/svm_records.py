@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from tests.emulators.ontap.world import Record
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Svm(Record):
     """A data SVM. Its root volume, LIFs and services are records of their own."""
 
+    is_watched: ClassVar[bool] = True
     name: str
     ipspace: str
     language: str = "c.utf_8"

@@ -8,7 +8,7 @@ import random
 import threading
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from tests.emulators.ontap.clock import Clock, Schedule
 from tests.emulators.ontap.faults import Fault, Faults
@@ -25,6 +25,8 @@ class Record:
     """What the array keeps about one object. It is replaced, never changed; other objects are held by their keys, never by name."""
 
     uuid: str
+    is_watched: ClassVar[bool] = False
+    """Whether each change is an event for the oracle."""
 
     @property
     def key(self) -> Hashable:
@@ -35,11 +37,22 @@ class Record:
 R = TypeVar("R", bound=Record)
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change of a watched record, which is None from then on if it was taken out."""
+
+    kind: type[Record]
+    key: Hashable
+    record: Record | None
+
+
 @dataclass(slots=True)
 class Table(Generic[R]):
     """The records of one class."""
 
     _records: dict[Hashable, R] = field(default_factory=dict)
+    _events: list[Event] | None = None
+    """Where its changes are noted, if they are."""
 
     def __iter__(self) -> Iterator[R]:
         """Go over all, in the order in which they were made, whatever happens to the table meanwhile."""
@@ -72,18 +85,35 @@ class Table(Generic[R]):
     def put(self, record: R) -> R:
         """Add one, or put it in the place of the one with its key."""
         self._records[record.key] = record
+        if self._events is not None:
+            self._events.append(Event(type(record), record.key, record))
         return record
 
     def change(self, key: Hashable, **changes: Any) -> R:  # noqa: ANN401 - fields of any record
         """Replace some fields of one, and return it; a key that changes moves it."""
         changed = dataclasses.replace(self._records[key], **changes)
         if changed.key != key:
-            del self._records[key]
+            self.remove(key)
         return self.put(changed)
 
     def remove(self, key: Hashable) -> R | None:
         """Take one out, where it is there."""
-        return self._records.pop(key, None)
+        record = self._records.pop(key, None)
+        if record is not None and self._events is not None:
+            self._events.append(Event(type(record), key, None))
+        return record
+
+    def copy(self) -> dict[Hashable, R]:
+        """Return what is in it now."""
+        return dict(self._records)
+
+    def restore(self, records: dict[Hashable, R]) -> None:
+        """Hold again what it held when it was copied."""
+        for key in [key for key in self._records if key not in records]:
+            self.remove(key)
+        for key, record in records.items():
+            if self._records.get(key) is not record:
+                self.put(record)
 
 
 @dataclass(slots=True)
@@ -114,7 +144,7 @@ class World:
     clock: Clock = field(default_factory=Clock)
     settings: Settings = field(default_factory=Settings)
     faults: Faults = field(default_factory=Faults)
-    events: list[Any] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     """What the oracle is told of: each change in who may reach what, in order."""
     taken_bytes: dict[str, int] = field(default_factory=dict)
     """Bytes by which an aggregate, by name, is fuller than its volumes make it."""
@@ -128,7 +158,10 @@ class World:
 
     def __getitem__(self, kind: type[R]) -> Table[R]:
         """Return the table of a class of records: `world[Volume]`."""
-        return self._tables.setdefault(kind, Table())
+        table = self._tables.get(kind)
+        if table is None:
+            table = self._tables[kind] = Table(_events=self.events if kind.is_watched else None)
+        return table
 
     def new_uuid(self) -> str:
         """Return a UUID that no other object has."""
@@ -144,7 +177,11 @@ class World:
 
         A `functools.partial` of a function is kept across a restart that keeps the state; a closure is lost in it.
         """
-        self._schedule.add(self.clock.now() + seconds, work)
+        self.at(self.clock.now() + seconds, work)
+
+    def at(self, moment: float, work: Callable[[World], object]) -> None:
+        """Have something done at a moment of the array's clock."""
+        self._schedule.add(moment, work)
 
     def fault(self, kind: str, method: str = "*", path: str = "*", **options: Any) -> Fault:  # noqa: ANN401 - of any fault
         """Switch a fault on, where `for_seconds` is given for so long on the array's clock; see faults.py."""
@@ -184,12 +221,13 @@ class World:
         """Return the work such that what it did is undone where it fails, unless it may be done partly."""
 
         def whole(world: World) -> None:
-            before = {kind: dict(table._records) for kind, table in world._tables.items()}
+            before = {kind: table.copy() for kind, table in world._tables.items()}
             try:
                 work(world)
             except Exception:
                 if not partly:
-                    world._tables = {kind: Table(records) for kind, records in before.items()}
+                    for kind, table in world._tables.items():
+                        table.restore(before.get(kind, {}))
                 raise
 
         return whole
