@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,8 +62,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_KEEPER] = servers.begin()
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]  # they would lead clients of tests to another server
-    # Copies of the states that tests make are kept there, and not in the home of whoever runs them.
-    os.environ["XDG_STATE_HOME"] = os.environ[servers.VARIABLE]
+
+
+_numbers = count(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Keep the copies of each test's states by themselves: not in the home of whoever runs it, nor where a command would find those of all others."""
+    os.environ["XDG_STATE_HOME"] = f"{os.environ[servers.VARIABLE]}/states-{os.getpid()}-{next(_numbers)}"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

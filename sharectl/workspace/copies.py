@@ -20,7 +20,7 @@ from sharectl.state.stores import open_store
 from sharectl.workspace.git import git_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -122,6 +122,13 @@ def find_copies(project: Project, environ: Mapping[str, str]) -> KeptCopies:
     """Return all copies that are kept on this machine, newest first."""
     own: list[Copy] = []
     others: list[Copy] = []
+    for folder, is_own in _lineages(project, environ):
+        (own if is_own else others).extend(copies_in(folder))
+    return KeptCopies(_newest_first(own), _newest_first(others))
+
+
+def _lineages(project: Project, environ: Mapping[str, str]) -> Iterator[tuple[Path, bool]]:
+    """Yield each folder with the copies of one state, and whether that is a state of this project."""
     here: Origin | None = None
     for base in copy_folders(project, environ):
         for folder in lineage_folders(base):
@@ -130,13 +137,17 @@ def find_copies(project: Project, environ: Mapping[str, str]) -> KeptCopies:
             if not is_own and any(origin.remote or origin.first_commit for origin in origins):
                 here = here or origin_of(project)
                 is_own = any(here.is_project(origin) for origin in origins)
-            (own if is_own or base == _beside_state(project) else others).extend(copies_in(folder))
-    return KeptCopies(*(tuple(sorted(found, key=lambda copy: copy.taken_at, reverse=True)) for found in (own, others)))
+            yield folder, is_own or base == _beside_state(project)
+
+
+def _newest_first(copies: Iterable[Copy]) -> tuple[Copy, ...]:
+    return tuple(sorted(copies, key=lambda copy: copy.taken_at, reverse=True))
 
 
 def missing_state(project: Project, environ: Mapping[str, str]) -> Diagnostic | None:
     """Return what to say of a missing state of which copies are kept; None where there are none."""
-    own = find_copies(project, environ).own
+    folders = [folder for folder, is_own in _lineages(project, environ) if is_own]
+    own = _newest_first(copy for folder in folders for copy in copies_in(folder))  # those of others stay closed
     if not own:
         return None
     newest = own[0]

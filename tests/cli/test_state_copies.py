@@ -249,6 +249,17 @@ def test_another_clone_of_the_repository_finds_them(applied: Console) -> None:
     assert "Copies of other projects" in other("state", "restore").out
 
 
+def test_without_a_state_the_copies_of_other_projects_stay_closed(applied: Console, kept: Path) -> None:
+    """A machine may keep them for hundreds of projects; each first plan would read them all."""
+    (copy,) = names(kept)
+    other = Console(applied.root.parent / "other", applied.capture)
+    other.write("all.yaml", (applied.root / "all.yaml").read_text())
+    os.utime(copy, ns=(0, copy.stat().st_mtime_ns))  # so old that reading renews it, also where mounts seldom note that
+    ended = other("plan")
+    assert (ended.code, "state.lost" in ended.err) == (0, False)
+    assert copy.stat().st_atime_ns == 0
+
+
 def test_a_lost_state_takes_a_document_too(applied: Console) -> None:
     """`state push` makes a state where there is none; what is no document makes none."""
     document = applied.write("state.json", applied("state", "pull").out)
