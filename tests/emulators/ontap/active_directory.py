@@ -124,7 +124,7 @@ FIXTURE = Directory(
             ),
             controllers=("10.0.0.2", "10.0.0.3"),
             name_servers=("10.0.0.2", "10.0.0.3"),
-            machines=("VS1", "TAKEN"),
+            machines=("TAKEN", "VS1"),
         ),
     ),
     silent_name_servers=frozenset({"10.0.0.99", "fd00::99"}),

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tests.emulators.ontap.errors import Refused, duplicate, invalid
+from tests.emulators.ontap.licenses import demand_license
 from tests.emulators.ontap.network_records import Lif
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, get, operation, rows
 from tests.emulators.ontap.service_settings import defaults, merged, of_svm, without
@@ -40,6 +41,7 @@ def create_nfs_service(world: World, call: Call) -> Outcome:
     """Make the NFS server of an SVM."""
     svm = asked_svm(world, call)
     check_made(world, svm)
+    demand_license(world, "nfs")
     if not svm.is_running:
         raise Refused(3276916, f'SVM "{svm.name}" is not running.', "svm")
     if svm.uuid in world[NfsService]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tests.emulators.ontap import (  # noqa: F401 - what is imported registers its operations
+    cifs_service,
     cluster,
     counters,
     dns,
@@ -28,6 +29,7 @@ from tests.emulators.ontap import (  # noqa: F401 - what is imported registers i
     storage,
     subnets,
     svm,
+    svm_life,
 )
 from tests.emulators.ontap.tunnel import svm_uuid
 
@@ -53,6 +55,7 @@ SEEDS: Final[tuple[Callable[[World], None], ...]] = (
     fixture_network.seed_svm,
     _svm_logins,
     first_svm.seed,
+    cifs_service.seed,
 )
 """What makes the array of the fixture, each building on those before it."""
 

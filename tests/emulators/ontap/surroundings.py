@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.emulators.ontap.active_directory import FIXTURE, Directory, Domain, resolved
+from tests.emulators.ontap.active_directory import Directory, Domain, resolved
 from tests.emulators.ontap.svm_records import CifsService, DnsService, LocalCifsUser, Surroundings
 
 if TYPE_CHECKING:
@@ -15,8 +15,7 @@ _KEY = "surroundings"
 
 def directory_of(world: World) -> Directory:
     """Return the directories and servers that the array can ask."""
-    kept = world[Surroundings].get(_KEY)
-    return FIXTURE if kept is None else kept.directory
+    return world[Surroundings][_KEY].directory
 
 
 def set_directory(world: World, directory: Directory) -> None:
