@@ -5,25 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from sharectl.model.access import AccessLevel, AccessRule
-from sharectl.model.checks import ShareCheck, ShareProblem, StoragePlace, WantedShare
+from sharectl.model.checks import ShareCheck, ShareProblem, ShareServerProblem, StoragePlace, WantedShare
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.quantities import format_size
 from sharectl.model.requests import RuleStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sharectl.drivers.base import Capability, DriverFactory
     from sharectl.model.backends import BackendSpec
+    from sharectl.model.share_networks import ShareServerSpec
 
 __all__ = [
     "ChecksExtraSpecs",
+    "ChecksShareServers",
     "ChecksShares",
     "NamesScopes",
     "NamesShareFolders",
     "NamesStorage",
     "ShareCheck",
     "ShareProblem",
+    "ShareServerProblem",
     "StoragePlace",
     "TellsCapabilities",
     "WantedShare",
@@ -44,6 +47,20 @@ class ChecksShares(Protocol):
 
     def share_check(self, backend: BackendSpec) -> ShareCheck:
         """Return the check of shares on this backend, whose configuration meets the schema; made once, asked for many shares."""
+        ...
+
+
+@runtime_checkable
+class ChecksShareServers(Protocol):
+    """A factory that can tell without a connection which share servers its driver would refuse for good."""
+
+    def share_server_problems(
+        self, backend: BackendSpec, server: ShareServerSpec, protocols: Collection[str]
+    ) -> Sequence[ShareServerProblem]:
+        """Return what keeps a server in this subnet, with these directory services, from being there for shares of these protocols.
+
+        What only the network service knows of the subnet is None, and no problem.
+        """
         ...
 
 

@@ -52,6 +52,13 @@ class ShareProblem:
     remedy: str
 
 
+class ShareServerProblem(NamedTuple):
+    """Why a backend cannot make, or have, a share server in its subnet, with its directory services, for shares of some protocols."""
+
+    summary: str
+    remedy: str
+
+
 ShareCheck = Callable[["WantedShare"], "Sequence[ShareProblem]"]
 
 

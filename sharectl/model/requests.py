@@ -80,6 +80,7 @@ class ShareServerRequest:
     """A share server as it should be. `name` is `NETWORK-SUBNET`, safe in a path; another backend may have one of the same name.
 
     `allocations` are the addresses that it answers on, as many as `share_server_allocations` said, with all that belongs to its network.
+    `former_security_services` are those that it had joined when its state was last recorded: what it leaves is left with their accounts.
     """
 
     resource_id: str
@@ -87,13 +88,18 @@ class ShareServerRequest:
     share_network: str
     allocations: tuple[NetworkAllocation, ...]
     security_services: tuple[SecurityServiceSpec, ...] = ()
+    former_security_services: tuple[SecurityServiceSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ShareServerRef:
-    """A share server that exists, as the state knows it; if it was never finished, `backend_id` is empty and `allocations` may be."""
+    """A share server that exists, as the state knows it; if it was never finished, `backend_id` is empty and `allocations` may be.
+
+    `security_services` are those that it joined, or was to join.
+    """
 
     resource_id: str
     backend_id: str
     name: str
     allocations: tuple[NetworkAllocation, ...] = ()
+    security_services: tuple[SecurityServiceSpec, ...] = ()

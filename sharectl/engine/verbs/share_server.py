@@ -49,17 +49,22 @@ def _make(
     """Take the addresses, and make the server (or make it well, or update it)."""
     former = () if record is None else allocations_of(record)
     allocations = yield from take_addresses(resource_id, spec, former)
-    request = ShareServerRequest(resource_id, spec.name, spec.share_network, allocations, spec.security_services)
+    joined = () if record is None else server_spec_of(record).security_services
+    request = ShareServerRequest(
+        resource_id, spec.name, spec.share_network, allocations, spec.security_services, joined
+    )
     return (yield from ask(calls.MakeServer(request, updates)))
 
 
 def _remove(resource_id: str, spec: ShareServerSpec, record: Record | None = None) -> Calls[calls.Done]:
     """Remove the server, or what a cut-short creation left of it, and give its addresses back; nothing there is no error."""
-    reference = ShareServerRef(resource_id, "", spec.name)
+    reference = ShareServerRef(resource_id, "", spec.name, security_services=spec.security_services)
     allocations: tuple[NetworkAllocation, ...] = ()
     if record is not None:
         attributes, allocations = attributes_of(record), allocations_of(record)
-        reference = ShareServerRef(resource_id, attributes["backend_id"], attributes["name"], allocations)
+        reference = ShareServerRef(
+            resource_id, attributes["backend_id"], attributes["name"], allocations, spec.security_services
+        )
     yield from ask(calls.DeleteServer(reference))
     recorded = (allocation.allocation_id for allocation in allocations)
     return (

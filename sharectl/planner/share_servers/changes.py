@@ -13,7 +13,7 @@ from sharectl.model.plans import SetUp, UpdateRecord
 from sharectl.model.share_networks import ShareNetworkSubnet, ShareServerSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import share_server_id_of
-from sharectl.state.rows import server_spec_of
+from sharectl.state.rows import server_spec_of, share_spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,6 +117,8 @@ def follow_network(draft: Draft, address: Address) -> None:
         changes = moved or [FieldChange("security_services", "as recorded", "as in the manifest")]
         draft.add(Verb.UPDATE_RECORD, address, reason, record=record, work=UpdateRecord(new), changes=tuple(changes))
     elif draft.can(record.backend, Capability.SHARE_SERVER_UPDATE):
+        if _refuse_unfit(draft, record, new):
+            return
         draft.add(
             Verb.UPDATE_SHARE_SERVER,
             address,
@@ -203,6 +205,28 @@ def _service_changes(old: ShareServerSpec, new: ShareServerSpec) -> list[FieldCh
         elif (was.service_type, was.config) != (becomes.service_type, becomes.config):
             changes.append(FieldChange(f"security_services/{name}", "its former settings", "its new settings"))
     return changes
+
+
+def _refuse_unfit(draft: Draft, record: Record, new: ShareServerSpec) -> bool:
+    """Refuse what the driver would refuse of a changed share server, with the shares that are on it; tell whether there was anything."""
+    from sharectl.planner.share_servers.checks import problems_of_server  # noqa: PLC0415 - few servers change
+
+    protocols = {
+        str(share_spec_of(share).protocol)
+        for share in draft.records.values()
+        if share.kind == Kind.SHARE and share_server_id_of(share) == record.resource_id
+    }
+    problems = problems_of_server(draft.desired, record.backend or "", new, protocols)
+    network = address_of(Kind.SHARE_NETWORK, new.share_network)
+    for problem in problems:
+        draft.refuse(
+            "share_network.unfit",
+            network,
+            f"{network}: {record.address} cannot follow: {problem.summary}",
+            remedy=problem.remedy,
+            path="spec.securityServices",
+        )
+    return bool(problems)
 
 
 def _refuse_service_change(draft: Draft, record: Record, old: ShareServerSpec, changes: list[FieldChange]) -> None:

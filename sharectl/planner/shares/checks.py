@@ -17,12 +17,12 @@ from sharectl.model.specs import DeletionPolicy
 from sharectl.planner.records import wanted_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from sharectl.manifests.desired import Desired
     from sharectl.model.access import AccessRule
     from sharectl.model.backends import BackendSpec
-    from sharectl.model.checks import ShareCheck
+    from sharectl.model.checks import ShareCheck, ShareServerProblem
     from sharectl.model.specs import ShareSpec
     from sharectl.scheduler.request import Traits
 
@@ -96,6 +96,7 @@ class ShareChecks:
         self._alike: dict[ShareCheck, _Check] = {}
         self._known: dict[object, dict[_Check, tuple[ShareProblem, ...]]] = {}
         self._possible: dict[object, tuple[str, ...]] = {}
+        self._networks: dict[tuple[str, str, str], tuple[ShareProblem, ...]] = {}
 
     def problems(self, backend: str, share: WantedShare, share_type: str | None) -> tuple[ShareProblem, ...]:
         """Return what the backend's driver would refuse of the share; nothing where it cannot tell."""
@@ -172,7 +173,10 @@ class ShareChecks:
     ) -> Verdict:
         """Return what is known of a share that has no place yet. `needs` are the capabilities that it asks for, by the field that does."""
         said = self._said(self.possible(spec, only), self.wanted(spec, rules), spec.share_type)
-        found = {name: self._with_lacking(name, problems, needs, able) for name, problems in said}
+        found = {
+            name: (*self._of_network(name, spec), *self._with_lacking(name, problems, needs, able))
+            for name, problems in said
+        }
         unfit = {name: problems[0].summary for name, problems in found.items() if problems}
         return Verdict(unfit, _certain(found) if len(unfit) == len(found) else ())
 
@@ -183,7 +187,7 @@ class ShareChecks:
         needs = needs_of(spec, self._desired)
         found: dict[str, tuple[ShareProblem, ...]] = {}
         for name, said in self._said(self.possible(spec, only), self.wanted(spec, rules), spec.share_type):
-            problems = self._with_lacking(name, said, needs, self.capabilities)
+            problems = (*self._of_network(name, spec), *self._with_lacking(name, said, needs, self.capabilities))
             found[name] = tuple(problem for problem in problems if self._is_about_what_was_written(problem, spec))
             if not found[name]:
                 return ()
@@ -207,6 +211,18 @@ class ShareChecks:
         lacking = self._lacking(backend, needs, able)
         paths = {problem.path for problem in lacking}
         return (*lacking, *(problem for problem in said if problem.path not in paths))
+
+    def _of_network(self, backend: str, spec: ShareSpec) -> tuple[ShareProblem, ...]:
+        """Return what the backend cannot do on the share's network."""
+        if spec.share_network is None:
+            return ()
+        key = (backend, spec.share_network, str(spec.protocol))
+        if key not in self._networks:
+            self._networks[key] = tuple(
+                ShareProblem(("shareNetwork",), problem.summary, problem.remedy)
+                for problem in _problems_of_network(self._desired, *key)
+            )
+        return self._networks[key]
 
     @staticmethod
     def _lacking(backend: str, needs: Mapping[Capability, str], able: Able) -> tuple[ShareProblem, ...]:
@@ -255,6 +271,22 @@ class ShareChecks:
 
         share_type = self._desired.share_types.get(spec.share_type or "")
         return traits_of(request_from_share(spec, share_type), None)
+
+
+def _problems_of_network(desired: Desired, backend: str, network: str, protocol: str) -> Sequence[ShareServerProblem]:
+    """Return what the backend's driver would refuse of a new share server on the network, for a share of the protocol."""
+    from sharectl.planner.share_servers.changes import server_spec, subnet_for  # noqa: PLC0415 - only with networks
+    from sharectl.planner.share_servers.checks import problems_of_server  # noqa: PLC0415 - as above
+
+    described, spec = desired.share_networks.get(network), desired.backends[backend]
+    subnet = None if described is None else subnet_for(described, spec.availability_zone)
+    if described is None or subnet is None:
+        return ()
+    if not desired.flaws.is_sound(address_of(Kind.SHARE_NETWORK, network), "subnets", "securityServices"):
+        return ()
+    return problems_of_server(
+        desired, backend, server_spec(described, subnet, 1, desired.security_services), {protocol}
+    )
 
 
 def _asked(share: WantedShare, name: str, rules: tuple[AccessRule, ...]) -> WantedShare:
