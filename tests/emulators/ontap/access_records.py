@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tests.emulators.ontap.world import Record
 
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     from tests.emulators.ontap.export_rules import Rules
+
+ADMINISTRATIVE: Final = ("c$", "ipc$", "admin$")
+"""The shares that every CIFS server has."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from tests.emulators.ontap.access_records import CifsShare
+from tests.emulators.ontap.access_records import ADMINISTRATIVE, CifsShare
 from tests.emulators.ontap.active_directory import FIXTURE
 from tests.emulators.ontap.errors import Refused, gone
 from tests.emulators.ontap.licenses import demand_license
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 JOIN_SECONDS: Final = 12.0
 LEAVE_SECONDS: Final = 4.0
-ADMINISTRATIVE: Final = ("c$", "ipc$")
 _CREATION: Final = "POST /protocols/cifs/services"
 _SECRET: Final = ("svm", "force", "ad_domain.user", "ad_domain.password", "client_secret", "proxy_password")
 

@@ -69,7 +69,9 @@ class View:
         mounted = self.mounted(share.uuid)
         above = [path for path in mounted if volume_names.is_below(share.path, path)]
         volume = mounted[max(above, key=len)] if above else None
-        return volume if volume is not None and self._served(volume) else None
+        if volume is None or not self._served(volume) or (volume.root and share.path != "/"):
+            return None
+        return volume
 
 
 def level_by(entries: Iterable[AclEntry], accounts: Iterable[str]) -> Level:

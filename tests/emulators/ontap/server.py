@@ -22,6 +22,7 @@ from tests.emulators.ontap.control import Control
 from tests.emulators.ontap.facts import version_of
 from tests.emulators.ontap.jobs import end_interrupted
 from tests.emulators.ontap.logins import password_of
+from tests.emulators.ontap.oracle import Oracle
 from tests.emulators.ontap.world import World
 
 if TYPE_CHECKING:
@@ -156,6 +157,11 @@ class Emulator:
     def faults(self) -> Faults:
         """What goes wrong."""
         return self.world.faults
+
+    @property
+    def oracle(self) -> Oracle:
+        """Who could reach what, at each moment."""
+        return Oracle(self.world)
 
     def reset(self) -> None:
         """Make the array new."""

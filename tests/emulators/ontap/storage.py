@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.emulators.ontap import (
     aggregates,
+    cifs_acls,  # noqa: F401 - registers its operations
     efficiency_policies,
     qos,
     recovery_queue,  # noqa: F401 - registers its operations

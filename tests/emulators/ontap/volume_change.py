@@ -89,7 +89,7 @@ def _finish(world: World, uuid: str, body: dict[str, Any]) -> None:
         raise Refused(4, "entry doesn't exist")
     new = _changed(world, old, body)
     if old.splitting and old.path is not None and new.path is None:
-        text = f'Failed to unmount volume "{old.name}": a clone split is running on it. Job ID 4711.'
+        text = f'Failed to unmount volume "{old.name}": a clone split is running on it, with job ID 4711.'
         raise Refused(917536, text)
     volume_create.refuse_without_room(world, old, new)
     volume_fields.released(world, old, new)
