@@ -297,6 +297,11 @@ class FencesEachLease(RefusesOldFences, Protocol):
         ...
 
 
+def serves_runs_beside(driver: Driver) -> bool:
+    """Tell whether several runs may work with the driver's backend at once: it refuses each by itself, or none."""
+    return isinstance(driver, FencesEachLease) or not isinstance(driver, RefusesOldFences)
+
+
 class Capability(StrEnum):
     """Optional capabilities, as the planner and the JSON output name them."""
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class StateAddressLedger:
     """An AllocationLedger in the state: `network_allocation/SCOPE/ADDRESS`. Read once, when it is first asked, and kept up by its own changes.
 
-    The state's lock lets nobody else write meanwhile; a row that is there all the same is found by its key, and the address counts
-    as taken.
+    Runs beside this one may write meanwhile: what one of them has taken is found by its key, and the address counts as taken. What they
+    give back is free for the next run.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ drivers resolve the references in their own configuration. `sharectl.executors.w
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
 
 from sharectl.model.frozen import dataclass
 
@@ -139,11 +139,16 @@ class ServersCounted(Answer):
 AnswerT_co = TypeVar("AnswerT_co", bound=Answer, covariant=True)
 
 
+RUNS_BESIDE: Final = "runs-beside"
+"""Older workers do not say it, and cannot tell such runs apart."""
+
+
 @dataclass(frozen=True, slots=True)
 class Described(Answer):
     """What a driver says of its backend, and which optional capabilities it has.
 
     `clones_within` is said where it clones snapshots, `server_addresses` where it makes share servers: how many each new one needs.
+    Among the capabilities of a driver that several runs may work on at once is `RUNS_BESIDE`.
     """
 
     report: BackendReport

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import orjson
 
 from sharectl.model.frozen import dataclass
+from sharectl.model.kinds import Kind, is_of
 from sharectl.model.records import (
     BeginOperation,
     EndOperation,
@@ -190,9 +191,13 @@ def _status(lock: HeldLock, scope: Scope, verdict: _Verdict) -> LockStatus:
 
 
 def expect_within(lease: Lease, changes: Sequence[Change], recorded: Recorded, location: str) -> None:
-    """Raise StateRefusedError where a change is beyond the scope of the lease; `recorded` tells what the state holds before it."""
+    """Raise StateRefusedError where a change is beyond the scope of the lease; `recorded` tells what the state holds before it.
+
+    Network addresses are nobody's until they are taken: the key of the row lets one run have each, which no scope has to do.
+    """
     if lease.scope.is_everything:
         return
+    changes = [change for change in changes if not _takes_address(change)]
     addresses = {address for change in changes for address in addresses_of(change)}
     operations = {change.operation_id for change in changes if isinstance(change, EndOperation)}
     backends, begun = recorded(addresses, operations)
@@ -201,6 +206,13 @@ def expect_within(lease: Lease, changes: Sequence[Change], recorded: Recorded, l
             raise StateRefusedError(
                 location, f"{address} on backend {backend} is beyond the lease", "take a lease that includes it"
             )
+
+
+def _takes_address(change: Change) -> bool:
+    """Tell whether a change takes a network address for a share server, or gives one back."""
+    return isinstance(change, PutResource | RemoveResource) and all(
+        is_of(Kind.NETWORK_ALLOCATION, address) for address in addresses_of(change)
+    )
 
 
 def _places(

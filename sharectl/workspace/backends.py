@@ -87,14 +87,10 @@ class Backends:
             each for each in problems if isinstance(factory, KnowsPasswords) and factory.is_password(each.path)
         )
 
-    def has_share_servers(self, backend: str) -> bool:
-        """Tell whether shares of the backend are on share servers."""
+    def limits_servers(self, backend: str) -> bool:
+        """Tell whether the backend's manifest says how many share servers there may be."""
         spec = self._specs.get(backend)
-        return spec is not None and spec.share_servers
-
-    def is_remote(self, backend: str) -> bool:
-        """Tell whether workers make the calls on the backend."""
-        return backend in self._remote_names
+        return spec is not None and spec.max_share_servers is not None
 
     def width(self, backend: str) -> int:
         """Return how many calls may run on the backend at once."""
@@ -105,6 +101,10 @@ class Backends:
         """Return how long one call of a recovery may take on the backend; one without a manifest is not even opened."""
         spec = self._specs.get(backend)
         return 1.0 if spec is None else spec.recovery_timeout_seconds
+
+    def open_another(self, backend: str) -> Driver:
+        """Return one more driver of the backend, which the caller closes. Raises DriverError."""
+        return self._open(backend)
 
     def _open(self, backend: str) -> Driver:
         spec = self._specs.get(backend)

@@ -179,7 +179,10 @@ def _arrived(store: StateStore, view: StateView, observed: Observed) -> frozense
     held: set[str] = set()
     for seen in observed.values():
         held.update(seen.shares or (), seen.snapshots or ())
-        held.update(() if seen.servers is None else seen.servers.servers or ())
+        servers = seen.servers
+        if servers is not None:
+            held.update(servers.servers or ())
+            held.update(allocation.share_server_id for allocation in (servers.allocations or {}).values())
     held.difference_update(record.resource_id for record in view.records.values())
     held.difference_update(operation.resource_id for operation in view.operations)
     if not held:

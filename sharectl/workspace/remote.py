@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from sharectl.model.backends import BackendSpec
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.events import Event
-    from sharectl.model.records import OperationRecord
+    from sharectl.model.records import OperationRecord, Scope
     from sharectl.network.base import NetworkPlugin
 
 _LOOK_AGAIN_SECONDS: Final = 0.5
@@ -153,15 +153,16 @@ class RemoteBackends:
 
         return make
 
-    def remains(
+    def remains(  # noqa: PLR0913, PLR0917 - what is open, whose it is, and who watches
         self,
         operations: Sequence[OperationRecord],
+        scope: Scope,
         observer: Callable[[Event], None],
         wait: Callable[[float], object],
         require: Permit,
         clock: Callable[[], float] = monotonic,
     ) -> dict[str, Remains]:
-        """Return what remains of the calls of earlier runs, once they have ended. Raises StateError, and what `require` raises.
+        """Return what remains of the calls of earlier runs in a `scope`, once they have ended. Raises StateError, and what `require` raises.
 
         A call that its worker still renews is waited for until it has taken as long as a step of its backend may: nobody else
         may touch its address. Then it is given up. One that is given up may hang, and is waited for no longer than a lease:
@@ -176,7 +177,8 @@ class RemoteBackends:
             self._prepare()
             while True:
                 require()
-                under_way, remains = earlier.look([operation.operation_id for operation in operations])
+                found, remains = earlier.look([operation.operation_id for operation in operations])
+                under_way = [call for call in found if _concerns(scope, call, operations)]
                 overdue = [call for call in under_way if not call.is_given_up and self._is_overdue(call)]
                 if overdue:
                     earlier.give_up(overdue)
@@ -222,6 +224,15 @@ class RemoteBackends:
         self._requests.close()
 
 
+def _concerns(scope: Scope, call: UnderWay, operations: Sequence[OperationRecord]) -> bool:
+    """Tell whether a run of the scope waits for the call; one of a recovery may be about any of the `operations` of its backend."""
+    if scope.is_everything:
+        return True
+    if call.is_of_operation:
+        return scope.holds(call.address, call.backend)
+    return any(operation.backend == call.backend for operation in operations)
+
+
 def _held_up(
     remains: dict[str, Remains], operations: Sequence[OperationRecord], under_way: Sequence[UnderWay]
 ) -> dict[str, Remains]:
@@ -262,7 +273,7 @@ def admit_role(project: Project, role: str, backend: str) -> str:
 
     Raises StateError and DiagnosticError.
     """
-    from sharectl.executors.workers.tables import admit  # noqa: PLC0415 - one command needs it
+    from sharectl.executors.workers.admission import admit  # noqa: PLC0415 - one command needs it
 
     with closing(requests_of(project)) as requests:
         prepare_tables(project)

@@ -117,7 +117,7 @@ def locked_run(  # noqa: PLR0913, PLR0917 - the state, what the run is on, and w
         elif view.operations:  # of backends that may have been remote before
             with backends.formerly_remote() as former:
                 if former is not None:
-                    remains = former.remains(view.operations, observer, time.sleep, heartbeat.tenure.require)
+                    remains = former.remains(view.operations, scope, observer, time.sleep, heartbeat.tenure.require)
         unresolved: tuple[OperationRecord, ...] = ()
         if view.operations:
             from sharectl.engine.recovery import recover  # noqa: PLC0415 - most runs find nothing open
@@ -144,10 +144,12 @@ def _with_workers(  # noqa: PLR0913, PLR0917 - the run, what it runs on, and who
     observer: Callable[[Event], None],
 ) -> tuple[Environment, Mapping[str, Remains]]:
     """Return the environment whose calls on remote backends workers make, and what remains of the calls of earlier runs."""
-    from sharectl.executors.workers.offers import Run  # noqa: PLC0415 - most runs have no workers
+    from sharectl.executors.workers.claims import ALONE, PROTOCOL  # noqa: PLC0415 - most runs have no workers
+    from sharectl.executors.workers.offers import Run  # noqa: PLC0415 - as above
 
-    remains = remote.remains(view.operations, observer, time.sleep, heartbeat.tenure.require)
-    run = Run(record.run_id, view.lineage, heartbeat.lease.token)
+    lease = heartbeat.lease
+    remains = remote.remains(view.operations, lease.scope, observer, time.sleep, heartbeat.tenure.require)
+    run = Run(record.run_id, view.lineage, lease.token, PROTOCOL if lease.beside else ALONE)
     return replace(environment, executor=remote.executor(run)), remains
 
 

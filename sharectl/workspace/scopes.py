@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.base import DriverError, FencesEachLease, RefusesOldFences
+from sharectl.drivers.base import DriverError, serves_runs_beside
 from sharectl.engine.environment import new_resource_id
 from sharectl.engine.rows import addresses_of
+from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import backends_of
 from sharectl.model.records import EVERYTHING, Scope
+from sharectl.model.verbs import Verb
+from sharectl.planner.records import share_server_id_of
 from sharectl.planner.strays import import_address
 
 if TYPE_CHECKING:
@@ -16,7 +19,8 @@ if TYPE_CHECKING:
 
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan
-    from sharectl.state.contract import StateStore
+    from sharectl.model.records import Record
+    from sharectl.state.contract import StateReader, StateStore
     from sharectl.workspace.backends import Backends
 
 _MOST: Final = 10_000
@@ -26,26 +30,23 @@ _NOWHERE: Final = frozenset({""})
 
 
 def can_be_shared(backends: Backends, names: Iterable[str]) -> bool:
-    """Tell whether several runs may work on these backends at once.
-
-    Not with share servers, whose addresses are accounts of the whole state, not through workers, and not with a driver that
-    refuses every run but the newest.
-    """
+    """Tell whether several runs may work on these backends at once: not with a driver that refuses every run but the newest."""
     return all(_is_shared(backends, name) for name in names)
 
 
 def _is_shared(backends: Backends, name: str) -> bool:
-    if backends.has_share_servers(name) or backends.is_remote(name):
-        return False
     try:
-        driver = backends.driver(name)
+        return serves_runs_beside(backends.driver(name))
     except DriverError:
         return False
-    return isinstance(driver, FencesEachLease) or not isinstance(driver, RefusesOldFences)
 
 
 def scope_of(plan: Plan, store: StateStore, backends: Backends, wanted: Collection[Address] = ()) -> Scope:
     """Return what a run of the plan has to hold: the addresses of its steps, what those need, and the `wanted` ones.
+
+    With a share goes the share server that it is on: what is done to one waits for what is done to the other. Where the manifest
+    limits the number of servers, only one run at a time makes some. An address that no server has is given back by a run of everything:
+    whose it is, only a look at all says.
 
     It is of this moment: rows that change before the lease is held are refused by their versions, and an intent that comes
     meanwhile on a backend elsewhere is left open, which its step says.
@@ -53,10 +54,17 @@ def scope_of(plan: Plan, store: StateStore, backends: Backends, wanted: Collecti
     addresses = {*addresses_of(plan), *wanted}
     if not addresses:
         return Scope(_NOWHERE, frozenset({new_resource_id()}))
-    if len(addresses) > _MOST:
+    if len(addresses) > _MOST or any(step.verb is Verb.RELEASE_ALLOCATION for step in plan.steps):
         return EVERYTHING
     with store.read() as reader:
         view = reader.view(addresses)
+        servers = _servers_of(view.records.values(), reader)
+    addresses |= servers
+    addresses |= {
+        address_of(Kind.BACKEND, step.backend)
+        for step in plan.steps
+        if step.verb is Verb.CREATE_SHARE_SERVER and step.backend and backends.limits_servers(step.backend)
+    }
     begun = [operation for operation in view.operations if operation.address in addresses]
     addresses |= {import_address(operation.address) for operation in begun}
     names = {*backends_of(plan.steps), *(record.backend for record in view.records.values())}
@@ -65,6 +73,12 @@ def scope_of(plan: Plan, store: StateStore, backends: Backends, wanted: Collecti
     if not known or not can_be_shared(backends, known):
         return EVERYTHING
     return Scope(frozenset(known), frozenset(addresses))
+
+
+def _servers_of(records: Iterable[Record], reader: StateReader) -> set[Address]:
+    """Return the addresses of the share servers that recorded shares are on."""
+    ids = {server for record in records if record.kind == Kind.SHARE and (server := share_server_id_of(record))}
+    return set(reader.with_ids(ids)) if ids else set()
 
 
 def covers(held: Scope, needed: Scope) -> bool:

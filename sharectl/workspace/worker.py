@@ -6,12 +6,13 @@ import os
 import signal
 import socket
 import threading
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 from uuid import uuid4
 
 from sharectl import __version__
-from sharectl.drivers.base import DriverError, RefusesOldFences, fenced
+from sharectl.drivers.base import DriverError, FencesEachLease, RefusesOldFences, fenced
 from sharectl.engine.tenure import Permitted
 from sharectl.engine.verbs import execute
 from sharectl.engine.verbs.base import Site
@@ -24,7 +25,7 @@ from sharectl.workspace.remote import broker_place, manifest_digest, requests_of
 from sharectl.workspace.validation import cannot_be_remote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from uuid import UUID
 
     from sharectl.drivers.base import Driver
@@ -46,16 +47,89 @@ _LAST_WORDS_SECONDS: Final = 0.1
 _CLOSE_TIMEOUT_SECONDS: Final = 20.0
 
 
+class _Fenced:
+    """A driver, the lineage and token of the run whose fence it works under, and how many calls do so now."""
+
+    __slots__ = ("calls", "driver", "run")
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self.run: tuple[str, int] | None = None
+        self.calls = 0
+
+
+class Drivers:
+    """The drivers of a backend. One works under a single fence, so there are as many as runs have had calls under way at once."""
+
+    def __init__(self, first: Callable[[], Driver], open_another: Callable[[], Driver]) -> None:
+        """Begin with the one that `first` returns each time; further ones are closed here. Both raise DriverError."""
+        self.first = first
+        self._open_another = open_another
+        self._guard = threading.Lock()
+        self._all: list[_Fenced] = []
+        self._newest: dict[str, int] = {}
+
+    @contextmanager
+    def under(self, fence: Fence, permit: Permit) -> Iterator[Driver]:
+        """Give a driver that works under the fence of a run meanwhile. Raises DriverError, and FencedError for a run that is late."""
+        first = self.first()
+        if not isinstance(first, RefusesOldFences) or fence.token is None:
+            yield first
+            return
+        with self._guard:
+            chosen = self._chosen(first, (fence.lineage, fence.token))
+            permit()  # a driver may have taken long to open
+            self._raise(chosen, fence, fence.token)
+            chosen.calls += 1
+        try:
+            yield chosen.driver
+        finally:
+            with self._guard:
+                chosen.calls -= 1
+
+    def _chosen(self, first: Driver, run: tuple[str, int]) -> _Fenced:
+        """Return the driver of the run, else one that nobody works with, else another."""
+        if not self._all:
+            self._all.append(_Fenced(first))
+        for each in self._all:
+            if each.run == run:
+                return each
+        for each in self._all:
+            if not each.calls:
+                return each
+        self._all.append(_Fenced(self._open_another()))
+        return self._all[-1]
+
+    def _raise(self, chosen: _Fenced, fence: Fence, token: int) -> None:
+        """Let the backend refuse earlier runs, once for each run; a driver that is refused works under no fence until it is raised again."""
+        if chosen.run == (fence.lineage, token):
+            return
+        chosen.run = None
+        if isinstance(chosen.driver, FencesEachLease):
+            chosen.driver.raise_fence_beside(fence.lineage, token, fence.beside)
+        elif isinstance(chosen.driver, RefusesOldFences):
+            newest = self._newest.get(fence.lineage, 0)
+            if token < newest:
+                raise fenced(token, newest)
+            chosen.driver.raise_fence(fence.lineage, token)
+            self._newest[fence.lineage] = token
+        chosen.run = fence.lineage, token
+
+    def close(self) -> None:
+        """Close all but the first; one that cannot be is left to the end of the process."""
+        with self._guard:
+            further, self._all = self._all[1:], []
+        for each in further:
+            with suppress(Exception):
+                each.driver.close()
+
+
 class Calls:
     """Makes calls on one backend, with its driver."""
 
     def __init__(self, backends: Backends, backend: str) -> None:
         """Make them on `backend`."""
-        self._backends = backends
-        self._backend = backend
-        self._guard = threading.Lock()
-        self._raised: Fence | None = None
-        self._newest: dict[str, int] = {}
+        self._drivers = Drivers(partial(backends.driver, backend), partial(backends.open_another, backend))
         self._networks: OpenedOnce[NetworkPlugin] = OpenedOnce(
             partial(backends.networks.open_near, backend), lambda plugin: plugin.close()
         )
@@ -64,38 +138,22 @@ class Calls:
     def __call__(self, call: Call[Answer], fence: Fence, permit: Permit) -> Answer:
         """Make a call for the run that `fence` stands for. Raises what the driver raises."""
         permit()
-        driver = self._backends.driver(self._backend)
         if fence.token is None:
             if not call.is_question:
                 message = "a call with an effect was offered by no run"
                 raise DriverError(message)
-            return execute(Site(driver, lambda: self._networks.get(fence.lineage)), call)
-        self._raise_fence(driver, fence, permit)
+            return execute(Site(self._drivers.first(), lambda: self._networks.get(fence.lineage)), call)
 
         def open_network() -> NetworkPlugin:
             return cast("NetworkPlugin", Permitted(self._networks.get(fence.lineage), permit))
 
-        return execute(Site(cast("Driver", Permitted(driver, permit)), open_network), call)
+        with self._drivers.under(fence, permit) as driver:
+            return execute(Site(cast("Driver", Permitted(driver, permit)), open_network), call)
 
     def close(self) -> None:
-        """Let go of network services."""
+        """Let go of network services, and of all drivers but the first, which belongs to the backends."""
         self._networks.close(_CLOSE_TIMEOUT_SECONDS)
-
-    def _raise_fence(self, driver: Driver, fence: Fence, permit: Permit) -> None:
-        """Let the backend refuse earlier runs, once for each run. Raises FencedError for one that is late.
-
-        That one is not shown to the driver, which would ask under the late fence from then on, for later runs too.
-        """
-        with self._guard:
-            permit()  # the driver may have taken long to open
-            if self._raised != fence and isinstance(driver, RefusesOldFences) and fence.token is not None:
-                newest = self._newest.get(fence.lineage, 0)
-                if fence.token < newest:
-                    raise fenced(fence.token, newest)
-                self._raised = None
-                driver.raise_fence(fence.lineage, fence.token)
-                self._newest[fence.lineage] = fence.token
-            self._raised = fence
+        self._drivers.close()
 
 
 def spec_of(backends: Mapping[str, BackendSpec], name: str, project: Project) -> BackendSpec:

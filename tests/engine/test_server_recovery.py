@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
@@ -23,6 +23,7 @@ from sharectl.network.base import (
     NetworkTransientError,
     NetworkUnavailableError,
 )
+from sharectl.workspace import plans
 from sharectl.workspace.run import describe_run, held_lease
 from tests.engine.server_scenario import check_servers, leak_address, network, on, tenants
 from tests.engine.site import Site
@@ -204,3 +205,19 @@ def test_addresses_of_a_server_that_no_worker_began_to_make_are_given_back(site:
         )
     assert not site.view().operations
     check_servers(site)
+
+
+def test_the_address_of_a_server_that_another_run_is_just_making_is_nobody_elses(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan had read the state before that run began; the network service is asked afterwards, and has it."""
+    leak_address(site)
+    assert [step.verb for step in site.plan().steps] == [Verb.RELEASE_ALLOCATION]
+    ask = plans.survey
+
+    def asked_late(*arguments: Any) -> Any:  # noqa: ANN401 - as the survey itself
+        leave_open(site, Verb.CREATE_SHARE_SERVER, "share_server/blue-default@tenants", "ghost")
+        return ask(*arguments)
+
+    monkeypatch.setattr(plans, "survey", asked_late)
+    assert site.plan().steps == ()

@@ -12,9 +12,11 @@ import pytest
 from sharectl.executors.base import Remains
 from sharectl.executors.calls import Done
 from sharectl.executors.wire import encode
+from sharectl.executors.workers.claims import ClaimAnswer
 from sharectl.manifests.project import Project
 from sharectl.model.backends import BackendSpec
 from sharectl.model.events import CallsUnderWay
+from sharectl.model.records import EVERYTHING, Scope, within
 from sharectl.model.settings import ExecutionSettings, SafetyLimits, SchedulerSettings
 from sharectl.state.contract import LeaseLostError
 from sharectl.state.postgresql.store import open_store
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sharectl.model.events import Event
-    from sharectl.model.records import OperationRecord
     from tests.executors.workers.conftest import Database
 
 _REMOVALS = "UPDATE {s}.operation SET verb = 'delete-share', payload = '{{\"spec\": null}}', started_at = '2026-01-01T00:00:00Z'"
@@ -61,16 +62,18 @@ class Waiting:
         if self.is_lost:
             raise LeaseLostError
 
-    def remains(self) -> dict[str, Remains]:
-        """Return what remains for a run that begins now."""
+    def remains(self, scope: Scope = EVERYTHING) -> dict[str, Remains]:
+        """Return what remains for a run that begins now, on all or on some addresses, after one that has ended."""
+        self.database.execute("DELETE FROM {s}.lease WHERE token = %s", self.database.token)
         self.database.execute(_REMOVALS)
         with (
             closing(open_store(self.database.place, create=False)) as store,
             store.read() as reader,
             closing(RemoteBackends(project(self.database), {"filer": SPEC}, lambda _: None)) as remote,
         ):
-            operations: tuple[OperationRecord, ...] = tuple(reader.view(()).operations)
-            return remote.remains(operations, self.events.append, self.wait, self.require, clock=lambda: self.seconds)
+            operations = within(scope, reader.view(())).operations
+            clock, wait = lambda: self.seconds, self.wait
+            return remote.remains(operations, scope, self.events.append, wait, self.require, clock)
 
 
 def claimed(database: Database, address: str | None = "share/a", *, since: str = "0 s") -> UUID:
@@ -96,6 +99,26 @@ def test_a_call_that_hangs_is_given_up_when_a_step_may_take_no_longer(database: 
     assert 60.0 <= waiting.seconds < 62.0
     assert database.execute("SELECT given_up_at IS NOT NULL FROM {s}.call") == [(True,)]
     assert [type(event) for event in waiting.events] == [CallsUnderWay]
+
+
+def on(address: str) -> Scope:
+    """Return the scope of a run on an address of the backend."""
+    return Scope(frozenset({"filer"}), frozenset({address}))
+
+
+def test_what_others_do_at_other_addresses_is_not_waited_for(database: Database) -> None:
+    """Neither a run that is gone nor one that has a lease; who wants everything waits, for what is of no run."""
+    gone = claimed(database, since="11 min")
+    (living,) = database.leases("share/b")
+    assert database.worker().claim(database.offer("share/b", token=living)).answer is ClaimAnswer.GO
+    database.execute("UPDATE {s}.call SET claimed_at = claimed_at - interval '11 min'")
+    waiting = Waiting(database)
+    assert waiting.remains(on("share/c")) == {}
+    assert waiting.seconds == 0.0
+    assert database.execute("SELECT count(*) FROM {s}.call WHERE given_up_at IS NOT NULL") == [(0,)]
+    remains = waiting.remains(on("share/a"))
+    assert remains == {f"operation {gone}": Remains(has_begun=True, is_under_way=True)}
+    assert database.execute("SELECT call_id FROM {s}.call WHERE given_up_at IS NOT NULL") == [(gone,)]
 
 
 def test_whoever_has_lost_the_lock_waits_for_nothing(database: Database) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext
+from queue import Queue
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sharectl.drivers.base import FencedError
+from sharectl.drivers.simulated.driver import SimulatedDriver
 from sharectl.executors.calls import CreateShare, ListShares, SharesListed
 from sharectl.executors.workers.service import Fence
 from sharectl.model.backends import BackendSpec
@@ -20,6 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from sharectl.drivers.base import Driver
+    from sharectl.model.observed import ObservedShare
+
+PATIENCE_SECONDS = 60.0
 POOLS = [{"name": "pool", "capacity": "1TiB"}]
 
 
@@ -53,6 +61,47 @@ def test_a_call_of_an_earlier_run_that_is_late_is_refused_and_stops_no_later_one
         calls(share(2), Fence("lineage", 1), lambda: None)
     calls(share(3), Fence("lineage", 2), lambda: None)
     assert made_by(calls) == {"id-1", "id-3"}
+
+
+def test_runs_beside_each_other_work_at_once_and_who_is_left_out_does_not(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two have calls under way when a third finds one of them gone: the backend refuses that one, and lets the others go on."""
+    make, at, go = SimulatedDriver.create_share, Queue[str](), threading.Event()
+
+    def held(driver: SimulatedDriver, request: ShareRequest) -> ObservedShare:
+        at.put(request.name)
+        assert go.wait(PATIENCE_SECONDS)
+        return make(driver, request)
+
+    monkeypatch.setattr(SimulatedDriver, "create_share", held)
+    with ThreadPoolExecutor() as threads:
+        fences = [Fence("lineage", 1), Fence("lineage", 2, frozenset({1}))]
+        living, lost = (threads.submit(calls, share(each.token or 0), each, lambda: None) for each in fences)
+        assert {at.get(timeout=PATIENCE_SECONDS) for _ in fences} == {"share-1", "share-2"}
+        third = threads.submit(calls, share(3), Fence("lineage", 3, frozenset({1})), lambda: None)
+        assert at.get(timeout=PATIENCE_SECONDS) == "share-3"
+        go.set()
+        for each in (living, third):
+            each.result(PATIENCE_SECONDS)
+        with pytest.raises(FencedError):
+            lost.result(PATIENCE_SECONDS)
+    for late in (2, 1, 3):  # whoever was refused has left no driver under its fence
+        with nullcontext() if late != 2 else pytest.raises(FencedError):
+            calls(share(late + 10), Fence("lineage", late, frozenset(range(1, late))), lambda: None)
+    assert made_by(calls) == {"id-1", "id-3", "id-11", "id-13"}
+
+
+def test_runs_one_after_the_other_work_with_one_driver(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another costs a login on the filer."""
+
+    def open_another(_backends: Backends, _backend: str) -> Driver:
+        raise AssertionError
+
+    monkeypatch.setattr(Backends, "open_another", open_another)
+    for token in range(1, 5):
+        calls(share(token), Fence("lineage", token, frozenset({token - 1})), lambda: None)
+    assert len(made_by(calls)) == 4
 
 
 def test_a_call_that_has_lost_its_claim_while_the_driver_was_opened_raises_no_fence(calls: Calls) -> None:

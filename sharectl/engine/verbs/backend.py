@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from sharectl.drivers.base import ClonesSnapshots, ConflictError, capabilities_of
+from sharectl.drivers.base import ClonesSnapshots, ConflictError, capabilities_of, serves_runs_beside
 from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.engine.answers import expected, pools_of, report_of
 from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Result, Runner, Site, put
 from sharectl.executors.calls import (
+    RUNS_BESIDE,
     CallFailedError,
     Describe,
     Described,
@@ -89,7 +90,9 @@ def _describe(site: Site, _call: Describe) -> Described:
     driver = site.driver
     clones_within = driver.clones_within if isinstance(driver, ClonesSnapshots) else None
     addresses = driver.share_server_allocations() if isinstance(driver, HandlesShareServers) else None
-    return Described(report_of(driver), tuple(sorted(capabilities_of(driver))), clones_within, addresses)
+    beside = (RUNS_BESIDE,) if serves_runs_beside(driver) else ()
+    capabilities = (*sorted(capabilities_of(driver)), *beside)
+    return Described(report_of(driver), capabilities, clones_within, addresses)
 
 
 EXECUTIONS: Final[Executions] = {

@@ -94,6 +94,8 @@ def asked_driver(ask: Callable[[Call[Any]], Any]) -> Driver:
     for capability, name in _ANSWERED:
         if capability in described.capabilities:
             parts[name] = getattr(_Answers, name)
+    if calls.RUNS_BESIDE not in described.capabilities:
+        parts["raise_fence"] = _raised_by_worker
     parts["_server_addresses"] = described.server_addresses or 0
     parts["clones_within"] = described.clones_within or "backend"
     if Capability.CLONE not in described.capabilities:
@@ -107,6 +109,10 @@ def _step_alone(name: str) -> Callable[..., Any]:
         raise DriverError(message)
 
     return refuse
+
+
+def _raised_by_worker(_self: object, _lineage: str, _fence: int) -> None:
+    """Do nothing, but be there: a RefusesOldFences serves one run at a time."""
 
 
 class _Answers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from sharectl.model.state_urls import PostgresqlPlace
     from sharectl.state.postgresql.connections import Connection
 
-PROTOCOL: Final = 1
-"""The version of what coordinators and workers say to each other through the database."""
+PROTOCOL: Final = 2
+"""The version of what coordinators and workers say to each other through the database; a worker takes calls of older ones too."""
+ALONE: Final = 1
+"""The version in which runs are never beside each other: what questions need, and runs that found nobody else at work."""
 
 
 class ClaimAnswer(StrEnum):
@@ -65,12 +68,16 @@ class FinishAnswer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The answer to a claim; for GO and MINE with the call in its JSON form, the fence of the run (None: a question) and the state's lineage."""
+    """The answer to a claim; for GO and MINE with the call in its JSON form, the fence of the run (None: a question) and the state's lineage.
+
+    `beside` are the fences before it that may still work: those of runs that hold a lease.
+    """
 
     answer: ClaimAnswer
     body: bytes = b""
     token: int | None = None
     lineage: str = ""
+    beside: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +190,10 @@ def _translated() -> Iterator[None]:
         raise kind(str(error)) from error
 
 
+def _before(token: int | None, held: frozenset[int]) -> frozenset[int]:
+    return frozenset() if token is None else frozenset(each for each in held if each < token)
+
+
 class PostgresClaims:
     """Claims by the functions of `tables`."""
 
@@ -200,7 +211,12 @@ class PostgresClaims:
         return rows
 
     def serve(self) -> None:
-        """See Claims."""
+        """See Claims. Where an older coordinator has made the functions, this worker is as old as they are."""
+        leases = f"{self._requests.schema.as_string(None)}.leases(text)"
+        query = sql.SQL("SELECT to_regprocedure({}) IS NOT NULL").format(sql.Literal(leases))
+        (((knows_leases,),),) = self._requests.at_once([query])
+        if not knows_leases:
+            self._worker = replace(self._worker, protocol=ALONE)
         worker = self._worker
         self._ask(
             "serve",
@@ -223,9 +239,12 @@ class PostgresClaims:
         """See Claims. Claims on one backend take turns: who has several in one transaction waits before the first, and not between two."""
         turn = sql.SQL(TURN).format(schema=self._requests.schema, backend=sql.Literal(self._worker.backend))
         claims = [self._call("claim", self._worker.worker_id, call_id) for call_id in call_ids]
-        _, *answers = self._requests.at_once([sql.SQL("SELECT {}").format(turn), *claims])
+        # Afterwards, so that none is missing that was beside it: a lease that is gone by now never comes back.
+        leases = [self._call("leases", self._worker.worker_id)] if self._worker.protocol > ALONE else []
+        _, *answers = self._requests.at_once([sql.SQL("SELECT {}").format(turn), *claims, *leases])
+        held = frozenset(token for (token,) in answers.pop()) if leases else frozenset()
         return [
-            Claim(ClaimAnswer(answer), bytes(body or b""), token, lineage or "")
+            Claim(ClaimAnswer(answer), bytes(body or b""), token, lineage or "", _before(token, held))
             for ((answer, body, token, lineage),) in answers
         ]
 

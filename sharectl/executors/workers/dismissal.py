@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from psycopg import sql
 
 from sharectl.executors.workers.claims import ClaimsUnavailableError, NotAdmittedError
-from sharectl.executors.workers.tables import PUBLIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,6 +138,5 @@ def _revoke(connection: Connection[Any], schema: sql.Identifier, role: str) -> N
     )
     if connection.execute(query.format(schema=schema), {"role": role}).fetchone() is None:
         return
-    for signature in PUBLIC:
-        revoke = sql.SQL("REVOKE EXECUTE ON FUNCTION {schema}." + signature + " FROM {role}")
-        connection.execute(revoke.format(schema=schema, role=sql.Identifier(role)))
+    revoke = sql.SQL("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} FROM {role}")
+    connection.execute(revoke.format(schema=schema, role=sql.Identifier(role)))

@@ -254,7 +254,8 @@ class Workers:
             return
         workers = self._offers.workers(waiting)
         for backend, submissions in waiting.items():
-            found = refusal(backend, self._remote(backend), [seen for seen in workers if seen.backend == backend])
+            known = [seen for seen in workers if seen.backend == backend]
+            found = refusal(backend, self._remote(backend), known, self._offers.protocol)
             if found is None:
                 continue
             for submission in submissions:
@@ -351,14 +352,14 @@ def remedy_of_unserved(backend: str, known: Sequence[WorkerSeen]) -> str:
     return f"start one with `sharectl worker --backend {backend}`"
 
 
-def refusal(backend: str, remote: Remote, workers: Iterable[WorkerSeen]) -> Failure | None:
-    """Return why no worker takes calls of the backend; None where one does."""
+def refusal(backend: str, remote: Remote, workers: Iterable[WorkerSeen], protocol: int) -> Failure | None:
+    """Return why no worker takes calls of the backend, for which it has to speak at least `protocol`; None where one does."""
     known = list(workers)
     alive = [seen for seen in known if seen.is_alive]
     if not alive:
         message = f"backend {backend} has no worker ({last_seen(known)}); {remedy_of_unserved(backend, known)}"
         return Unserved(FailureKind.UNAVAILABLE, message, _ABSENT_SECONDS)
-    if any(seen.digest == remote.digest and seen.protocol == PROTOCOL for seen in alive):
+    if any(seen.digest == remote.digest and protocol <= seen.protocol <= PROTOCOL for seen in alive):
         return None
     other = alive[0]
     if other.digest != remote.digest:
@@ -369,6 +370,6 @@ def refusal(backend: str, remote: Remote, workers: Iterable[WorkerSeen]) -> Fail
     else:
         message = (
             f"the worker of backend {backend} on {other.host} is of sharectl {other.version}, which speaks version "
-            f"{other.protocol} of the protocol of workers, and this one {PROTOCOL}; use the same version of sharectl on both"
+            f"{other.protocol} of the protocol of workers, and this one {PROTOCOL}; use the same version of sharectl on both, and start the worker again"
         )
     return Failure(FailureKind.REFUSED, message)

@@ -11,7 +11,7 @@ from psycopg import sql
 from sharectl.executors.base import Remains
 from sharectl.executors.calls import Answer, Call, Failure, FailureKind
 from sharectl.executors.wire import WireError, decode
-from sharectl.executors.workers.claims import PROTOCOL
+from sharectl.executors.workers.claims import ALONE
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.settings import LONGEST_LEASE_SECONDS
@@ -41,11 +41,12 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Who offers: `token` is that of the lease under which calls may begin (None: nothing but questions)."""
+    """Who offers: `token` is that of the lease under which calls may begin (None: nothing but questions); `protocol` is what workers have to speak for it."""
 
     run_id: str
     lineage: str
     token: int | None
+    protocol: int = ALONE
 
 
 class Seen(NamedTuple):
@@ -147,6 +148,11 @@ class Offers:
         self._requests = requests
         self._run = run
 
+    @property
+    def protocol(self) -> int:
+        """What workers have to speak for the run."""
+        return self._run.protocol
+
     def _ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         longest = sql.Literal(LONGEST_LEASE_SECONDS)  # whatever a worker has said of itself
         composed = sql.SQL(query).format(schema=self._requests.schema, longest=longest)
@@ -162,7 +168,7 @@ class Offers:
         run = self._run
         columns = ("call_id", "backend", "digest", "body", "operation_id", "address")
         values = [[getattr(offer, name) for offer in offers] for name in columns]
-        return self._ask(query, run.run_id, run.token, run.lineage, PROTOCOL, is_given_up, *values)
+        return self._ask(query, run.run_id, run.token, run.lineage, run.protocol, is_given_up, *values)
 
     def look(self, offered: Collection[UUID], *, loses: bool) -> list[Seen]:
         """Return what has been claimed or given up of these; where it `loses`, those whose lease has run out are given up first."""
@@ -204,7 +210,8 @@ SELECT call_id, operation_id, address, backend, worker_id, outcome, given_up_at 
     extract(epoch FROM clock_timestamp() - claimed_at)::float8,
     CASE WHEN operation_id IS NULL THEN body END
 FROM {schema}.call
-WHERE operation_id = ANY (%s) OR (token IS NOT NULL AND finished_at IS NULL AND lease_until > clock_timestamp())
+WHERE operation_id = ANY (%s) OR (token IS NOT NULL AND finished_at IS NULL AND lease_until > clock_timestamp()
+    AND NOT EXISTS (SELECT FROM {schema}.lease WHERE lease.token = call.token))
 ORDER BY offered_at
 """
 _MAKERS: Final = """
@@ -245,7 +252,7 @@ class EarlierCalls:
         self._requests = requests
 
     def look(self, operation_ids: Collection[str]) -> tuple[list[UnderWay], dict[str, Remains]]:
-        """Return which calls of earlier runs are still under way, of whatever operation, and what remains of these; nothing else of them can begin any more."""
+        """Return which calls of runs without a lease are still under way, of whatever operation, and what remains of these; nothing else of them can begin any more."""
         ids = list(operation_ids)
         under_way: list[UnderWay] = []
         remains: dict[str, Remains] = {}

@@ -45,10 +45,14 @@ _LATER: Final = frozenset({ClaimAnswer.FULL, ClaimAnswer.CONFLICT})
 
 
 class Fence(NamedTuple):
-    """The run that offered a call: the lineage of its state, and the token of its lease (None: it is a question)."""
+    """The run that offered a call: the lineage of its state, and the token of its lease (None: it is a question).
+
+    `beside` are the tokens before it that the backend may still work for.
+    """
 
     lineage: str
     token: int | None
+    beside: frozenset[int] = frozenset()
 
 
 class _Running:
@@ -235,7 +239,7 @@ class Service:
             if not isinstance(call, Call):
                 message = "what was offered is not a call"
                 raise WireError(message)  # noqa: TRY301 - told like all that is wrong with a call
-            return self._make(call, Fence(claim.lineage, claim.token), permit)
+            return self._make(call, Fence(claim.lineage, claim.token, claim.beside), permit)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is an outcome
             return failure_of(error)
 

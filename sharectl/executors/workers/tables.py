@@ -1,6 +1,6 @@
 """The tables and functions by which workers claim calls, in the schema of the state.
 
-Functions run with the rights of the owner of the schema. A worker's role may call six of them and touch no table: each looks
+Functions run with the rights of the owner of the schema. A worker's role may call seven of them and touch no table: each looks
 which backends the role of the session serves, so that whoever has the password of one worker can do nothing in the name of another.
 All times are the database's.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from psycopg import errors, sql
+from psycopg import sql
 
 from sharectl.model.settings import LONGEST_LEASE_SECONDS
 from sharectl.state.contract import StateNewerError
@@ -21,7 +21,7 @@ FORMAT: Final = 1
 """The version of these tables; it stands in a comment on the table of calls."""
 _MARK: Final = "sharectl workers {}"
 
-FUNCTIONS: Final = 3
+FUNCTIONS: Final = 4
 """The version of the functions, in a comment on that which claims (none: 1); older ones are replaced, newer ones are left."""
 _FUNCTIONS_MARK: Final = "sharectl functions {}"
 
@@ -168,7 +168,7 @@ BEGIN {admitted}
     FOREACH asks IN ARRAY ARRAY[true, false] LOOP
         RETURN QUERY SELECT call_id FROM {schema}.call
             WHERE call.backend = me.backend AND worker_id IS NULL AND given_up_at IS NULL
-                AND call.digest = me.digest AND call.protocol = me.protocol
+                AND call.digest = me.digest AND call.protocol <= me.protocol
                 AND (operation_id IS NULL) = asks
                 AND (call.token IS NULL OR EXISTS (
                     SELECT FROM {schema}.lease WHERE lease.token = call.token
@@ -203,7 +203,7 @@ BEGIN {admitted}
         WHEN found_call.given_up_at IS NOT NULL THEN 'cancelled'
         WHEN found_call.worker_id = me.worker_id AND found_call.lease_until > clock_timestamp() THEN 'mine'
         WHEN found_call.worker_id IS NOT NULL THEN 'busy'
-        WHEN found_call.protocol <> me.protocol THEN 'version'
+        WHEN found_call.protocol > me.protocol THEN 'version'
         WHEN found_call.digest <> me.digest THEN 'manifest'
         WHEN me.left_at IS NOT NULL THEN 'left'
         WHEN found_call.token IS NOT NULL AND NOT {schema}.may_begin(found_call.token) THEN 'fenced'
@@ -232,6 +232,16 @@ BEGIN {admitted}
     END IF;
 END $$
 """
+
+_LEASES: Final = """
+CREATE OR REPLACE FUNCTION {schema}.leases(worker_name text) RETURNS SETOF bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM {schema}.own_worker(worker_name);
+    RETURN QUERY SELECT token FROM {schema}.lease;
+END $$
+"""
+"""The tokens of all leases: a backend is told of the run that a call is for, and of those before it that it may still work for."""
 
 _RENEW: Final = """
 CREATE OR REPLACE FUNCTION {schema}.renew(worker_name text, running uuid[]) RETURNS SETOF uuid
@@ -284,12 +294,13 @@ PUBLIC: Final = (
     "serve(text, text, text, integer, text, integer, integer, text, double precision)",
     "waiting(text, integer)",
     "claim(text, uuid)",
+    "leases(text)",
     "renew(text, uuid[])",
     "finish(text, uuid, bytea)",
     "leave(text)",
 )
 """What a worker's role may call."""
-_FUNCTIONS: Final = (_MAY_BEGIN, _OWN_WORKER, _ROOM, _SERVE, _WAITING, _CLAIM, _RENEW, _FINISH, _LEAVE)
+_FUNCTIONS: Final = (_MAY_BEGIN, _OWN_WORKER, _ROOM, _SERVE, _WAITING, _CLAIM, _LEASES, _RENEW, _FINISH, _LEAVE)
 
 
 def install(connection: Connection[Any], schema: str) -> None:
@@ -332,8 +343,18 @@ def _make_functions(connection: Connection[Any], name: sql.Identifier) -> None:
     for signature in (*_PRIVATE, *PUBLIC):
         revoke = "REVOKE ALL ON FUNCTION {schema}." + signature + " FROM PUBLIC"
         connection.execute(sql.SQL(revoke).format(schema=name))
+    admitted = "SELECT DISTINCT role FROM {schema}.worker_role JOIN pg_roles ON rolname = role"
+    for (role,) in connection.execute(sql.SQL(admitted).format(schema=name)).fetchall():
+        grant(connection, name, role)
     comment = sql.SQL("COMMENT ON FUNCTION {schema}.claim(text, uuid) IS {version}")
     connection.execute(comment.format(schema=name, version=sql.Literal(_FUNCTIONS_MARK.format(FUNCTIONS))))
+
+
+def grant(connection: Connection[Any], name: sql.Identifier, role: str) -> None:
+    """Let the role call the functions for workers."""
+    for signature in PUBLIC:
+        grant = "GRANT EXECUTE ON FUNCTION {schema}." + signature + " TO {role}"
+        connection.execute(sql.SQL(grant).format(schema=name, role=sql.Identifier(role)))
 
 
 def _expect_known(schema: str, mark: str | None) -> None:
@@ -341,50 +362,3 @@ def _expect_known(schema: str, mark: str | None) -> None:
         location, reason = f"schema {schema}", f"the tables of its workers are those of another sharectl ({mark})"
         remedy = "use the version of sharectl that made them; nothing has been changed"
         raise StateNewerError(location, reason, remedy)
-
-
-_LIMITS: Final = {"idle_in_transaction_session_timeout": "10s", "statement_timeout": "60s", "lock_timeout": "15s"}
-"""What the sessions of a worker's role begin with, so that one that dies or hangs in a transaction is not in the way for longer."""
-
-
-def admit(connection: Connection[Any], schema: str, role: str, backend: str) -> str:
-    """Let the database's role serve the backend as a worker, which reads and writes no table.
-
-    Returns the statement that somebody with more rights has to execute, so that its sessions are limited; empty where that is done.
-    """
-    names = {"schema": sql.Identifier(schema), "role": sql.Identifier(role)}
-    with connection.transaction():
-        connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {schema} TO {role}").format(**names))
-        for signature in PUBLIC:
-            grant = "GRANT EXECUTE ON FUNCTION {schema}." + signature + " TO {role}"
-            connection.execute(sql.SQL(grant).format(**names))
-        insert = sql.SQL("INSERT INTO {schema}.worker_role VALUES (%s, %s) ON CONFLICT DO NOTHING").format(**names)
-        connection.execute(insert, (role, backend))
-    database = sql.Identifier(connection.info.dbname)
-    limits = [
-        sql.SQL("ALTER ROLE {role} IN DATABASE {database} SET {name} = {value}").format(
-            **names, database=database, name=sql.Identifier(name), value=sql.Literal(value)
-        )
-        for name, value in _LIMITS.items()
-    ]
-    try:
-        with connection.transaction():
-            for limit in limits:
-                connection.execute(limit)
-    except errors.InsufficientPrivilege:
-        is_set = _limits_of(connection, role)
-        return "; ".join(
-            limit.as_string(connection) for limit, name in zip(limits, _LIMITS, strict=True) if name not in is_set
-        )
-    return ""
-
-
-def _limits_of(connection: Connection[Any], role: str) -> frozenset[str]:
-    """Return the limits that the role has in this database already, whatever their values: somebody has chosen them."""
-    rows = connection.execute(
-        "SELECT unnest(setconfig) FROM pg_catalog.pg_db_role_setting"
-        " JOIN pg_catalog.pg_roles ON pg_roles.oid = setrole JOIN pg_catalog.pg_database ON pg_database.oid = setdatabase"
-        " WHERE rolname = %s AND datname = current_database()",
-        (role,),
-    )
-    return frozenset(setting.partition("=")[0] for (setting,) in rows)

@@ -21,7 +21,7 @@ from sharectl.planner.share_servers.places import server_of, shares_on, unused_s
 from sharectl.state.rows import allocations_of, server_spec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from sharectl.model.kinds import Address
     from sharectl.model.networks import NetworkAllocation
@@ -150,7 +150,7 @@ def _remove(draft: Draft, address: Address) -> None:
 
 def _release(draft: Draft) -> None:
     """Add a step for each address that is ours and that no share server has."""
-    pending = {operation.resource_id for operation in draft.state.operations}
+    pending = draft.state.arrived | {operation.resource_id for operation in draft.state.operations}
     for backend, seen in sorted(draft.observed.items()):
         for allocation in _leaked(draft, seen, pending):
             address = address_of(Kind.NETWORK_ALLOCATION, allocation.allocation_id)
@@ -166,7 +166,7 @@ def _release(draft: Draft) -> None:
             )
 
 
-def _leaked(draft: Draft, seen: BackendObservation, pending: set[str]) -> list[NetworkAllocation]:
+def _leaked(draft: Draft, seen: BackendObservation, pending: Container[str]) -> list[NetworkAllocation]:
     """Return the allocations of a backend that belong to nothing; none where that cannot be known."""
     servers = seen.servers
     if servers is None or servers.allocations is None or servers.servers is None or seen.asked_ids is not None:

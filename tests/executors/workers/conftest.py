@@ -13,10 +13,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from sharectl.executors.workers.claims import Claim, FinishAnswer, PostgresClaims, Requests, WorkerName
+from sharectl.executors.workers.admission import admit
+from sharectl.executors.workers.claims import ALONE, Claim, FinishAnswer, PostgresClaims, Requests, WorkerName
 from sharectl.executors.workers.offers import EarlierCalls, Offer, Offers, Run
-from sharectl.executors.workers.tables import admit, install
-from sharectl.model.records import Holder
+from sharectl.executors.workers.tables import install
+from sharectl.model.records import Holder, Scope
 from sharectl.model.state_urls import parse_postgresql_url
 from sharectl.state.postgresql.store import open_store
 from tests.postgresql import DATABASE, USER
@@ -86,9 +87,17 @@ class Database:
         """Write an intent."""
         self.execute(_BEGIN, operation_id, address, operation_id)
 
-    def offers(self, token: int | None = -1, run_id: str = "run") -> Offers:
+    def offers(self, token: int | None = -1, run_id: str = "run", protocol: int = ALONE) -> Offers:
         """Return the offers of a run, of the one with the lease unless there is another token."""
-        return Offers(self.own, Run(run_id, "lineage", self.token if token == -1 else token))
+        return Offers(self.own, Run(run_id, "lineage", self.token if token == -1 else token, protocol))
+
+    def leases(self, *addresses: str) -> list[int]:
+        """Hold a lease for each of these addresses in place of that for everything; return their tokens."""
+        with closing(open_store(self.place, create=False)) as store:
+            self.execute("DELETE FROM {s}.lease")
+            scopes = [Scope(frozenset({"filer"}), frozenset({address})) for address in addresses]
+            holder = Holder("somebody", "host", 1, "apply")
+            return [store.acquire(holder, duration_seconds=3600.0, scope=scope).token for scope in scopes]
 
     @property
     def earlier(self) -> EarlierCalls:
@@ -104,14 +113,16 @@ class Database:
             claims.serve()
         return claims
 
-    def offer(self, address: str | None = "share/a", *, token: int | None = -1, **changes: object) -> UUID:
+    def offer(
+        self, address: str | None = "share/a", *, token: int | None = -1, protocol: int = ALONE, **changes: object
+    ) -> UUID:
         """Offer a call at this address, with its open intent, or a question."""
         call_id = uuid4()
         operation_id = None if address is None else f"operation {call_id}"
         if operation_id is not None and address is not None:
             self.begin(operation_id, address)
         offer = Offer(call_id, "filer", "digest", b"body", operation_id, address)
-        self.offers(token).offer([replace(offer, **changes)])  # type: ignore[arg-type]
+        self.offers(token, protocol=protocol).offer([replace(offer, **changes)])  # type: ignore[arg-type]
         return call_id
 
     def lapse(self, call_id: UUID) -> None:

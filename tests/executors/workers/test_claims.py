@@ -14,7 +14,7 @@ import pytest
 from sharectl.executors.base import Remains
 from sharectl.executors.calls import Done, Failure, FailureKind, ListShares
 from sharectl.executors.wire import encode
-from sharectl.executors.workers.claims import PROTOCOL, Claim, ClaimAnswer, FinishAnswer
+from sharectl.executors.workers.claims import ALONE, PROTOCOL, Claim, ClaimAnswer, FinishAnswer
 from sharectl.executors.workers.offers import Offer, outcome_of
 from sharectl.executors.workers.tables import FUNCTIONS, QUESTIONS, install
 from sharectl.state.contract import StateNewerError
@@ -285,12 +285,12 @@ def test_a_question_does_not_wait_for_steps_nor_for_a_lease(database: Database) 
     [
         ({"backend": "other"}, ClaimAnswer.FOREIGN),
         ({"digest": "another"}, ClaimAnswer.MANIFEST),
-        ({"protocol": PROTOCOL + 1}, ClaimAnswer.VERSION),
+        ({"protocol": ALONE}, ClaimAnswer.VERSION),
     ],
 )
 def test_a_worker_leaves_what_is_not_for_it(database: Database, change: dict[str, object], answer: ClaimAnswer) -> None:
-    """Another backend's, one with another manifest, or of another version; such calls do not even wait for it."""
-    worker, call_id = database.worker(**change), database.offer()
+    """Another backend's, one with another manifest, or one that a newer worker has to make; such calls do not even wait for it."""
+    worker, call_id = database.worker(**change), database.offer(protocol=PROTOCOL)
     assert worker.waiting(10) == []
     assert worker.claim(call_id) == Claim(answer)
     assert database.worker("right").claim(call_id).answer is ClaimAnswer.GO
@@ -393,6 +393,8 @@ def test_what_a_recovery_does_is_under_way_too(database: Database) -> None:
     """It has a token and no operation of its own, and may be about any intent of its backend."""
     worker, call_id = database.worker(), database.offer(None)
     worker.claim(call_id)
+    assert database.earlier.look([]) == ([], {})  # its run is at work
+    database.execute("DELETE FROM {s}.lease")
     (call,), remains = database.earlier.look([])
     assert (call.address, call.backend, call.is_of_operation) == ("backend/filer", "filer", False)
     assert remains == {}
@@ -451,7 +453,7 @@ def test_functions_of_the_first_version_are_replaced(database: Database) -> None
     """Under workers that go on, with what is in the tables; who may call them stays as it was."""
     database.execute("DROP TABLE {s}.call, {s}.worker, {s}.worker_role CASCADE")
     database.execute("DROP FUNCTION {s}.may_begin, {s}.has_room, {s}.serve, {s}.waiting")
-    database.execute("DROP FUNCTION {s}.claim, {s}.renew, {s}.finish, {s}.leave")
+    database.execute("DROP FUNCTION {s}.claim, {s}.leases, {s}.renew, {s}.finish, {s}.leave")
     first = (Path(__file__).parent / "functions_1.sql").read_text()
     with closing(database.connect()) as connection:
         connection.execute(first.replace("SCHEMA", database.place.schema).encode())
@@ -459,6 +461,7 @@ def test_functions_of_the_first_version_are_replaced(database: Database) -> None
     gone = [database.offer(f"share/{number}", token=1) for number in range(3)]
     assert worker.claim(running).answer is ClaimAnswer.GO
     assert worker.waiting(10) == [waiting, *gone]
+    assert protocols(database) == [ALONE]
     rights = "SELECT proname, proacl::text FROM pg_proc WHERE pronamespace = %s::regnamespace AND proname = 'claim'"
     before = database.execute(rights, database.place.schema)
     for _ in range(2):
@@ -471,6 +474,36 @@ def test_functions_of_the_first_version_are_replaced(database: Database) -> None
     assert worker.renew([running]) == {running}
     assert worker.finish(running, b"done") is FinishAnswer.RECORDED
     assert worker.claim(waiting).answer is ClaimAnswer.GO
+    database.worker("started anew")
+    assert protocols(database) == [ALONE, PROTOCOL]
+
+
+def protocols(database: Database) -> list[int]:
+    """Return what workers speak, the oldest first."""
+    return [seen.protocol for seen in database.offers().workers()]
+
+
+def test_a_claim_says_which_runs_before_it_may_still_work(database: Database) -> None:
+    """Those that hold a lease, and were there when it took its own: not later ones, nor one that has ended, whose effects are refused from then on."""
+    worker, (first, second, third) = database.worker(), database.leases("share/a", "share/b", "share/c")
+    calls = [
+        database.offer(f"share/{name}", token=token) for name, token in zip("abc", (first, second, third), strict=True)
+    ]
+    beside = [{*claim.beside} for claim in worker.claim_all(calls)]
+    assert beside == [set(), {first}, {first, second}]
+    database.execute("DELETE FROM {s}.lease WHERE token = %s", first)
+    assert worker.claim(calls[2]) == Claim(ClaimAnswer.MINE, b"body", third, "lineage", frozenset({second}))
+    assert worker.claim(calls[0]).answer is ClaimAnswer.MINE  # it was begun; the backend decides
+    assert worker.claim(database.offer("share/a", token=first)).answer is ClaimAnswer.FENCED
+
+
+def test_a_role_that_was_admitted_may_call_what_is_new(database: Database, role: str) -> None:
+    """It need not be admitted again when functions are replaced."""
+    database.execute("DROP FUNCTION {s}.leases; COMMENT ON FUNCTION {s}.claim(text, uuid) IS 'sharectl functions 3'")
+    with database.own.connection() as connection:
+        install(connection, database.place.schema)
+    call_id = database.offer(protocol=PROTOCOL)
+    assert database.worker(user=role).claim(call_id).answer is ClaimAnswer.GO
 
 
 def test_what_cannot_begin_keeps_nothing_else_from_being_looked_at(database: Database) -> None:

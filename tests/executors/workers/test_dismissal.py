@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from sharectl.executors.workers.admission import admit
 from sharectl.executors.workers.claims import PROTOCOL, ClaimAnswer, FinishAnswer, NotAdmittedError
 from sharectl.executors.workers.dismissal import (
     MayNotEndError,
@@ -21,7 +22,7 @@ from sharectl.executors.workers.dismissal import (
     take_away,
 )
 from sharectl.executors.workers.executor import Remote, refusal
-from sharectl.executors.workers.tables import FUNCTIONS, admit, install
+from sharectl.executors.workers.tables import FUNCTIONS, install
 from tests.postgresql import USER
 
 if TYPE_CHECKING:
@@ -79,16 +80,16 @@ def test_a_dismissed_worker_counts_as_none(database: Database, role: str) -> Non
     """A plan says at once that there is no other, and why."""
     database.worker("gone", user=role)
     remote = Remote(4, "digest")
-    assert refusal("filer", remote, database.offers().workers()) is None
+    assert refusal("filer", remote, database.offers().workers(), PROTOCOL) is None
     dismiss(database.own, role, "filer")
     (seen,) = database.offers().workers()
     assert (seen.is_alive, seen.is_admitted, seen.protocol) == (False, False, PROTOCOL)
-    told = refusal("filer", remote, [seen])
+    told = refusal("filer", remote, [seen], PROTOCOL)
     assert told is not None
     assert "has no worker (that on host was dismissed" in told.message
     assert told.message.endswith("let a role serve it with `sharectl workers admit --role ROLE --backend filer`")
     database.worker("owner's")
-    assert refusal("filer", remote, database.offers().workers()) is None
+    assert refusal("filer", remote, database.offers().workers(), PROTOCOL) is None
 
 
 def test_a_role_with_the_rights_of_the_owner_is_known(database: Database, role: str, deputy: str) -> None:

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from sharectl.executors.workers.admission import admit
 from sharectl.executors.workers.claims import Claim, ClaimAnswer, FinishAnswer, NotAdmittedError
 from sharectl.executors.workers.offers import Offers, Run
-from sharectl.executors.workers.tables import admit
 from sharectl.state.contract import StateUnavailableError
 from sharectl.state.postgresql.errors import GRANT_REMEDY, translated
 
