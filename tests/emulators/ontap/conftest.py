@@ -23,8 +23,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(server: Emulator) -> Emulator:
-    """Return the emulator with its array as new, no faults and no calls counted."""
+    """Return the emulator with its array as new, no faults, no calls counted, and time that passes only as a test says."""
     server.reset()
+    server.world.clock.scale = 0.0
     return server
 
 
