@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cmp_to_key
+from functools import cache, cmp_to_key
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -223,30 +223,41 @@ def selection_of(resource: Resource | None, text: str, version: Version, *, igno
     return Selection(standard, expensive, frozenset(named), frozenset(without))
 
 
-def _covers(names: Iterable[str], dotted: str) -> bool:
+def _covers(names: Container[str], dotted: str) -> bool:
     """Say whether a name, or an object that it is in, is among these."""
-    return any(dotted == name or dotted.startswith(f"{name}.") for name in names)
+    while dotted:
+        if dotted in names:
+            return True
+        dotted = dotted.rpartition(".")[0]
+    return False
 
 
-def chosen(record: JsonObject, selection: Selection, expensive: Sequence[str], prefix: str = "") -> JsonObject:
-    """Return the part of a record that was asked for."""
+def wanted_by(selection: Selection, expensive: Iterable[str]) -> Callable[[str], bool]:
+    """Return what says of a dotted name whether it is asked for."""
+    dear = frozenset(expensive)
 
+    @cache
     def wanted(dotted: str) -> bool:
         if _covers(selection.without, dotted):
             return False
         if _covers(selection.named, dotted):
             return True
-        return selection.standard and (selection.expensive or not _covers(expensive, dotted))
+        return selection.standard and (selection.expensive or not _covers(dear, dotted))
 
+    return wanted
+
+
+def chosen(record: JsonObject, wanted: Callable[[str], bool], prefix: str = "") -> JsonObject:
+    """Return the part of a record that is wanted."""
     picked: JsonObject = {}
     for name, value in record.items():
         dotted = prefix + name
-        if isinstance(value, Mapping):
-            inner = chosen(dict(value), selection, expensive, f"{dotted}.")
+        if isinstance(value, dict):
+            inner = chosen(value, wanted, f"{dotted}.")
             if inner:
                 picked[name] = inner
-        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-            elements = [chosen(dict(each), selection, expensive, f"{dotted}.") for each in value]
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            elements = [chosen(each, wanted, f"{dotted}.") for each in value]
             if any(elements):
                 picked[name] = elements
         elif value is not None and wanted(dotted):
@@ -300,6 +311,8 @@ def entry_of(row: Row, record: JsonObject, order: Sequence[tuple[str, bool]]) ->
 
 def in_order(entries: Iterable[Entry], order: Sequence[tuple[str, bool]]) -> list[Entry]:
     """Return them sorted."""
+    if not any(descending for _, descending in order):
+        return sorted(entries, key=lambda entry: entry.cursor)
     return sorted(entries, key=cmp_to_key(lambda one, other: _compare(one.cursor, other.cursor, order)))
 
 

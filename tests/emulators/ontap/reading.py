@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -204,12 +204,12 @@ class View:
     """How the records of one GET are shown."""
 
     operation: Operation
-    selection: query.Selection
+    wanted: Callable[[str], bool]
     links: bool
 
     def show(self, row: Row, record: JsonObject) -> JsonObject:
         """Return a record as it goes out."""
-        picked = query.chosen(record, self.selection, self.operation.expensive)
+        picked = query.chosen(record, self.wanted)
         names = _names(self.operation.resource)
         keys = {name: value for name, value in row.keys.items() if not names or name in names}
         shown = _merged(_nested(keys), picked)
@@ -248,7 +248,7 @@ def view_of(route: Route, pairs: Pairs, version: Version, *, links: bool, filter
         selection = dataclasses.replace(selection, named=selection.named | named)
     if resource is not None:
         selection = dataclasses.replace(selection, without=selection.without | _too_new(resource, version))
-    return View(route.operation, selection, links)
+    return View(route.operation, query.wanted_by(selection, route.operation.expensive), links)
 
 
 def is_single(operation: Operation) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.emulators.ontap.errors import Refused
 from tests.emulators.ontap.facts import RESOURCES, version_of
-from tests.emulators.ontap.query import chosen, filter_of, filter_test, order_of, selection_of, values_at
+from tests.emulators.ontap.query import chosen, filter_of, filter_test, order_of, selection_of, values_at, wanted_by
 
 VERSION = version_of("9.16.1")
 VOLUME = RESOURCES["volume"]
@@ -95,7 +95,7 @@ def test_a_filter_that_makes_no_sense_is_refused(name: str, text: str, code: int
 
 def picked(fields: str) -> list[str]:
     """Return the dotted names of what `fields` gives of the record."""
-    shown = chosen(RECORD, selection_of(VOLUME, fields, VERSION), EXPENSIVE)
+    shown = chosen(RECORD, wanted_by(selection_of(VOLUME, fields, VERSION), EXPENSIVE))
     return sorted(
         name for name in VOLUME.names if values_at(shown, name) and not isinstance(values_at(shown, name)[0], dict)
     )

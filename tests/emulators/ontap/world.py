@@ -53,6 +53,8 @@ class Table(Generic[R]):
     _records: dict[Hashable, R] = field(default_factory=dict)
     _events: list[Event] | None = None
     """Where its changes are noted, if they are."""
+    _indexes: dict[tuple[str, ...], dict[tuple[object, ...], dict[Hashable, R]]] = field(default_factory=dict)
+    """The records by the values of attributes that somebody has looked for."""
 
     def __iter__(self) -> Iterator[R]:
         """Go over all, in the order in which they were made, whatever happens to the table meanwhile."""
@@ -76,15 +78,20 @@ class Table(Generic[R]):
 
     def where(self, **wanted: object) -> list[R]:
         """Return those whose attributes have these values."""
-        return [
-            record
-            for record in self._records.values()
-            if all(getattr(record, name) == value for name, value in wanted.items())
-        ]
+        names = tuple(wanted)
+        index = self._indexes.get(names)
+        if index is None:
+            index = self._indexes[names] = {}
+            for key, record in self._records.items():
+                index.setdefault(_values(record, names), {})[key] = record
+        return list(index.get(tuple(wanted.values()), {}).values())
 
     def put(self, record: R) -> R:
         """Add one, or put it in the place of the one with its key."""
+        self._unindex(record.key)
         self._records[record.key] = record
+        for names, index in self._indexes.items():
+            index.setdefault(_values(record, names), {})[record.key] = record
         if self._events is not None:
             self._events.append(Event(type(record), record.key, record))
         return record
@@ -98,10 +105,17 @@ class Table(Generic[R]):
 
     def remove(self, key: Hashable) -> R | None:
         """Take one out, where it is there."""
+        self._unindex(key)
         record = self._records.pop(key, None)
         if record is not None and self._events is not None:
             self._events.append(Event(type(record), key, None))
         return record
+
+    def _unindex(self, key: Hashable) -> None:
+        record = self._records.get(key)
+        if record is not None:
+            for names, index in self._indexes.items():
+                index[_values(record, names)].pop(key)
 
     def copy(self) -> dict[Hashable, R]:
         """Return what is in it now."""
@@ -114,6 +128,10 @@ class Table(Generic[R]):
         for key, record in records.items():
             if self._records.get(key) is not record:
                 self.put(record)
+
+
+def _values(record: Record, names: tuple[str, ...]) -> tuple[object, ...]:
+    return tuple(getattr(record, name) for name in names)
 
 
 @dataclass(slots=True)
