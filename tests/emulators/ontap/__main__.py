@@ -45,7 +45,8 @@ def world_of(arguments: argparse.Namespace) -> World:
     world.settings = Settings(**{each.name: getattr(arguments, each.name) for each in dataclasses.fields(Settings)})
     if arguments.latency:
         world.fault("latency", seconds=arguments.latency)
-    fill(world, arguments.shares)
+    if arguments.state is None or not arguments.state.exists():
+        fill(world, arguments.shares)
     return world
 
 

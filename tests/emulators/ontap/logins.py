@@ -115,7 +115,10 @@ def add_account(world: World, name: str, role: str, owner: str, methods: tuple[s
 
 
 def _table(column: int) -> tuple[tuple[str, str], ...]:
-    return tuple((path, columns[column]) for path, columns in LEAST_PRIVILEGE.items() if columns[column] != "none")
+    granted = {path: columns[column] for path, columns in LEAST_PRIVILEGE.items() if columns[column] != "none"}
+    # a path that a shorter one would grant is denied by name, so that nobody comes to rely on it
+    denied = [path for path in LEAST_PRIVILEGE if path not in granted and path.rpartition("/")[0] in granted]
+    return (*granted.items(), *((path, "none") for path in denied))
 
 
 def seed(world: World) -> None:

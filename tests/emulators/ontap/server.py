@@ -230,6 +230,8 @@ def serving(directory: Path, world: World | None = None, **options: Any) -> Iter
         server.should_exit = True
         thread.join()
         listening.close()
+        if how.state is not None:
+            world.save(how.state)
     assert calls.failures == [], calls.failures[0]
 
 
