@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from sharectl.model.access import ANYBODY, AccessLevel, AccessRule, AccessType
+from sharectl.model.access import ANYBODY, BOTH, CIFS, AccessLevel, AccessRule, AccessType
 from sharectl.model.requests import RuleStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from sharectl.drivers.ontap.settings import SmbSettings
     from sharectl.model.canonical import JsonObject
 
 _WINDOWS: Final = "windows"
@@ -31,6 +32,12 @@ _LEVELS: Final[Mapping[str, str]] = {
     "read": AccessLevel.READ_ONLY,
     _KEPT_OUT: AccessLevel.NONE,
 }
+
+
+_FROM_ANYWHERE: Final = (
+    "the SVM's CIFS server lets users in from every address, and address rules of the same share would not keep them out; "
+    "remove the address rules, or write `smb: {fromAnywhere: true}` in the backend's config"
+)
 
 
 class Entry(NamedTuple):
@@ -123,6 +130,19 @@ def refused(rules: Collection[AccessRule]) -> dict[AccessRule, RuleStatus]:
                 "error", f"Windows reads {other.access_to!r} as the same account; remove one of the two"
             )
     return found
+
+
+def rules_for(
+    protocol: str, rules: Collection[AccessRule], smb: SmbSettings | None
+) -> tuple[list[AccessRule], list[AccessRule], dict[AccessRule, RuleStatus]]:
+    """Return which rules are for NFS, which for SMB, and those that are for none, with the reason."""
+    if protocol != BOTH:
+        return ([], list(rules), {}) if protocol == CIFS else (list(rules), [], {})
+    hosts = [rule for rule in rules if rule.access_type == AccessType.IP]
+    people = [rule for rule in rules if rule.access_type != AccessType.IP]
+    if hosts and not (smb is not None and smb.from_anywhere):
+        return hosts, [], dict.fromkeys(people, RuleStatus("error", _FROM_ANYWHERE))
+    return hosts, people, {}
 
 
 def changes_between(current: Collection[Entry], wanted: Collection[Entry]) -> Iterator[Change]:

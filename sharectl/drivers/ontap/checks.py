@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from sharectl.model.checks import ConfigProblem
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def find_problems(backend: BackendSpec) -> tuple[ConfigProblem, ...]:
     """Return all of them; the configuration meets the schema."""
-    return (*_login(backend), *_svm(backend), *_nfs(backend))
+    return (*_login(backend), *_svm(backend), *_pools(backend), *_nfs(backend))
 
 
 def _login(backend: BackendSpec) -> Iterator[ConfigProblem]:
@@ -29,6 +30,14 @@ def _login(backend: BackendSpec) -> Iterator[ConfigProblem]:
     for field in ("user", "password"):
         if field not in config:
             yield ConfigProblem((), f"`{field}` is missing", "name an account and its password, or a clientCertificate")
+
+
+def _pools(backend: BackendSpec) -> Iterator[ConfigProblem]:
+    pattern = backend.config.get("aggregates", ".*")
+    try:
+        re.compile(pattern)
+    except re.error as problem:
+        yield ConfigProblem(("aggregates",), f"{pattern!r} is no regular expression: {problem}", "write one that is")
 
 
 def _svm(backend: BackendSpec) -> Iterator[ConfigProblem]:

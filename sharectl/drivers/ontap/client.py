@@ -6,7 +6,7 @@ import json
 import ssl
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProtocolError, SSLError
@@ -148,6 +148,10 @@ class Array:
         """Change an object, and wait until that is done."""
         return self._change("PATCH", path, body, svm, query or {})
 
+    def begin(self, method: Literal["PATCH", "DELETE"], path: Path, body: JsonObject | None = None) -> None:
+        """Have something begun that takes the array minutes or hours; how it ends is seen by its object."""
+        self._change(method, path, body, None, {"return_timeout": 0}, is_awaited=False)
+
     def delete(
         self, path: Path, body: JsonObject | None = None, *, svm: str | None = None, query: Query | None = None
     ) -> JsonObject:
@@ -224,12 +228,21 @@ class Array:
                 lost = problem
         raise BackendUnavailableError(str(lost)) from lost
 
-    def _change(self, method: str, path: Path, body: JsonObject | None, svm: str | None, query: Query) -> JsonObject:
+    def _change(  # noqa: PLR0913 - what a request is made of
+        self,
+        method: str,
+        path: Path,
+        body: JsonObject | None,
+        svm: str | None,
+        query: Query,
+        *,
+        is_awaited: bool = True,
+    ) -> JsonObject:
         self._greet()
         what = f"{method} {shown(path)}"
         text = query_text({"return_timeout": _HELD_SECONDS, **query})
         answer = self._send(_Request(method, target_of(path), text, svm, body, _HELD_SECONDS, what))
-        if answer.status == _ACCEPTED:
+        if answer.status == _ACCEPTED and is_awaited:
             deadline = self._clock() + self._settings.operation_seconds
             for job in (answer.body.get("job"), *answer.body.get("jobs", ())):
                 if isinstance(job, dict) and "uuid" in job:

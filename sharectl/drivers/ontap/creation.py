@@ -11,9 +11,8 @@ from sharectl.drivers.ontap.volumes import NAME_NOTE, PROTOCOL_NOTE, VOLUMES, vo
 from sharectl.drivers.share_checks import taken_since
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from sharectl.drivers.ontap.settings import OntapSettings
     from sharectl.drivers.ontap.volumes import Volume, Volumes
     from sharectl.model.canonical import JsonObject
     from sharectl.model.requests import ShareRequest
@@ -30,18 +29,6 @@ def candidate_names(name: str, resource_id: str) -> Iterator[tuple[str, str]]:
     yield f"{plain[: MAX_VOLUME_NAME - len(suffix) - 1]}_{suffix}", f"/{name}-{suffix}"
 
 
-def usual_fields(settings: OntapSettings) -> JsonObject:
-    """Return what each new volume is made with, whatever its type: each is sent, since what arrays do by themselves differs."""
-    return {
-        "style": "flexvol",
-        "type": "rw",
-        "guarantee": {"type": "volume"},
-        "snapshot_policy": {"name": "none"},
-        "space": {"snapshot": {"reserve_percent": settings.snapshot_reserve_percent}},
-        "nas": {"security_style": "unix", "unix_permissions": 777},
-    }
-
-
 class Creation:
     """Makes the volumes of shares."""
 
@@ -49,21 +36,25 @@ class Creation:
         """Make them on this backend."""
         self._volumes, self._array = volumes, volumes.array
 
-    def create(self, request: ShareRequest, svm: str, fields: JsonObject) -> Volume:
-        """Return the volume of a share, made with these fields and all that a share needs, unless an earlier call has made it."""
+    def create(
+        self, request: ShareRequest, svm: str, fields: JsonObject, notes: Mapping[str, str] | None = None
+    ) -> Volume:
+        """Return the volume of a share, made with these fields and all that a share needs, unless an earlier call has made it.
+
+        `notes` are what its comment remembers besides.
+        """
         found = self._volumes.find(request.resource_id)
         if found is not None:
             return self._finished(found, request)
-        note = Note(request.resource_id, {NAME_NOTE: request.name, PROTOCOL_NOTE: request.protocol})
+        values = {NAME_NOTE: request.name, PROTOCOL_NOTE: request.protocol, **(notes or {})}
+        note = Note(request.resource_id, values)
         for name, path in candidate_names(request.name, request.resource_id):
             body = {
                 **fields,
                 "svm": {"name": svm},
                 "name": name,
                 "comment": comment_of(note),
-                "size": request.size_bytes,
             }
-            body["aggregates"] = [{"name": request.pool}]
             body["nas"] = {**fields["nas"], "path": path, "export_policy": {"name": CLOSED_POLICY}}
             made = self._made(request, body)
             if made is not None:

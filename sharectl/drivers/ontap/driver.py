@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from sharectl.drivers.base import ConflictError, DriverError, NotFoundError
+from sharectl.drivers.ontap import snapshots
 from sharectl.drivers.ontap.access import Access
-from sharectl.drivers.ontap.creation import Creation, usual_fields
+from sharectl.drivers.ontap.creation import Creation
+from sharectl.drivers.ontap.following import follow_size
 from sharectl.drivers.ontap.listing import Listing
+from sharectl.drivers.ontap.making import Making
 from sharectl.drivers.ontap.names import CLOSED_POLICY, Note
 from sharectl.drivers.ontap.policies import Policies
-from sharectl.drivers.ontap.pools import Facts, aggregate_pool, promised_on, svm_aggregates
+from sharectl.drivers.ontap.pool_listing import PoolChoice, list_pools
 from sharectl.drivers.ontap.removal import Removal
-from sharectl.drivers.ontap.share_checks import share_problem
+from sharectl.drivers.ontap.rules import Rules
+from sharectl.drivers.ontap.share_checks import protocol_problem, request_problem
 from sharectl.drivers.ontap.sizes import Sizes
-from sharectl.drivers.ontap.volumes import NAME_NOTE, PROTOCOL_NOTE, Volumes, noted, why_not_adoptable
-from sharectl.model.access import NFS
+from sharectl.drivers.ontap.smb_access import SMB_NAME_NOTE, SmbAccess
+from sharectl.drivers.ontap.volumes import NAME_NOTE, PROTOCOL_NOTE, Volumes, noted
+from sharectl.model.access import CIFS, NFS, joined_protocols
 from sharectl.model.observed import BackendReport, Hindrance
 
 if TYPE_CHECKING:
@@ -27,8 +32,8 @@ if TYPE_CHECKING:
     from sharectl.drivers.ontap.settings import OntapSettings
     from sharectl.model.access import AccessRule
     from sharectl.model.canonical import JsonObject
-    from sharectl.model.observed import ObservedShare, PoolReport
-    from sharectl.model.requests import RuleStatus, ShareRef, ShareRequest
+    from sharectl.model.observed import ObservedShare, ObservedSnapshot, PoolReport
+    from sharectl.model.requests import RuleStatus, ShareRef, ShareRequest, SnapshotRef
 
 SVMS: Final = "svm/svms"
 
@@ -44,9 +49,14 @@ class OntapDriver:
         self._policies = Policies(array, svm, sleep)
         self._access = Access(self._volumes, self._policies, settings.treatment)
         self._creation = Creation(self._volumes)
-        self._removal = Removal(self._volumes, self._access, self._creation, past_queue=settings.past_recovery_queue)
         self._sizes = Sizes(self._volumes)
-        self._listing = Listing(self._volumes, self._policies, self._access, svm)
+        self._smb = SmbAccess(self._volumes, svm)
+        self._rules = Rules(self._volumes, self._access, self._smb, settings.smb)
+        self._removal = Removal(
+            self._volumes, self._access, self._rules, self._creation, past_queue=settings.past_recovery_queue
+        )
+        self._making = Making(self._volumes, self._creation, settings)
+        self._listing = Listing(self._volumes, self._policies, self._access, self._smb, settings)
 
     def report(self) -> BackendReport:
         """As in the contract; the identity is that of the cluster and the SVM, once the policy without rules is there."""
@@ -61,16 +71,17 @@ class OntapDriver:
         if closed is not None and closed.get("rules"):
             summary = f"the export policy {CLOSED_POLICY}, which is for shares that nobody may reach, has rules"
             hindrances.append(Hindrance(summary, "remove its rules on the array"))
+        protocols = (NFS,) if self._settings.smb is None else (NFS, CIFS)
         capabilities = {
             "vendor_name": "NetApp",
-            "storage_protocol": NFS,
+            "storage_protocol": joined_protocols(protocols),
             "netapp_storage_family": "ontap_cluster",
             "driver_handles_share_servers": False,
             "mount_snapshot_support": False,
             "ipv4_support": True,
             "ipv6_support": True,
         }
-        return BackendReport(identity, (NFS,), capabilities, None, tuple(hindrances))
+        return BackendReport(identity, protocols, capabilities, None, tuple(hindrances))
 
     @property
     def _svm(self) -> str:
@@ -93,13 +104,9 @@ class OntapDriver:
         return f"{self._array.cluster.get('uuid')}/{svm['uuid']}"
 
     def pools(self) -> Sequence[PoolReport]:
-        """As in the contract: the aggregates that the SVM is assigned."""
-        aggregates = svm_aggregates(self._svm_record("name", "aggregates"))
-        volumes = self._volumes.all()
-        own = {volume.uuid for volume in volumes if volume.note is not None}
-        promised = promised_on((volume.record for volume in volumes), lambda record: record["uuid"] in own)
-        facts = Facts(is_cluster_login=False, promised=promised)
-        return [aggregate_pool(aggregate, facts) for aggregate in aggregates]
+        """As in the contract: the aggregates that the SVM is assigned, and sets of them."""
+        settings = self._settings
+        return list_pools(self._array, PoolChoice(self._svm, settings.aggregates, settings.flexgroups))
 
     def list_shares(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedShare]:
         """As in the contract."""
@@ -107,12 +114,9 @@ class OntapDriver:
 
     def create_share(self, request: ShareRequest) -> ObservedShare:
         """As in the contract."""
-        problem = share_problem(request.name, request.protocol, request.size_bytes)
-        if problem is None and request.snapshot is not None:
-            problem = "the ontap driver makes no share from a snapshot yet"
-        if problem is not None:
+        if (problem := request_problem(request, self._settings)) is not None:
             raise DriverError(problem)
-        volume = self._creation.create(request, self._svm, usual_fields(self._settings))
+        volume = self._making.make(request, self._svm)
         return self._listing.new_share(volume) if volume.policy == CLOSED_POLICY else self._listing.share(volume)
 
     def delete_share(self, share: ShareRef) -> None:
@@ -127,15 +131,50 @@ class OntapDriver:
         delete: Collection[AccessRule],
     ) -> Mapping[AccessRule, RuleStatus]:
         """As in the contract; the whole set is put in force each time, in one step."""
-        return self._access.update(share, rules, repairs=not add and not delete)
+        return self._rules.update(share, rules, repairs=not add and not delete)
+
+    def change_protocols(self, share: ShareRef, protocol: str) -> None:
+        """As in the contract."""
+        if (problem := protocol_problem(protocol, self._settings.smb)) is not None:
+            raise DriverError(problem)
+        self._rules.change_protocols(share, protocol)
 
     def extend_share(self, share: ShareRef, size_bytes: int) -> int | None:
         """As in the contract."""
-        return self._sizes.extend(share.resource_id, size_bytes)
+        kept = self._sizes.extend(share.resource_id, size_bytes)
+        follow_size(self._volumes, share.resource_id)
+        return kept
 
     def shrink_share(self, share: ShareRef, size_bytes: int) -> int | None:
         """As in the contract."""
-        return self._sizes.shrink(share.resource_id, size_bytes)
+        kept = self._sizes.shrink(share.resource_id, size_bytes)
+        follow_size(self._volumes, share.resource_id)
+        return kept
+
+    def list_snapshots(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedSnapshot]:
+        """As in the contract; those that the array takes by its own policies have no id."""
+        found = snapshots.list_snapshots(self._array, [self._svm], resource_ids)
+        return [snapshots.observed(record, self._listing.backend_id_of(record)) for record in found]
+
+    def create_snapshot(self, share: ShareRef, resource_id: str, name: str) -> ObservedSnapshot:
+        """As in the contract."""
+        volume = self._volumes.known(share.resource_id) or self._volumes.needed(share.resource_id)
+        taken = snapshots.take(self._array, volume.uuid, resource_id, name)
+        return snapshots.observed(taken, self._listing.backend_id(volume))
+
+    def delete_snapshot(self, snapshot: SnapshotRef) -> None:
+        """As in the contract."""
+        snapshots.remove(self._array, snapshot.backend_id, snapshot.name)
+
+    @property
+    def clones_within(self) -> Literal["pool", "backend"]:
+        """As in the contract: a clone is where the blocks of its parent are."""
+        return "pool"
+
+    def revert_share(self, share: ShareRef, snapshot: SnapshotRef) -> None:
+        """As in the contract; snapshots that are newer go, and keep it from being done where one is sharectl's."""
+        snapshots.revert(self._array, snapshot, share.size_bytes)
+        self._volumes.forget(share.resource_id)
 
     def used_bytes(self, share: ShareRef) -> int:
         """As in the contract."""
@@ -161,11 +200,16 @@ class OntapDriver:
                 message = f"{self._array.name}: the volume {backend_id} is the share {volume.note.resource_id} already"
                 raise ConflictError(message)
             return self._listing.share(volume)
-        if why_not := why_not_adoptable(volume):
-            message = f"{self._array.name}: the volume {backend_id} cannot be taken over: {why_not}"
-            raise ConflictError(message)
         words = str(volume.record.get("comment") or "")
-        note = Note(resource_id, {NAME_NOTE: volume.name, PROTOCOL_NOTE: NFS}, words)
+        seen = self._listing.share(volume)
+        if seen.not_adoptable:
+            message = f"{self._array.name}: the volume {backend_id} cannot be taken over: {seen.not_adoptable}"
+            raise ConflictError(message)
+        exports = [] if self._settings.smb is None else self._smb.of(volume)
+        values = {NAME_NOTE: volume.name, PROTOCOL_NOTE: seen.protocol or NFS}
+        if exports and exports[0]["name"] != volume.name:
+            values[SMB_NAME_NOTE] = str(exports[0]["name"])
+        note = Note(resource_id, values, words)
         self._volumes.change(volume, noted(volume, note))
         return self._listing.share(self._volumes.needed(resource_id))
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sharectl.model.access import ExportSettings
     from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
-    from sharectl.model.checks import ConfigProblem, ShareCheck
+    from sharectl.model.checks import ConfigProblem, ShareCheck, ShareProblem
 
 
 class OntapFactory:
@@ -28,7 +28,32 @@ class OntapFactory:
     @property
     def capabilities(self) -> frozenset[Capability]:
         """What the driver can do."""
-        return frozenset({Capability.EXTEND, Capability.SHRINK, Capability.TRASH, Capability.ADOPT, Capability.USAGE})
+        return frozenset(
+            {
+                Capability.EXTEND,
+                Capability.SHRINK,
+                Capability.SNAPSHOT,
+                Capability.CLONE,
+                Capability.REVERT,
+                Capability.TRASH,
+                Capability.ADOPT,
+                Capability.USAGE,
+                Capability.PROTOCOLS,
+            }
+        )
+
+    @property
+    def extra_spec_scopes(self) -> tuple[str, ...]:
+        """The scopes of the extra specs that the driver reads: Manila's, and its own."""
+        from sharectl.drivers.ontap.extra_specs import SCOPES  # noqa: PLC0415 - the schema alone needs none of it
+
+        return SCOPES
+
+    def extra_spec_problems(self, extra_specs: Mapping[str, str]) -> Sequence[ShareProblem]:
+        """Return what the driver cannot make sense of."""
+        from sharectl.drivers.ontap import extra_specs as known  # noqa: PLC0415 - as above
+
+        return tuple(known.extra_spec_problems(extra_specs))
 
     def config_problems(self, backend: BackendSpec) -> Sequence[ConfigProblem]:
         """Return what keeps the configuration from working although it meets the schema."""
@@ -38,10 +63,11 @@ class OntapFactory:
 
     def share_check(self, backend: BackendSpec) -> ShareCheck:
         """Return the check of shares on this backend."""
-        from sharectl.drivers.ontap.settings import treatment_in  # noqa: PLC0415 - as above
+        from sharectl.drivers.ontap import settings  # noqa: PLC0415 - as above
         from sharectl.drivers.ontap.share_checks import ShareChecker  # noqa: PLC0415 - as above
 
-        return ShareChecker(treatment_in(backend.config))
+        config = backend.config
+        return ShareChecker(settings.treatment_in(config), settings.smb_in(config), settings.flexgroups_in(config))
 
     def export_settings(self, backend: BackendSpec, protocol: str, extra_specs: Mapping[str, str]) -> ExportSettings:
         """Return how NFS clients are treated."""

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.ontap.exports import owner_of_policy
+from sharectl.drivers.ontap.flexgroups import pool_of
 from sharectl.drivers.ontap.locations import data_lifs, export_locations, preferred_first
+from sharectl.drivers.ontap.smb_access import access_over_smb, protocol_of_foreign, smb_name
 from sharectl.drivers.ontap.volumes import PROTOCOL_NOTE, TRASHED_NOTE, claimed, why_not_adoptable
 from sharectl.model.access import NFS
 from sharectl.model.observed import ObservedShare
@@ -17,18 +19,21 @@ if TYPE_CHECKING:
     from sharectl.drivers.ontap.access import Access
     from sharectl.drivers.ontap.locations import DataLif
     from sharectl.drivers.ontap.policies import Policies
+    from sharectl.drivers.ontap.settings import OntapSettings
+    from sharectl.drivers.ontap.smb_access import SmbAccess
     from sharectl.drivers.ontap.volumes import Volume, Volumes
     from sharectl.model.canonical import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What shares are shown with: policies by id, names of those that no volume has by the share that they were made for, LIFs.
+    """What shares are shown with: policies by id, SMB shares by the volumes that they export, names of those that no volume has by the share that they were made for, LIFs.
 
     `nodes` are the home nodes of aggregates, `servers` the ids of share servers by the names of their SVMs.
     """
 
     policies: Mapping[int, JsonObject] = field(default_factory=dict)
+    smb: Mapping[str, Sequence[JsonObject]] = field(default_factory=dict)
     unused: Mapping[str, Sequence[str]] = field(default_factory=dict)
     lifs: Sequence[DataLif] = ()
     nodes: Mapping[str, str] = field(default_factory=dict)
@@ -38,9 +43,13 @@ class Surroundings:
 class Listing:
     """Lists the shares of a backend; `svm` is its one SVM, None where it has one for each share server."""
 
-    def __init__(self, volumes: Volumes, policies: Policies, access: Access, svm: str | None) -> None:
+    def __init__(
+        self, volumes: Volumes, policies: Policies, access: Access, smb: SmbAccess, settings: OntapSettings
+    ) -> None:
         """List nothing yet."""
-        self._volumes, self._policies, self._access, self._svm = volumes, policies, access, svm
+        self._volumes, self._policies, self._access, self._smb = volumes, policies, access, smb
+        self._svm, self._flexgroups = settings.svm, settings.flexgroups
+        self._has_smb = settings.smb is not None
         self._lifs: Sequence[DataLif] | None = None
 
     def shares(self, resource_ids: Collection[str] | None) -> list[ObservedShare]:
@@ -60,7 +69,8 @@ class Listing:
             owner = owner_of_policy(str(policy["name"]))
             if owner is not None and policy["id"] not in used:
                 unused.setdefault(owner, []).append(str(policy["name"]))
-        around = Surroundings({policy["id"]: policy for policy in policies}, unused, self._lifs)
+        smb = self._smb_shares(None if resource_ids is None else volumes)
+        around = Surroundings({policy["id"]: policy for policy in policies}, smb, unused, self._lifs)
         owners = {volume.uuid for volume in claimed(volumes).values()}
         return [self.observed(volume, around, is_owner=volume.uuid in owners) for volume in volumes]
 
@@ -69,13 +79,21 @@ class Listing:
         if self._lifs is None:
             self._lifs = data_lifs(self._volumes.array, self._svm)
         policies = {policy["id"]: policy for policy in self._policies_of(volume)}
-        return self.observed(volume, Surroundings(policies, {}, self._lifs), is_owner=True)
+        return self.observed(volume, Surroundings(policies, self._smb_shares([volume]), {}, self._lifs), is_owner=True)
 
     def new_share(self, volume: Volume) -> ObservedShare:
         """Return a share that nobody may reach yet, without looking at policies."""
         if self._lifs is None:
             self._lifs = data_lifs(self._volumes.array, self._svm)
         return self.observed(volume, Surroundings(lifs=self._lifs), is_owner=True)
+
+    def _smb_shares(self, volumes: Sequence[Volume] | None) -> Mapping[str, Sequence[JsonObject]]:
+        """Return the SMB shares of these volumes, or all; none of a backend that has nothing to do with SMB."""
+        if not self._has_smb:
+            return {}
+        if volumes is None or len(volumes) > 1:
+            return self._smb.all()
+        return {volume.uuid: self._smb.of(volume) for volume in volumes}
 
     def _policies_of(self, volume: Volume) -> Iterator[JsonObject]:
         """Yield the policy of a volume, and all that were made for its share."""
@@ -89,13 +107,20 @@ class Listing:
     def observed(self, volume: Volume, around: Surroundings, *, is_owner: bool) -> ObservedShare:
         """Return the share that a volume is; one that says so of itself like another before it is nobody's."""
         note = volume.note if is_owner else None
-        protocol = NFS if note is None else note.values.get(PROTOCOL_NOTE, NFS)
         trashed_at = None if note is None else note.values.get(TRASHED_NOTE)
         unused = () if note is None else around.unused.get(note.resource_id, ())
         access, settings = self._access.listed(volume, around.policies, unused)
-        pool = " ".join(volume.aggregates)
-        lifs = preferred_first(around.lifs, volume.svm, around.nodes.get(pool))
+        exports = around.smb.get(volume.uuid, ())
+        if note is None:
+            protocol = protocol_of_foreign(exports, has_clients=bool(access))
+        else:
+            protocol = note.values.get(PROTOCOL_NOTE, NFS)
+        over_smb = access_over_smb(volume, exports)
+        pool = pool_of(volume.aggregates, str(volume.record.get("style")), self._flexgroups)
+        lifs = preferred_first(around.lifs, volume.svm, around.nodes.get(next(iter(volume.aggregates), "")))
         why_not = "" if note is not None else why_not_adoptable(volume)
+        if note is None and not why_not and len(exports) > 1:
+            why_not = "it is exported over SMB under several names, and a share has one"
         if volume.note is not None and note is None:
             why_not = (
                 f"its comment says that it is the share {volume.note.resource_id}, which another volume is; change it"
@@ -107,14 +132,21 @@ class Listing:
             pool=pool,
             size_bytes=volume.size_bytes,
             protocol=protocol,
-            access=access,
-            export_locations=export_locations(lifs, volume.path, protocol) if trashed_at is None else (),
+            access=tuple(sorted((*access, *over_smb))) if over_smb else access,
+            export_locations=export_locations(lifs, volume.path, protocol, smb_name(volume))
+            if trashed_at is None
+            else (),
             trashed_at=trashed_at,
             share_server_id=around.servers.get(volume.svm),
             not_adoptable=why_not,
-            export_settings=settings,
+            export_settings=settings if NFS in protocol else None,
         )
 
     def backend_id(self, volume: Volume) -> str:
         """Return the array's own name for a share."""
         return volume.name if self._svm is not None else f"{volume.svm}/{volume.name}"
+
+    def backend_id_of(self, snapshot: JsonObject) -> str:
+        """Return the same of the share that a snapshot is of."""
+        volume = str(snapshot["volume"]["name"])
+        return volume if self._svm is not None else f"{snapshot['svm']['name']}/{volume}"

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 Version = tuple[int, int, int]
 
 SNAPSHOT_DIRECTORY_SINCE: Final[Version] = (9, 13, 1)
-_STYLES: Final = {CIFS: "ntfs", BOTH: "mixed"}
+_WINDOWS_STYLE: Final = "ntfs"
+_OPEN_PERMISSIONS: Final = 777
+"""Those of the root of a new volume, in octal digits: whom the export lets in may write there, as in shares of other drivers."""
+_STYLES: Final = {CIFS: _WINDOWS_STYLE, BOTH: "mixed"}
 _SNAPLOCK_PERIODS: Final[Mapping[str, tuple[str, ...]]] = {
     "netapp:snaplock_autocommit_period": ("autocommit_period",),
     "netapp:snaplock_min_retention_period": ("retention", "minimum"),
@@ -39,6 +42,7 @@ def volume_fields(extra_specs: Mapping[str, str], protocol: str, snapshot_reserv
     asked = Asked(extra_specs)
     reserve = asked.value("ontap:snapshot_reserve_percent")
     fields: JsonObject = {
+        "type": "rw",
         "guarantee": {"type": "none" if asked.flag("netapp:thin_provisioned") else "volume"},
         "snapshot_policy": {"name": asked.value("netapp:snapshot_policy") or "none"},
         "space": {"snapshot": {"reserve_percent": snapshot_reserve if reserve is None else reserve}},
@@ -46,8 +50,9 @@ def volume_fields(extra_specs: Mapping[str, str], protocol: str, snapshot_reserv
         "tiering": {"policy": asked.value("ontap:tiering_policy") or "none"},
         "nas": {"security_style": asked.value("ontap:security_style") or _STYLES.get(protocol, "unix")},
     }
-    if (permissions := asked.value("ontap:unix_permissions")) is not None:
-        fields["nas"]["unix_permissions"] = permissions
+    permissions = asked.value("ontap:unix_permissions")
+    if permissions is not None or fields["nas"]["security_style"] != _WINDOWS_STYLE:
+        fields["nas"]["unix_permissions"] = _OPEN_PERMISSIONS if permissions is None else permissions
     if (language := asked.value("netapp:language")) is not None:
         fields["language"] = language
     if files := asked.value("netapp:max_files"):
@@ -67,18 +72,20 @@ def efficiency_fields(asked: Asked) -> JsonObject:
     }
 
 
-def later_fields(extra_specs: Mapping[str, str], volume: JsonObject, multiplier: float | None = None) -> JsonObject:
-    """Return what a volume gets once it is there, as it was read: nothing for most types.
+def files_multiplier(extra_specs: Mapping[str, str]) -> float | None:
+    """Return by how much a volume is to hold more files than the array gives it."""
+    factor: float | None = Asked(extra_specs).value("netapp:max_files_multiplier")
+    return factor
 
-    `multiplier` stands for the one of the type, where that is not known any more.
-    """
+
+def later_fields(extra_specs: Mapping[str, str], volume: JsonObject, factor: float | None = None) -> JsonObject:
+    """Return what a volume gets once it is there, as it was read: nothing for most types. `factor` is that of its number of files."""
     asked = Asked(extra_specs)
     fields: JsonObject = {}
     if (policy := asked.value("netapp:efficiency_policy")) is not None and policy != _name_in(
         volume, "efficiency", "policy"
     ):
         fields["efficiency"] = {"policy": {"name": policy}}
-    factor = asked.value("netapp:max_files_multiplier") or multiplier
     if factor is not None:
         fields["files"] = {"maximum": round(volume["files"]["maximum"] * factor)}
     return fields
@@ -102,8 +109,6 @@ def noted(extra_specs: Mapping[str, str]) -> dict[str, str]:
     notes = {key: _plain(number) for key, number in limits.items()} if follows_size(limits) else {}
     if minutes := asked.value("netapp:force_delete_time_minutes"):
         notes[FORCED_MINUTES] = str(minutes)
-    if (factor := asked.value("netapp:max_files_multiplier")) is not None:
-        notes[FILES_MULTIPLIER] = _plain(factor)
     return notes
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import NotFoundError, ShareInUseError, TransientError
+from sharectl.drivers.ontap import qos
 from sharectl.drivers.ontap.creation import candidate_names
 from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
 from sharectl.drivers.ontap.names import short_id
+from sharectl.drivers.ontap.queue import skips_queue
 from sharectl.drivers.ontap.volumes import TRASHED_NOTE, VOLUMES, noted, volume_of
 
 if TYPE_CHECKING:
     from sharectl.drivers.ontap.access import Access
     from sharectl.drivers.ontap.creation import Creation
+    from sharectl.drivers.ontap.rules import Rules
     from sharectl.drivers.ontap.volumes import Volume, Volumes
     from sharectl.model.canonical import JsonObject
 
@@ -24,9 +27,9 @@ _UNMOUNT_AGAIN_SECONDS = 10.0
 class Removal:
     """Takes shares away from clients, into the trash, or for good."""
 
-    def __init__(self, volumes: Volumes, access: Access, creation: Creation, *, past_queue: bool) -> None:
+    def __init__(self, volumes: Volumes, access: Access, rules: Rules, creation: Creation, *, past_queue: bool) -> None:
         """Delete past the array's recovery queue where `past_queue`."""
-        self._volumes, self._access, self._creation = volumes, access, creation
+        self._volumes, self._access, self._rules, self._creation = volumes, access, rules, creation
         self._past_queue = past_queue
 
     def delete(self, resource_id: str, svm: str | None) -> None:
@@ -38,11 +41,13 @@ class Removal:
         if volume is None:
             if svm is not None:
                 self._access.remove_policies(svm, resource_id)
+                qos.remove_policy(self._volumes.array, svm, resource_id)
             return
         self._withdraw(volume)
+        is_forced = self._past_queue or skips_queue(volume)
         try:
             self._volumes.array.delete(
-                (VOLUMES, volume.uuid), svm=volume.svm, query={"force": True} if self._past_queue else None
+                (VOLUMES, volume.uuid), svm=volume.svm, query={"force": True} if is_forced else None
             )
         except OutcomeUnknownError:
             if self._volumes.find(resource_id) is not None:
@@ -51,9 +56,12 @@ class Removal:
             if problem.kind != "gone":
                 self._raise(volume, problem)
         self._volumes.forget(resource_id)
+        if volume.value("qos.policy.name") == qos.policy_name(resource_id):
+            qos.remove_policy(self._volumes.array, volume.svm, resource_id)
 
     def _withdraw(self, volume: Volume) -> Volume:
         """Take the volume from its clients; one that is offline serves nobody, and cannot be changed."""
+        self._rules.withdraw(volume)
         if not volume.is_online:
             if volume.note is not None:
                 self._access.remove_policies(volume.svm, volume.note.resource_id)

@@ -116,6 +116,50 @@ CONFIG_SCHEMA: Final[JsonObject] = {
             "description": "Whether a deleted volume waits in the array's recovery queue, where an administrator can have it back for "
             "some hours (use, the default), or is gone at once with its space (skip).",
         },
+        "aggregates": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 256,
+            "description": "Regular expression that the names of aggregates have to match, whole, to be pools. Default: all that the SVM is "
+            "assigned.",
+        },
+        "flexGroups": {
+            "type": "object",
+            "description": "Pools whose shares are FlexGroups over several aggregates, by the names of the pools.",
+            "propertyNames": {"pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"},
+            "additionalProperties": {
+                "type": "object",
+                "required": ["aggregates"],
+                "additionalProperties": False,
+                "properties": {
+                    "aggregates": {
+                        "type": "array",
+                        "minItems": 1,
+                        "uniqueItems": True,
+                        "items": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+                        "description": "Aggregates that each of them is spread over.",
+                    },
+                    "membersPerAggregate": {
+                        "type": "integer",
+                        "minimum": 1,
+                        "maximum": 64,
+                        "description": "Members on each aggregate, of 100GiB at least. Default: 4.",
+                    },
+                },
+            },
+        },
+        "smb": {
+            "type": "object",
+            "additionalProperties": False,
+            "description": "Shares may be exported over SMB: the SVM has a CIFS server.",
+            "properties": {
+                "fromAnywhere": {
+                    "type": "boolean",
+                    "description": "Users of a share of both protocols come over SMB from every address, and its address rules are for NFS "
+                    "alone. ONTAP cannot do otherwise; without it, rules for people beside address rules are refused. Default: false.",
+                },
+            },
+        },
         "requestsAtOnce": {
             "type": "integer",
             "minimum": 1,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.ontap.checks import find_problems
 from sharectl.drivers.ontap.exports import FLAVOURS, Treatment
+from sharectl.drivers.ontap.pools import FLEXGROUP_MEMBERS, FlexGroupPool
 from sharectl.drivers.ontap.schema import (
     CONFIG_SCHEMA,
     DEFAULT_OPERATION_SECONDS,
@@ -55,6 +56,13 @@ class ArraySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SmbSettings:
+    """How shares are exported over SMB: `from_anywhere` where address rules of a share of both protocols are not meant for its SMB users."""
+
+    from_anywhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class OntapSettings:
     """An ontap backend. `svm` is None where each share network gets an SVM of its own."""
 
@@ -64,6 +72,9 @@ class OntapSettings:
     treatment: Treatment = field(default_factory=Treatment)
     snapshot_reserve_percent: int = DEFAULT_SNAPSHOT_RESERVE
     past_recovery_queue: bool = False
+    aggregates: str = ".*"
+    flexgroups: tuple[FlexGroupPool, ...] = ()
+    smb: SmbSettings | None = None
 
 
 def read_settings(backend: BackendSpec, base_directory: str) -> OntapSettings:
@@ -83,7 +94,23 @@ def read_settings(backend: BackendSpec, base_directory: str) -> OntapSettings:
         treatment=treatment_in(config),
         snapshot_reserve_percent=config.get("snapshotReserve", DEFAULT_SNAPSHOT_RESERVE),
         past_recovery_queue=config.get("recoveryQueue") == "skip",
+        aggregates=config.get("aggregates", ".*"),
+        flexgroups=flexgroups_in(config),
+        smb=smb_in(config),
     )
+
+
+def flexgroups_in(config: Mapping[str, Any]) -> tuple[FlexGroupPool, ...]:
+    """Return the pools of FlexGroups."""
+    return tuple(
+        FlexGroupPool(name, tuple(pool["aggregates"]), pool.get("membersPerAggregate", FLEXGROUP_MEMBERS))
+        for name, pool in config.get("flexGroups", {}).items()
+    )
+
+
+def smb_in(config: Mapping[str, Any]) -> SmbSettings | None:
+    """Return how shares are exported over SMB; None where they are not."""
+    return SmbSettings(config["smb"].get("fromAnywhere", False)) if "smb" in config else None
 
 
 def treatment_in(config: Mapping[str, Any]) -> Treatment:

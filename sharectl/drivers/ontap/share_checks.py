@@ -5,16 +5,23 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from sharectl.drivers.ontap.acls import refused, rules_for
 from sharectl.drivers.ontap.exports import Treatment, render
+from sharectl.drivers.ontap.extra_specs import combination_problems, extra_spec_problems
+from sharectl.drivers.ontap.flexgroups import size_problem as member_problem
 from sharectl.drivers.ontap.sizes import size_problem
-from sharectl.model.access import NFS
+from sharectl.model import export_names
+from sharectl.model.access import BOTH, CIFS, NFS, protocols_in
 from sharectl.model.checks import ShareProblem
 from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from sharectl.drivers.ontap.pools import FlexGroupPool
+    from sharectl.drivers.ontap.settings import OntapSettings, SmbSettings
     from sharectl.model.checks import WantedShare
+    from sharectl.model.requests import ShareRequest
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,179}")
 _RULE_REMEDY: Final = (
@@ -29,21 +36,42 @@ def name_problem(name: str) -> str | None:
     return f"{name[:80]!r} cannot be a path of an SVM: it has letters, digits and `_ . -`, begins with a letter, a digit or `_`, and is not longer than 180"
 
 
-def protocol_problem(protocol: str) -> str | None:
+def protocol_problem(protocol: str, smb: SmbSettings | None) -> str | None:
     """Return why nothing is exported over the protocol, None where something is."""
-    return None if protocol == NFS else f"the ontap driver exports over NFS alone as yet, not over {protocol!r}"
+    if protocol not in {NFS, CIFS, BOTH}:
+        return f"ONTAP exports over NFS and CIFS, not over {protocol!r}"
+    if smb is None and protocol != NFS:
+        return "the backend's config has no `smb`, so that it exports over NFS alone"
+    return None
 
 
-def share_problem(name: str, protocol: str, size_bytes: int) -> str | None:
-    """Return why no share can be made so, None where one can."""
-    return name_problem(name) or protocol_problem(protocol) or size_problem(size_bytes)
+def smb_name_problem(name: str, protocol: str) -> str | None:
+    """Return why users of SMB cannot see a share of this name, None where they can."""
+    return export_names.problem(name, (CIFS,)) if CIFS in protocols_in(protocol) else None
+
+
+def request_problem(request: ShareRequest, settings: OntapSettings) -> str | None:
+    """Return why no share can be made as is asked for, None where one can."""
+    named = (
+        name_problem(request.name)
+        or protocol_problem(request.protocol, settings.smb)
+        or smb_name_problem(request.name, request.protocol)
+        or size_problem(request.size_bytes)
+        or member_problem(request.pool, request.size_bytes, settings.flexgroups)
+    )
+    if named is not None:
+        return named
+    asked = (*extra_spec_problems(request.extra_specs), *combination_problems(request.extra_specs))
+    return asked[0].summary if asked else None
 
 
 @dataclass(frozen=True, slots=True)
 class ShareChecker:
-    """Checks shares for backends whose clients are treated so."""
+    """Checks shares for backends whose clients are treated so, and with these pools of FlexGroups."""
 
     usual: Treatment
+    smb: SmbSettings | None = None
+    flexgroups: tuple[FlexGroupPool, ...] = ()
 
     def __call__(self, share: WantedShare) -> Sequence[ShareProblem]:
         """Return all problems of the share."""
@@ -54,9 +82,21 @@ class ShareChecker:
             yield ShareProblem(("name",), problem, "give the share another name")
         if (problem := size_problem(share.size_bytes)) is not None:
             yield ShareProblem(("size",), problem, "write a larger size, or one in MiB or GiB")
-        if (problem := protocol_problem(share.protocol)) is not None:
-            yield ShareProblem(("protocol",), problem, "write NFS, or choose another backend")
+        if (problem := member_problem(share.pool, share.size_bytes, self.flexgroups)) is not None:
+            yield ShareProblem(("size",), problem, "write a larger size, or choose a type without netapp_flexgroup")
+        yield from extra_spec_problems(share.extra_specs)
+        yield from combination_problems(share.extra_specs)
+        if (problem := protocol_problem(share.protocol, self.smb)) is not None:
+            remedy = "write NFS, or `smb: {}` in the backend's config where its SVM has a CIFS server"
+            yield ShareProblem(("protocol",), problem, remedy)
             return
-        for rule, status in render(share.rules, self.usual).statuses.items():
+        if (problem := smb_name_problem(share.name, share.protocol)) is not None:
+            yield ShareProblem(("name",), problem, "give the share another name")
+        yield from self._rule_problems(share)
+
+    def _rule_problems(self, share: WantedShare) -> Iterator[ShareProblem]:
+        hosts, people, statuses = rules_for(share.protocol, share.rules, self.smb)
+        statuses = {**render(hosts, self.usual).statuses, **refused(people), **statuses}
+        for rule, status in statuses.items():
             if status.status != "active":
                 yield ShareProblem(("access", rule.key), status.reason, _RULE_REMEDY)

@@ -10,6 +10,7 @@ from sharectl.drivers.base import DriverError
 from sharectl.drivers.ontap.extra_specs import EXTRA_SPECS, combination_problems, extra_spec_problems
 from sharectl.drivers.ontap.provisioning import (
     existing_qos_policy,
+    files_multiplier,
     later_fields,
     noted,
     splits_clone,
@@ -124,7 +125,8 @@ def test_what_needs_the_volume_comes_after_it() -> None:
     assert later_fields({"netapp:efficiency_policy": "weekend"}, volume) == {
         "efficiency": {"policy": {"name": "weekend"}}
     }
-    assert later_fields({"netapp:max_files_multiplier": "1.5"}, volume) == {"files": {"maximum": 450_000}}
+    assert files_multiplier({"netapp:max_files_multiplier": "1.5"}) == 1.5
+    assert later_fields({}, volume, 1.5) == {"files": {"maximum": 450_000}}
     volume["efficiency"] = {"policy": {"name": "weekend"}}
     assert later_fields({"netapp:efficiency_policy": "weekend"}, volume) == {}
 
@@ -144,13 +146,11 @@ def test_what_later_calls_need_is_noted() -> None:
         "qos": "<is> True",
         "netapp:maxiopspergib": "2.5",
         "netapp:minbps": "1048576",
-        "netapp:max_files_multiplier": "2",
         "netapp:force_delete_time_minutes": "60",
     }
     assert noted(specs) == {
         "maxiopspergib": "2.5",
         "minbps": "1048576",
-        "max_files_multiplier": "2",
         "force_delete_minutes": "60",
     }
 

@@ -172,7 +172,7 @@ class Reader:
         read = _READERS[leaf["t"]](value)
         if read is None:
             raise invalid(value, dotted)
-        if "enum" in leaf:
+        if isinstance(leaf.get("enum"), list):
             read = next((each for each in leaf["enum"] if str(each).lower() == str(read).lower()), None)
             if read is None:
                 raise invalid(value, dotted, ", ".join(map(str, leaf["enum"])))

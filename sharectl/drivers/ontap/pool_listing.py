@@ -1,0 +1,97 @@
+"""Reading the pools of a backend from the array, in a few calls, with a login of the cluster or of one SVM."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from sharectl.drivers.ontap.errors import ArrayError
+from sharectl.drivers.ontap.names import read_note
+from sharectl.drivers.ontap.pools import (
+    AGGREGATE_FIELDS,
+    Aggregate,
+    Facts,
+    FlexGroupPool,
+    aggregate_pool,
+    aggregates_of,
+    flexgroup_pool,
+    promised_on,
+    svm_aggregates,
+)
+from sharectl.model.frozen import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sharectl.drivers.ontap.client import Array
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.observed import PoolReport
+
+VOLUME_FIELDS: Final = ("size", "comment", "aggregates.name")
+_ROOT_AGGREGATE: Final = re.compile(r"aggr0(_.*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class PoolChoice:
+    """Which aggregates are pools: those whose names `pattern` matches whole, of the SVM where one is named; and the sets for FlexGroups."""
+
+    svm: str | None
+    pattern: str = ".*"
+    flexgroups: tuple[FlexGroupPool, ...] = ()
+    cluster_name: str = ""
+
+
+def list_pools(array: Array, choice: PoolChoice, *, reverts: bool = True) -> list[PoolReport]:
+    """Return all pools with their capacity now."""
+    aggregates, is_cluster_login = _aggregates(array, choice)
+    facts = Facts(
+        is_cluster_login=is_cluster_login,
+        encrypts_volumes=_encrypts(array),
+        reverts=reverts,
+        cluster_name=choice.cluster_name,
+        promised=promised_on(_volumes(array, choice.svm), lambda volume: read_note(volume.get("comment")) is not None),
+    )
+    chosen = [each for each in aggregates if re.fullmatch(choice.pattern, each.name)]
+    return [
+        *(aggregate_pool(each, facts) for each in chosen),
+        *(flexgroup_pool(each, aggregates, facts) for each in choice.flexgroups),
+    ]
+
+
+def _aggregates(array: Array, choice: PoolChoice) -> tuple[tuple[Aggregate, ...], bool]:
+    assigned = None if choice.svm is None else _svm(array, choice.svm)
+    try:
+        records = array.records("storage/aggregates", fields=AGGREGATE_FIELDS)
+        disks = array.records("storage/disks", fields=("effective_type", "aggregates.name"))
+    except ArrayError as problem:
+        if problem.kind != "auth" or assigned is None:
+            raise
+        return svm_aggregates(assigned), False
+    names = None if assigned is None else {each["name"] for each in assigned.get("aggregates", ())}
+    return aggregates_of([each for each in records if _may_hold_shares(each["name"], names)], disks), True
+
+
+def _may_hold_shares(name: str, assigned: Collection[str] | None) -> bool:
+    return _ROOT_AGGREGATE.fullmatch(name) is None if assigned is None else name in assigned
+
+
+def _svm(array: Array, svm: str) -> JsonObject:
+    found = array.records(
+        "svm/svms", svm=svm, query={"name": svm}, fields=("aggregates.name", "aggregates.available_size")
+    )
+    return found[0] if found else {}
+
+
+def _volumes(array: Array, svm: str | None) -> list[JsonObject]:
+    query = {"is_svm_root": False}
+    return array.records("storage/volumes", svm=svm, query=query, fields=VOLUME_FIELDS)
+
+
+def _encrypts(array: Array) -> bool:
+    """Tell whether a key manager is there, by which volumes can be encrypted; a login that may not know is told no."""
+    try:
+        return bool(array.records("security/key-managers"))
+    except ArrayError as problem:
+        if problem.kind == "auth":
+            return False
+        raise

@@ -1,0 +1,1 @@
+"""What is made, taken and exported on an emulated array, part by part."""
