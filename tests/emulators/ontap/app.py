@@ -69,8 +69,8 @@ class Front:
 
     async def _answered(self, http: HttpRequest, request: Request, cut: Fault | None, place: int) -> Response:
         where = None if cut is None else cut.values.get("where", "before")
-        if where == "before" and cut is not None and not cut.values.get("done", False):
-            self.connections.abort(http)
+        if where in {"before", "head"} and cut is not None and not cut.values.get("done", False):
+            self._abort(http, where)
             return Response(status_code=503)
         try:
             answer = handle(self.world, request)
@@ -83,9 +83,12 @@ class Front:
         if request.method not in {"GET", "HEAD", "OPTIONS"} and self.state is not None:
             self.world.save(self.state)
         if where in {"before", "head"}:
-            self.connections.abort(http, b"HTTP/1.1 200 OK\r\nContent-Ty" if where == "head" else b"")
+            self._abort(http, where)
         response = self._response(http, request, answer)
         return response if where in {None, "before", "head"} else self._cut_short(http, response, str(where))
+
+    def _abort(self, http: HttpRequest, where: str | None) -> None:
+        self.connections.abort(http, b"HTTP/1.1 200 OK\r\nContent-Ty" if where == "head" else b"")
 
     async def _waited(self, pending: Pending) -> Answer:
         """Wait as long as the caller asks for, on the array's clock or by letting its time pass."""

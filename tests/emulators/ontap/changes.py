@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +11,7 @@ from tests.emulators.ontap.internal import perform
 from tests.emulators.ontap.licenses import License
 from tests.emulators.ontap.logins import Account, role_of
 from tests.emulators.ontap.security import deny
+from tests.emulators.ontap.surroundings import directory_of, set_directory
 from tests.emulators.ontap.tunnel import svm_uuid
 
 if TYPE_CHECKING:
@@ -55,6 +57,22 @@ def remove_license(world: World, package: str) -> None:
     world[License].remove(package)
 
 
+def forget_account(world: World, account: str) -> None:
+    """Let the directory know an account no more (`bob`, as it stands in its domain)."""
+    directory = directory_of(world)
+    for domain in directory.domains:
+        known = tuple(each for each in domain.accounts if each.name.lower() != account.lower())
+        directory = directory.with_domain(dataclasses.replace(domain, accounts=known))
+    set_directory(world, directory)
+
+
+def domain_answers(world: World, fqdn: str, *, answers: bool) -> None:
+    """Let the controllers of a domain be silent, or answer again."""
+    domain = directory_of(world).domain(fqdn)
+    assert domain is not None, f"no domain {fqdn}"
+    set_directory(world, directory_of(world).with_domain(dataclasses.replace(domain, is_answering=answers)))
+
+
 def skew_clock(world: World, seconds: float) -> None:
     """Let the array's dates be wrong."""
     world.clock.skew_seconds = seconds
@@ -68,7 +86,10 @@ def restart(world: World, seconds: float = 60.0) -> None:
 Change = Callable[..., None]
 CHANGES: Final[dict[str, Change]] = {
     each.__name__: each
-    for each in (take_space, node_down, node_up, svm_state, deny_path, remove_license, skew_clock, restart)
+    for each in (
+        *(take_space, node_down, node_up, svm_state, deny_path, remove_license),
+        *(forget_account, domain_answers, skew_clock, restart),
+    )
 }
 
 

@@ -21,6 +21,7 @@ class Refused(Exception):  # noqa: N818 - the array's answer, not a fault of the
 
     def __init__(self, code: int, message: str, target: str | None = None, *, status: int | None = None) -> None:
         """Take a code of errors.json, the array's words, the field that they are about, and a status where it is not the code's own."""
+        assert str(code) in ERRORS, f"the array has no code {code}"
         super().__init__(message)
         self.code, self.message, self.target, self.status = code, message, target, status
 

@@ -264,7 +264,7 @@ def _records(world: World, asked: Write, timeout: int) -> Answer | Pending:
     operation = asked.route.operation
     single = operation if operation.method == "POST" else reading.instance_of(operation, operation.method)
     if single is None or len(asked.body) > 1:
-        raise Refused(262287, 'A body with "records" may hold nothing else.', "records")
+        raise Refused(262186, 'A body with "records" may hold nothing else.', "records")
     handler = _handler(single)
     calls = [_record_call(world, asked, single, each) for each in asked.body["records"]]
     keep_going = reading.flag(asked.pairs, "continue_on_failure", default=False)
