@@ -22,6 +22,7 @@ ENTRY_POINT_GROUP: Final = "sharectl.drivers"
 _BUILT_IN: Final[Mapping[str, str]] = {
     "directory": "sharectl.drivers.directory",
     "linux": "sharectl.drivers.linux",
+    "ontap": "sharectl.drivers.ontap",
     "simulated": "sharectl.drivers.simulated",
 }
 
