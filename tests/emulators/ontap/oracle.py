@@ -52,22 +52,21 @@ class Oracle:
         """Tell whether a client may read, write, or be root in a volume by NFS, now or after so many events."""
         moment = self.now() if at is None else at
         view = next(view for _, view in self._moments(moment, moment))
-        return bool(getattr(view.nfs(self._uuid(volume), ipaddress.ip_address(client)), part))
+        return bool(getattr(self._nfs_level(volume, ipaddress.ip_address(client))(view), part))
 
     def check_between(
         self, volume: str, before: Mapping[str, str] | None, after: Mapping[str, str] | None, since: int
     ) -> list[Finding]:
-        """Return all gaps and surpluses of a volume's NFS clients since a moment.
+        """Return all gaps and surpluses of the NFS clients of a volume, or of `volume/qtree`, since a moment.
 
         `before` and `after` say what is meant to hold at the ends, `{client or network: "ro" | "rw"}`, of which the longest that
         fits a client decides; None takes what did hold.
         """
-        uuid = self._uuid(volume)
         named = [*(before or ()), *(after or ()), *self._matches(since)]
         clients = {str(client): client for client in _probes(named)}
         return self._findings(
             since,
-            {text: _nfs_level(uuid, client) for text, client in clients.items()},
+            {text: self._nfs_level(volume, client) for text, client in clients.items()},
             None if before is None else {text: _meant(before, client) for text, client in clients.items()},
             None if after is None else {text: _meant(after, client) for text, client in clients.items()},
         )
@@ -135,6 +134,12 @@ class Oracle:
         shares = [each for each in [*records, *self.world[CifsShare]] if each.key == (svm, share.lower())]
         return [entry.account for each in shares for entry in each.entries]
 
+    def _nfs_level(self, volume: str, client: Address) -> Callable[[View], Level]:
+        """Return how to find what a client may do in `volume`, or in `volume/qtree`."""
+        name, _, qtree = volume.partition("/")
+        uuid = self._uuid(name)
+        return lambda view: view.nfs(uuid, client, qtree)
+
     def _uuid(self, volume: str) -> str:
         """Return the UUID of a volume that is named by it, or by the newest of its names."""
         seen = [event.record for event in self.world.events if isinstance(event.record, Volume)]
@@ -155,12 +160,9 @@ def _view(state: Mapping[type[Record], Mapping[Hashable, Record]]) -> View:
         volumes=state.get(Volume, {}),
         policies=state.get(ExportPolicy, {}),
         shares=state.get(CifsShare, {}),
+        qtrees=state.get(Qtree, {}),
         serving=frozenset(svm.uuid for svm in svms if isinstance(svm, Svm) and svm.is_running),
     )
-
-
-def _nfs_level(volume: str, client: Address) -> Callable[[View], Level]:
-    return lambda view: view.nfs(volume, client)
 
 
 def _cifs_level(svm: str, share: str, account: str) -> Callable[[View], Level]:
@@ -235,6 +237,7 @@ def shares_to_nowhere(world: World) -> list[str]:
         volumes={volume.uuid: volume for volume in world[Volume]},
         policies={},
         shares={},
+        qtrees={},
         serving=frozenset(svm.uuid for svm in world[Svm]),
     )
     return [share.name for share in world[CifsShare] if view.behind(share) is None]

@@ -37,6 +37,11 @@ def settle(world: World, volume: Volume) -> None:
         world[QuotaRule].change(rule.uuid, enforced=volume.quota != "off")
 
 
+def resize(world: World, volume: str) -> None:
+    """Scan anew where quotas are on, so that the rules hold as they are now."""
+    settle(world, world[Volume].change(volume, quota="resizing"))
+
+
 def _settled(world: World, volume: str) -> None:
     found = world[Volume].get(volume)
     if found is not None and found.quota in {"initializing", "resizing"}:

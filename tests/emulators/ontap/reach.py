@@ -11,7 +11,7 @@ from tests.emulators.ontap.export_rules import NOTHING, Level, level_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tests.emulators.ontap.access_records import AclEntry, CifsShare, ExportPolicy
+    from tests.emulators.ontap.access_records import AclEntry, CifsShare, ExportPolicy, Qtree
     from tests.emulators.ontap.client_matches import Address
     from tests.emulators.ontap.volume_records import Volume
 
@@ -27,6 +27,7 @@ class View:
     volumes: Mapping[str, Volume]
     policies: Mapping[int, ExportPolicy]
     shares: Mapping[tuple[str, str], CifsShare]
+    qtrees: Mapping[tuple[str, int], Qtree]
     serving: frozenset[str]
     """The SVMs that are running."""
 
@@ -38,17 +39,26 @@ class View:
             if volume.svm == svm and volume.path is not None and volume.deleted_at is None
         }
 
-    def nfs(self, volume: str, client: Address, *, flavour: str = "sys", protocol: str = "nfs") -> Level:
-        """Return what a client may do in a volume: nothing if a policy on the way to it does not let the client read."""
+    def nfs(self, volume: str, client: Address, qtree: str = "") -> Level:
+        """Return what a client may do in a volume, or in a qtree of it; nothing if a policy on the way does not let it read."""
         target = self.volumes.get(volume)
         if target is None or target.path is None or not self._served(target):
             return NOTHING
         levels = {
-            path: level_of(self._rules(each), client, flavour=flavour, protocol=protocol)
+            path: level_of(self._rules(each), client)
             for path, each in self.mounted(target.svm).items()
             if volume_names.is_below(target.path, path)
         }
-        return levels[target.path] if all(level.read for level in levels.values()) else NOTHING
+        if not all(level.read for level in levels.values()):
+            return NOTHING
+        return self._in_qtree(target, client, qtree) if qtree else levels[target.path]
+
+    def _in_qtree(self, volume: Volume, client: Address, name: str) -> Level:
+        found = next((each for each in self.qtrees.values() if each.uuid == volume.uuid and each.name == name), None)
+        if found is None:
+            return NOTHING
+        policy = self.policies.get(volume.policy if found.policy is None else found.policy)
+        return NOTHING if policy is None else level_of(policy.rules, client)
 
     def _rules(self, volume: Volume) -> tuple[object, ...]:
         policy = self.policies.get(volume.policy)

@@ -9,6 +9,7 @@ from tests.emulators.ontap import (
     cifs_acls,  # noqa: F401 - registers its operations
     efficiency_policies,
     qos,
+    quotas,  # noqa: F401 - registers its operations
     recovery_queue,  # noqa: F401 - registers its operations
     snapshot_policies,
     snapshots,  # noqa: F401 - registers its operations
