@@ -64,6 +64,10 @@ class Schedule:
         """Take out the next thing that is due, or return None."""
         return heapq.heappop(self._waiting)[2] if self._waiting and self._waiting[0][0] <= now else None
 
+    def works(self) -> list[Callable[[World], object]]:
+        """Return what is still to come, in no order."""
+        return [work for _, _, work in self._waiting]
+
     def waiting(self) -> list[tuple[float, Callable[[World], object]]]:
         """Return what is still to come."""
         return [(at, work) for at, _, work in sorted(self._waiting, key=lambda each: each[:2])]

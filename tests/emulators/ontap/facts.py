@@ -52,7 +52,11 @@ def _load(name: str) -> dict[str, Any]:
     return loaded
 
 
-OPERATIONS: Final[Mapping[str, Mapping[str, Any]]] = _load("operations.json")
+OPERATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
+    **_load("operations.json"),
+    "GET /storage/luns": {"ok": [200]},  # in no table; which volumes hold LUNs is asked by it
+    "GET /storage/luns/{uuid}": {"ok": [200]},
+}
 ERRORS: Final[Mapping[str, Mapping[str, Any]]] = _load("errors.json")
 _FIELDS: Final = _load("fields.json")
 

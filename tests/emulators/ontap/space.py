@@ -21,7 +21,7 @@ class Space:
     """What stands in a volume, and what it may take."""
 
     size: int
-    reserve_percent: int
+    reserve_percent: float
     data: int = 0
     """What its files use, clients' and its own."""
     snapshots: int = 0
@@ -30,7 +30,7 @@ class Space:
     @property
     def reserve(self) -> int:
         """Return what of the size is kept for snapshots."""
-        return self.size * self.reserve_percent // 100
+        return int(self.size * self.reserve_percent // 100)
 
     @property
     def total(self) -> int:
@@ -65,7 +65,7 @@ class Space:
     @property
     def least_size(self) -> int:
         """Return the smallest size at which all that stands in it has room."""
-        beside_reserve = (
-            -(-self.data * 100 // (100 - self.reserve_percent)) if self.reserve_percent < 100 else self.size
-        )
+        if self.reserve_percent >= 100:
+            return self.size
+        beside_reserve = int(-(-self.data * 100 // (100 - self.reserve_percent)))
         return max(self.data + self.snapshots, beside_reserve)

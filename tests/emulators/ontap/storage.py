@@ -8,6 +8,7 @@ from tests.emulators.ontap import (
     aggregates,
     cifs_acls,  # noqa: F401 - registers its operations
     efficiency_policies,
+    luns,  # noqa: F401 - registers its operations
     qos,
     quotas,  # noqa: F401 - registers its operations
     recovery_queue,  # noqa: F401 - registers its operations

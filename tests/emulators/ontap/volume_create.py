@@ -62,8 +62,7 @@ def _finish(world: World, volume: Volume) -> None:
     if world[Volume].where(svm=volume.svm, name=volume.name, deleted_at=None):
         raise Refused(917536, f'The volume name "{volume.name}" is already in use.')
     if volume.path is not None:
-        mounted = [each for each in world[Volume] if each.svm == volume.svm and each.path is not None]
-        volume_fields.refuse_mount(volume, volume.path, mounted)
+        volume_fields.refuse_mount(world, volume, volume.path)
     refuse_without_room(world, None, volume)
     world[Volume].put(clones.with_base(world, volume))
 

@@ -160,33 +160,35 @@ def with_path(world: World, volume: Volume, fields: Flat) -> Volume:
     path = fields.pop("nas.path", None)
     if path is None or path == (volume.path or ""):
         return volume
-    mounted = [
-        each for each in world[Volume] if each.svm == volume.svm and each.path is not None and each.uuid != volume.uuid
-    ]
-    _refuse_move(volume, mounted)
+    _refuse_unmount(world, volume)
     if not path:
         return replace(volume, path=None)
-    refuse_mount(volume, path, mounted)
+    refuse_mount(world, volume, path)
     return replace(volume, path=path)
 
 
-def _refuse_move(volume: Volume, mounted: list[Volume]) -> None:
+def _refuse_unmount(world: World, volume: Volume) -> None:
     if volume.root:
         raise Refused(918252, "The junction path of a root volume cannot be changed.", "nas.path")
-    below = [each.name for each in mounted if volume.path and volume_names.is_below(each.path or "", volume.path)]
+    if volume.path is None:
+        return
+    mounted = [each for each in world[Volume].where(svm=volume.svm) if each.path is not None]
+    below = [
+        each.name for each in mounted if each.path != volume.path and volume_names.is_below(each.path, volume.path)
+    ]
     if below:
         raise Refused(917536, f'Volume "{volume.name}" has volumes mounted below it: {", ".join(below)}.', "nas.path")
 
 
-def refuse_mount(volume: Volume, path: str, mounted: list[Volume]) -> None:
+def refuse_mount(world: World, volume: Volume, path: str) -> None:
     """Refuse a junction path that is wrong, taken, or in no volume."""
     volume_names.refuse_wrong_path(path)
     if volume.state != "online":
         raise Refused(917533, f'Volume "{volume.name}" is not online.', "nas.path")
-    paths = {each.path for each in mounted}
-    if path in paths:
+    if any(each.uuid != volume.uuid for each in world[Volume].where(svm=volume.svm, path=path)):
         raise Refused(918252, f'The junction path "{path}" is used by another volume.', "nas.path")
-    if volume_names.parent_of(path) not in paths:
+    parents = world[Volume].where(svm=volume.svm, path=volume_names.parent_of(path))
+    if not parents or parents[0].uuid == volume.uuid:
         raise Refused(918252, f'The junction path "{path}" is in no directory.', "nas.path")
 
 

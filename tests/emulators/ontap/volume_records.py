@@ -62,7 +62,7 @@ class Volume(Record):
     comment: str = ""
     language: str = "c.utf_8"
     thick: bool = True
-    reserve_percent: int = 5
+    reserve_percent: float = 5
     snapshot_policy: str | None = None
     path: str | None = None
     security_style: str = "unix"

@@ -26,7 +26,6 @@ class Surroundings:
     world: World
     _used: Mapping[str, int] | None = None
     _snapshots: dict[str, int] | None = None
-    _mounted: dict[tuple[str, str], Volume] | None = None
     _parents: frozenset[str] | None = None
 
     def room(self, volume: Volume) -> int | None:
@@ -50,14 +49,8 @@ class Surroundings:
         """Return the volume in which a junction stands."""
         if volume.path is None or volume.root:
             return None
-        if self._mounted is None:
-            self._mounted = {(each.svm, each.path): each for each in self.world[Volume] if each.path is not None}
-        path = volume.path
-        while path != "/":
-            path = volume_names.parent_of(path)
-            if (volume.svm, path) in self._mounted:
-                return self._mounted[volume.svm, path]
-        return None
+        found = self.world[Volume].where(svm=volume.svm, path=volume_names.parent_of(volume.path))
+        return found[0] if found else None
 
     def has_clones(self, volume: Volume) -> bool:
         """Tell whether a volume is the parent of others."""

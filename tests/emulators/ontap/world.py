@@ -273,8 +273,8 @@ class World:
             self._schedule.add(at, work)
 
     def waiting(self) -> list[Callable[[World], object]]:
-        """Return what is still to come."""
-        return [work for _, work in self._schedule.waiting()]
+        """Return what is still to come, in no order."""
+        return self._schedule.works()
 
 
 _KEPT = ("version", "settings", "events", "taken_bytes", "hidden", "_tables", "_random", "_numbers")
