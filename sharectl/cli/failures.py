@@ -104,10 +104,6 @@ def _locked(failure: LockedError) -> Diagnostic:
     from sharectl.model.diagnostics import error, listed
 
     status = failure.status
-    holder = status.holder
-    started = f", started by {holder.actor}" if holder.actor is not None else ""
-    job = f", from CI job {holder.ci_job_url}" if holder.ci_job_url is not None else ""
-    who = f"{holder.user}@{holder.host} (process {holder.process_id})"
     what, token = "the state", ""
     if status.scope.addresses:
         token = f" {status.token}"
@@ -115,7 +111,7 @@ def _locked(failure: LockedError) -> Diagnostic:
         what = listed(sorted(common), _NAMED_AT_MOST)
     return error(
         "state.locked",
-        f"{what} {'are' if ', ' in what else 'is'} locked by {who}, which runs `{holder.command}`{started}{job}",
-        detail=f"since {status.acquired_at}, last heartbeat at {status.heartbeat_at}. {status.reason}".strip(),
+        f"{what} {'are' if ', ' in what else 'is'} locked by {status.run}",
+        detail=f"last heartbeat at {status.heartbeat_at}. {status.reason}".strip(),
         remedy=f"wait for it (--lock-timeout 5m), or run `sharectl unlock{token}` if it is certainly dead",
     )

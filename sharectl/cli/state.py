@@ -142,7 +142,7 @@ def operations(*, output: Annotated[Format, opt.output("operations")] = Format.T
         return
     if found and busy is not None and not busy.expired:
         session.output.note(
-            f"{busy.holder.user}@{busy.holder.host} has been at work since {busy.acquired_at}; they may belong to that run."
+            f"{busy.holder.name} has been at work since {busy.acquired_at}; they may belong to that run."
         )
     elif found:
         session.output.note(

@@ -251,6 +251,11 @@ class Holder:
     actor: str | None = None
     ci_job_url: str | None = None
 
+    @property
+    def name(self) -> str:
+        """Who on which machine."""
+        return f"{self.user}@{self.host}"
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -317,6 +322,15 @@ class LockStatus:
     expired: bool
     reason: str
     scope: Scope = EVERYTHING
+
+    @property
+    def run(self) -> str:
+        """The run that holds it, within a sentence: whose, what it runs, since when, and who or which CI job started it."""
+        holder = self.holder
+        started = f", started by {holder.actor}" if holder.actor is not None else ""
+        job = f", from CI job {holder.ci_job_url}" if holder.ci_job_url is not None else ""
+        who = f"{holder.name} (process {holder.process_id})"
+        return f"{who}, running `{holder.command}` since {self.acquired_at}{started}{job}"
 
 
 class Promise(NamedTuple):

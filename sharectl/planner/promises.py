@@ -85,7 +85,7 @@ def warnings_of(promises: Sequence[Promise], pools: Sequence[Pool]) -> Iterator[
     places = {(pool.backend, pool.name) for pool in pools}
     for promise in promises:
         if (promise.backend, promise.pool) in places:
-            summary = f"{format_size(promise.size_bytes)} of pool {promise.pool} on backend {promise.backend} are promised to {_who(promise)}"
+            summary = f"{format_size(promise.size_bytes)} of pool {promise.pool} on backend {promise.backend} are promised to {promise.status.run}"
             yield warning(_CODE, summary, detail="this plan does not count on them.")
 
 
@@ -113,7 +113,7 @@ def keep_to_room(
         if not left:
             whose = [each for each in promises if (each.backend, each.pool) in need.places]
             refused[step.address] = (
-                f"{format_size(need.size_bytes)} have no room beside what is promised to {_who(whose[0])}"
+                f"{format_size(need.size_bytes)} have no room beside what is promised to {whose[0].status.run}"
             )
             steps.append(step)
             continue
@@ -201,12 +201,3 @@ def _narrowed(step: Step, places: Sequence[Place]) -> Step:
 
 def _spec_of(step: Step) -> ShareSpec:
     return cast("ShareSpec", step.spec)
-
-
-def _who(promise: Promise) -> str:
-    holder = promise.status.holder
-    started = f", started by {holder.actor}" if holder.actor is not None else ""
-    job = f", from CI job {holder.ci_job_url}" if holder.ci_job_url is not None else ""
-    return (
-        f"{holder.user}@{holder.host}, which runs `{holder.command}` since {promise.status.acquired_at}{started}{job}"
-    )

@@ -53,7 +53,7 @@ def state_lines(
         count = counted(len(view.operations), "operation")
         if view.writer is not None:
             writer = view.writer
-            who = visible(f"{writer.holder.user}@{writer.holder.host}")
+            who = visible(writer.holder.name)
             yield f"{count} not ended; {who} has been at work since {visible(writer.acquired_at)}."
             return
         yield f"{count} of an earlier run unresolved; the next `sharectl apply` asks the backends and resolves them."
@@ -206,7 +206,7 @@ def lock_lines(held: Sequence[LockStatus], look: Look = PLAIN) -> Iterator[str]:
 
 def _lease_lines(status: LockStatus, look: Look) -> Iterator[str]:
     holder = status.holder
-    holds = f"{visible(holder.user)}@{visible(holder.host)} holds the lock (process {holder.process_id})"
+    holds = f"{visible(holder.name)} holds the lock (process {holder.process_id})"
     yield paint(holds, "heading", look.color)
     yield f"  running      {visible(holder.command)}"
     if holder.actor is not None:

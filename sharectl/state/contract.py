@@ -288,7 +288,7 @@ class LockedError(Exception):
 
     def __init__(self, location: str, status: LockStatus, asked: Scope = EVERYTHING) -> None:
         """Carry the holder's own record, and what was asked for."""
-        super().__init__(f"{location} is locked by {status.holder.user}@{status.holder.host}")
+        super().__init__(f"{location} is locked by {status.holder.name}")
         self.location = location
         self.status = status
         self.asked = asked

@@ -33,8 +33,12 @@ LOCKED_BY_A_JOB = locked_by(Holder("runner", "build7", 7, "apply", "bob\x1b", "h
     [
         (DiagnosticError(error("usage.x", "wrong")), ExitCode.USAGE, "error[usage.x]: wrong"),
         (DiagnosticError(error("usage.x", "a"), error("other", "b")), ExitCode.FAILED, "error[other]: b"),
-        (LOCKED, ExitCode.LOCKED, "ann@nas (process 7), which runs `apply`\n"),
-        (LOCKED_BY_A_JOB, ExitCode.LOCKED, "`apply`, started by bob\\x1b, from CI job https://ci.example/7\n"),
+        (LOCKED, ExitCode.LOCKED, "the state is locked by ann@nas (process 7), running `apply` since noon\n"),
+        (
+            LOCKED_BY_A_JOB,
+            ExitCode.LOCKED,
+            "`apply` since noon, started by bob\\x1b, from CI job https://ci.example/7\n",
+        ),
         (KeyboardInterrupt(), ExitCode.CANCELLED, "Cancelled."),
         (Interrupted(), ExitCode.CANCELLED, "Cancelled."),
         (LeaseLostError("gone"), ExitCode.FAILED, "error[state.lease-lost]"),

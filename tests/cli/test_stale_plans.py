@@ -89,6 +89,20 @@ def test_what_has_not_changed_is_done_and_what_has_is_held(planned: Console) -> 
     assert all(listed[f"share/{name}"]["size_bytes"] == 2 << 30 for name in ALL[1:])
 
 
+def test_access_that_goes_on_because_its_share_has_changed_is_named(planned: Console) -> None:
+    """Whoever reviewed that somebody is shut out has to know where that was not done."""
+    assert planned("apply", "--yes").code == 0
+    planned.write("all.yaml", BACKEND + shares(ALL))
+    assert planned("plan", "--out", "shut.plan", "--allow-revocations", "60").code == 0
+    planned.write("all.yaml", BACKEND + shares(ALL[:1], spec=RULE, size="3GiB") + shares(ALL[1:], spec=RULE))
+    assert planned("apply", "--yes").code == 0
+    mixed = planned("apply", "shut.plan")
+    assert mixed.code == 1
+    assert "Access that they would have ended goes on: share/s000." in " ".join(mixed.err.split())
+    assert "10.0.0.0/8" in planned("state", "show", "share/s000").out
+    assert "10.0.0.0/8" not in planned("state", "show", "share/s001").out
+
+
 def test_a_plan_that_was_cut_short_can_be_applied_again(planned: Console) -> None:
     """What it did is done; the rest is still as it was reviewed."""
     planned.write("all.yaml", BACKEND + shares(ALL[:7], spec=RULE))

@@ -147,8 +147,8 @@ def test_a_plan_beside_a_run_at_work_says_who_it_is(applied: Console) -> None:
         assert process.stdout.readline() == "inside\n"
         told, listed = applied("plan"), applied("state", "list")
         os.kill(process.pid, signal.SIGKILL)
-    assert "warning[state.in-motion]: alice@one.example is at work on this state: `sharectl apply`" in told.err
-    assert "since" in told.err
+    assert "warning[state.in-motion]: this state is being changed by alice@one.example (process " in told.err
+    assert "), running `sharectl apply` since " in told.err
     assert "cut short" not in told.err
     assert "alice@one.example has been at work since" in listed.out
     assert "cut short" in applied("plan").err

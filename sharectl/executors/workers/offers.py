@@ -253,7 +253,7 @@ class EarlierCalls:
 
     def look(self, operation_ids: Collection[str]) -> tuple[list[UnderWay], dict[str, Remains]]:
         """Return which calls of runs without a lease are still under way, of whatever operation, and what remains of these; nothing else of them can begin any more."""
-        ids = list(operation_ids)
+        asked, ids = frozenset(operation_ids), list(operation_ids)
         under_way: list[UnderWay] = []
         remains: dict[str, Remains] = {}
         with self._requests.owned() as connection:
@@ -277,7 +277,7 @@ class EarlierCalls:
                 shown = address or address_of(Kind.BACKEND, backend)
                 about = (shown, backend, worker_id, operation_id is not None)
                 under_way.append(UnderWay(call_id, *about, left_seconds, age_seconds, is_given_up))
-            if operation_id not in operation_ids:
+            if operation_id not in asked:
                 continue
             before = remains.get(operation_id, _NOTHING)
             answer = None if outcome is None else outcome_of(bytes(outcome))

@@ -25,8 +25,8 @@ FUNCTIONS: Final = 4
 """The version of the functions, in a comment on that which claims (none: 1); older ones are replaced, newer ones are left."""
 _FUNCTIONS_MARK: Final = "sharectl functions {}"
 
-QUESTIONS: Final = 2
-"""How many questions are asked of a backend at once, besides the calls of steps, so that they do not wait for steps of hours."""
+QUESTIONS_AT_ONCE: Final = 2
+"""How many questions each backend is asked at once, besides the calls of steps, so that they do not wait for steps of hours."""
 
 _TABLES: Final = """
 CREATE TABLE {schema}.worker_role (
@@ -333,7 +333,7 @@ def _functions_version(connection: Connection[Any], schema: str) -> int:
 
 def _make_functions(connection: Connection[Any], name: sql.Identifier) -> None:
     parts = {
-        "questions": sql.Literal(QUESTIONS),
+        "questions": sql.Literal(QUESTIONS_AT_ONCE),
         "longest": sql.Literal(LONGEST_LEASE_SECONDS),
         "admitted": sql.SQL(_ADMITTED).format(schema=name),
         "turn": sql.SQL(TURN).format(schema=name, backend=sql.SQL("backend_name")),

@@ -54,11 +54,10 @@ def _note_writer(draft: Draft, writer: LockStatus) -> None:
     """Tell of another run that is at work: what the plan sees is in motion."""
     count = len(draft.state.operations)
     begun = f"{count} of its operations {'has' if count == 1 else 'have'} begun and not ended; " if count else ""
-    holder = writer.holder
     draft.tell(
         warning,
         "state.in-motion",
-        f"{holder.user}@{holder.host} is at work on this state: `{holder.command}` (process {holder.process_id}), since {writer.acquired_at}",
+        f"this state is being changed by {writer.run}",
         detail=f"{begun}what this plan shows, drift too, is in motion: state and backends were not read at one moment.",
         remedy="wait for it to end, then plan again; `sharectl lock status` shows whether it is still at work",
     )

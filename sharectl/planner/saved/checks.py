@@ -179,7 +179,7 @@ def current_part(plan: Plan, rows: CurrentRows) -> Plan:
     left = [step for step in plan.steps if step.address not in done]
     held = _held_now(left, _at(changed))
     kept, entries = held_by(left, changed, _CODE)
-    found = tuple(_diagnostics(plan, done, changed, held))
+    found = tuple(_diagnostics(plan, done, changed, held, rows))
     if changed and not kept:
         raise DiagnosticError(*found)
     return replace(
@@ -312,7 +312,7 @@ def _by_address(steps: Iterable[Step], held: Mapping[str, Address]) -> dict[tupl
 
 
 def _diagnostics(
-    plan: Plan, done: set[Address], changed: Mapping[Address, str], held: Mapping[str, Address]
+    plan: Plan, done: set[Address], changed: Mapping[Address, str], held: Mapping[str, Address], rows: CurrentRows
 ) -> Iterable[Diagnostic]:
     counts = Counter(step.address in done for step in plan.steps)
     if done and counts[True] == len(plan.steps):
@@ -323,15 +323,23 @@ def _diagnostics(
     if not changed:
         return
     wasted = len(held) == len(plan.steps) - counts[True]
+    ends = {step.address for step in plan.steps if step.step_id in held and _would_end_access(step, rows)}
     yield error(
         _CODE,
         f"the state has changed since this plan was made: {listed(sorted(changed), _NAMED)}",
         detail=(
             f"{len(held)} of {len(plan.steps)} steps are not done because of that; "
             + ("no other is left, and nothing was begun." if wasted else "the others do not depend on them.")
+            + (f" Access that they would have ended goes on: {listed(sorted(ends), _NAMED)}." if ends else "")
         ),
         remedy=_NEW_PLAN,
     )
+
+
+def _would_end_access(step: Step, rows: CurrentRows) -> bool:
+    """Tell whether somebody has access now whom the step was to shut out."""
+    in_force = {f"access/{rule.rule.key}" for rule in rows.rules.get(step.address, ())}
+    return any(change.after is None and change.field in in_force for change in step.changes)
 
 
 def _note(summary: str) -> Diagnostic:

@@ -148,7 +148,7 @@ def lost(connection: Connection, schema: str, lease: Lease, clock: Clock, locati
     """Return the error for a lease that has been taken away."""
     for status in read_leases(connection, schema, clock, location):
         if status.scope.touches(lease.scope):
-            who = f"{status.holder.user}@{status.holder.host} (token {status.token})"
+            who = f"{status.holder.name} (token {status.token})"
             return LeaseLostError(f"the lock (token {lease.token}) has passed to {who}")
     return LeaseLostError(f"the lock (token {lease.token}) has been taken away; nobody holds it now")
 

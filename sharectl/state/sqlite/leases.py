@@ -90,7 +90,7 @@ def expect_held(connection: sqlite3.Connection, lease: Lease, clock: Clock, loca
         return
     for status in read_leases(connection, clock, location):
         if status.scope.touches(lease.scope):
-            who = f"{status.holder.user}@{status.holder.host} (token {status.token})"
+            who = f"{status.holder.name} (token {status.token})"
             message = f"the lock (token {lease.token}) has passed to {who}"
             raise LeaseLostError(message)
     message = f"the lock (token {lease.token}) has been taken away; nobody holds it now"

@@ -16,7 +16,7 @@ from sharectl.executors.calls import Done, Failure, FailureKind, ListShares
 from sharectl.executors.wire import encode
 from sharectl.executors.workers.claims import ALONE, PROTOCOL, Claim, ClaimAnswer, FinishAnswer
 from sharectl.executors.workers.offers import Offer, outcome_of
-from sharectl.executors.workers.tables import FUNCTIONS, QUESTIONS, install
+from sharectl.executors.workers.tables import FUNCTIONS, QUESTIONS_AT_ONCE, install
 from sharectl.state.contract import StateNewerError
 from tests.postgresql import traced
 
@@ -275,9 +275,9 @@ def test_a_question_does_not_wait_for_steps_nor_for_a_lease(database: Database) 
     """It has places of its own."""
     worker = database.worker(width=1)
     worker.claim(database.offer("share/a"))
-    questions = [database.offer(None, token=None) for _ in range(QUESTIONS + 1)]
+    questions = [database.offer(None, token=None) for _ in range(QUESTIONS_AT_ONCE + 1)]
     answers = [worker.claim(call_id).answer for call_id in questions]
-    assert answers == [ClaimAnswer.GO] * QUESTIONS + [ClaimAnswer.FULL]
+    assert answers == [ClaimAnswer.GO] * QUESTIONS_AT_ONCE + [ClaimAnswer.FULL]
 
 
 @pytest.mark.parametrize(
