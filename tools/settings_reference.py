@@ -1,16 +1,21 @@
-"""Writes the table of settings in `docs/reference/linux-driver.md` from the driver's schema."""
+"""Writes the tables of settings in `docs/reference/linux-driver.md` and `docs/reference/ontap-driver.md` from the drivers' schemas."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.drivers.linux.schema import CONFIG_SCHEMA
+from sharectl.drivers.linux.schema import CONFIG_SCHEMA as LINUX
+from sharectl.drivers.ontap.schema import CONFIG_SCHEMA as ONTAP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-REFERENCE: Final = Path(__file__).resolve().parent.parent / "docs" / "reference" / "linux-driver.md"
+_FOLDER: Final = Path(__file__).resolve().parent.parent / "docs" / "reference"
+SCHEMAS: Final[Mapping[Path, dict[str, Any]]] = {
+    _FOLDER / "linux-driver.md": LINUX,
+    _FOLDER / "ontap-driver.md": ONTAP,
+}
 BEGIN: Final = "<!-- This table is made by `python -m tools.settings_reference`. -->\n"
 END: Final = "<!-- Here the table ends. -->\n"
 
@@ -23,16 +28,16 @@ _KINDS: Final = {
 }
 
 
-def table() -> str:
+def table(schema: dict[str, Any]) -> str:
     """Return the settings as Markdown; a name in angle brackets stands for one that the user chooses."""
-    return "\n".join(["| key | value | meaning |", "|---|---|---|", *_rows(CONFIG_SCHEMA, ""), ""])
+    return "\n".join(["| key | value | meaning |", "|---|---|---|", *_rows(schema, ""), ""])
 
 
-def current_page() -> str:
+def current_page(page: Path) -> str:
     """Return the page as it should be: what people wrote, with the table of today between the marks."""
-    before, _, rest = REFERENCE.read_text(encoding="utf-8").partition(BEGIN)
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+    return f"{before}{BEGIN}\n{table(SCHEMAS[page])}\n{END}{after}"
 
 
 def _rows(schema: dict[str, Any], prefix: str) -> Iterator[str]:
@@ -64,8 +69,9 @@ def _meaning(field: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Write the page."""
-    REFERENCE.write_text(current_page(), encoding="utf-8")
+    """Write the pages."""
+    for page in SCHEMAS:
+        page.write_text(current_page(page), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ DEFAULT_SNAPSHOT_RESERVE: Final = 5
 
 _SECRET: Final[JsonObject] = {
     "type": "object",
+    "writeOnly": True,
     "minProperties": 1,
     "maxProperties": 1,
     "additionalProperties": False,

@@ -99,6 +99,8 @@ def _make(array: Array, share: SmbShare, entries: Sequence[Entry]) -> tuple[Json
             if problem.kind != "dup":
                 raise _explained(problem, share) from problem
             if find(array, share) is None:
+                if len(some) > 1:
+                    continue  # two names of one account may be what is there twice
                 message = f"the SVM {share.svm} has an SMB share whose name differs from {share.name!r} in its case alone; nothing was changed there"
                 raise ConflictError(message) from problem
             return None, {}
@@ -147,6 +149,8 @@ def _carry_out(array: Array, share: SmbShare, found: JsonObject, change: Change)
     except ArrayError as problem:
         if problem.code == UNKNOWN_ACCOUNT:
             return _unknown(entry)
+        if change.verb == "add" and problem.kind == "dup":
+            return f"the array has an entry for the account {entry.account!r} under another name; write one of the two, as the array does"
         if change.verb != "delete" or problem.kind != "gone":
             raise
     return None
