@@ -24,15 +24,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 from sharectl.engine.tenure import Permitted
 from sharectl.engine.verbs import execute
 from sharectl.engine.verbs.base import Site
+from sharectl.executors.answers import TRANSIENT_KINDS, Answer, CallFailedError, Failure, FailureKind
 from sharectl.executors.base import GATHERING_SECONDS, Began, Submission
-from sharectl.executors.calls import (
-    TRANSIENT_KINDS,
-    Answer,
-    Call,
-    CallFailedError,
-    Failure,
-    FailureKind,
-)
+from sharectl.executors.calls import Call
 from sharectl.model.frozen import dataclass
 from sharectl.state.contract import LeaseLostError, StateUnavailableError
 
@@ -43,8 +37,9 @@ if TYPE_CHECKING:
     from sharectl.drivers.base import Driver
     from sharectl.engine.environment import Environment
     from sharectl.engine.tenure import Heartbeat
+    from sharectl.executors.answers import Answer
     from sharectl.executors.base import Executor, Operation, Permit, Report
-    from sharectl.executors.calls import Answer, Call
+    from sharectl.executors.calls import Call
     from sharectl.model.records import Change
     from sharectl.network.base import NetworkPlugin
     from sharectl.state.contract import StateStore

@@ -11,15 +11,8 @@ from sharectl.engine.loop import Job, Loop, Patience, Procedure, Write, loop_for
 from sharectl.engine.verbs import TABLE
 from sharectl.engine.verbs.backend import expect_storage
 from sharectl.engine.verbs.base import Holdings, Intent, Outcome, Runner
-from sharectl.executors.calls import (
-    TRANSIENT_KINDS,
-    UNANSWERED_KINDS,
-    CallFailedError,
-    FailureKind,
-    ListShares,
-    ListSnapshots,
-    ask,
-)
+from sharectl.executors.answers import TRANSIENT_KINDS, UNANSWERED_KINDS, CallFailedError, FailureKind
+from sharectl.executors.calls import ListShares, ListSnapshots, ask
 from sharectl.model.events import OperationRecovered, RecoveryStarted
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.records import within

@@ -11,15 +11,8 @@ from sharectl.engine.loop import Job, Procedure, Write
 from sharectl.engine.verbs import entry_of
 from sharectl.engine.verbs.backend import expect_storage
 from sharectl.engine.verbs.base import Runner
+from sharectl.executors.answers import TRANSIENT_KINDS, UNANSWERED_KINDS, CallFailedError, Done, Failure, FailureKind
 from sharectl.executors.base import Operation
-from sharectl.executors.calls import (
-    TRANSIENT_KINDS,
-    UNANSWERED_KINDS,
-    CallFailedError,
-    Done,
-    Failure,
-    FailureKind,
-)
 from sharectl.executors.failures import failure_of
 from sharectl.model.events import StepRetried, StepStarted, StepTaken
 from sharectl.model.frozen import dataclass

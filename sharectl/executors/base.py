@@ -21,7 +21,8 @@ from sharectl.model.frozen import dataclass
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sharectl.executors.calls import Answer, Call, Failure
+    from sharectl.executors.answers import Answer, Failure
+    from sharectl.executors.calls import Call
 
 GATHERING_SECONDS: Final = 0.004
 """How long outcomes are gathered while calls are under way: a transaction for many steps costs little more than for one."""

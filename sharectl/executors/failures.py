@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Final
 
 from sharectl.drivers.base import BackendUnavailableError, ConflictError, DriverError, FencedError, TransientError
-from sharectl.executors.calls import Failure, FailureKind
+from sharectl.executors.answers import Failure, FailureKind
 from sharectl.state.contract import LeaseLostError, StateError
 
 _KINDS: Final = (

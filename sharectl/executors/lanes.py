@@ -17,15 +17,15 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from sharectl.executors.answers import Failure, FailureKind
 from sharectl.executors.base import GATHERING_SECONDS, Began, Report
-from sharectl.executors.calls import Failure, FailureKind
 from sharectl.executors.failures import failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from sharectl.executors.answers import Answer
     from sharectl.executors.base import Execute, Permit, Submission
-    from sharectl.executors.calls import Answer
 
 _BEGAN: Final = Began()
 _OVERDUE_CHECK_SECONDS: Final = 0.05

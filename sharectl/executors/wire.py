@@ -16,8 +16,9 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 
 import orjson
 
-from sharectl.executors import calls
-from sharectl.executors.calls import Answer, Call, Failure
+from sharectl.executors import answers, calls
+from sharectl.executors.answers import Answer, Failure
+from sharectl.executors.calls import Call
 from sharectl.model import observed, requests, specs
 from sharectl.model.access import AccessRule, ExportSettings
 from sharectl.model.diagnostics import Diagnostic
@@ -46,7 +47,7 @@ _NAMES: Final = {
 }
 TYPES: Final = {
     kind.__name__: kind
-    for kind in vars(calls).values()
+    for kind in (*vars(answers).values(), *vars(calls).values())
     if isinstance(kind, type) and is_dataclass(kind) and issubclass(kind, Call | Answer | Failure)
 }
 

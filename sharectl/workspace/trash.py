@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from sharectl.engine.loop import Job, Procedure, Write, loop_for
+from sharectl.executors.answers import UNBEGUN_KINDS, CallFailedError, FailureKind
 from sharectl.executors.base import Operation
-from sharectl.executors.calls import UNBEGUN_KINDS, CallFailedError, DeleteShare, FailureKind
+from sharectl.executors.calls import DeleteShare
 from sharectl.manifests.names import safe_name
 from sharectl.model.canonical import canonical_json
 from sharectl.model.diagnostics import DiagnosticError, Severity, did_you_mean, error

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sharectl.drivers.base import Driver
+    from sharectl.executors.answers import Answer
     from sharectl.executors.base import Permit
-    from sharectl.executors.calls import Answer, Call
+    from sharectl.executors.calls import Call
     from sharectl.executors.workers.service import Fence
     from sharectl.manifests.project import Project
     from sharectl.model.backends import BackendSpec

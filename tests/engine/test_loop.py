@@ -11,16 +11,9 @@ import pytest
 
 from sharectl.engine.environment import Environment
 from sharectl.engine.loop import Job, Loop, Patience, Procedure, Write
+from sharectl.executors.answers import CallFailedError, Done, Failure, FailureKind
 from sharectl.executors.base import Began, Report, Submission
-from sharectl.executors.calls import (
-    CallFailedError,
-    Done,
-    Failure,
-    FailureKind,
-    Identify,
-    RevertShare,
-    ask,
-)
+from sharectl.executors.calls import Identify, RevertShare, ask
 from sharectl.executors.lanes import Lanes
 from sharectl.executors.wire import decode, encode
 from sharectl.model.records import Holder, PutRun, RemoveResource, RunRecord
@@ -39,8 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from sharectl.executors.answers import Answer
     from sharectl.executors.base import Execute, Executor, Permit
-    from sharectl.executors.calls import Answer, Call
+    from sharectl.executors.calls import Call
     from sharectl.model.records import Change
 
 HOLDER = Holder("alice", "one.example", 1, "sharectl apply")

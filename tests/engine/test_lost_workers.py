@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sharectl.executors.answers import Failure, FailureKind
 from sharectl.executors.base import Began, Report
-from sharectl.executors.calls import AdoptShare, Call, CreateShare, Failure, FailureKind, RevertShare
+from sharectl.executors.calls import AdoptShare, Call, CreateShare, RevertShare
 from sharectl.executors.lanes import Lanes
 from sharectl.model.events import StepRetried
 from sharectl.planner.options import Import

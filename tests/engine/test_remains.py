@@ -9,8 +9,8 @@ import pytest
 from sharectl.engine.environment import Environment
 from sharectl.engine.recovery import recover
 from sharectl.engine.tenure import Heartbeat
+from sharectl.executors.answers import Done
 from sharectl.executors.base import Remains
-from sharectl.executors.calls import Done
 from sharectl.model.events import OperationRecovered
 from sharectl.model.verbs import Verb
 from sharectl.state.rows import share_spec_of

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sharectl.engine.verbs import TABLE
 from sharectl.engine.verbs.base import Task
-from sharectl.executors import calls
+from sharectl.executors import answers, calls
 from sharectl.model.networks import NetworkAllocation
 from sharectl.model.observed import ObservedShareServer
 from sharectl.model.plans import ACTIONS, SetUp, Step
@@ -39,7 +39,7 @@ def asked(verb: Verb, spec: ShareServerSpec | None) -> list[Any]:
         except StopIteration:
             return found
         is_address = isinstance(found[-1], calls.Allocate)
-        answer = calls.Allocated(ALLOCATION) if is_address else calls.Done()
+        answer = answers.Allocated(ALLOCATION) if is_address else answers.Done()
 
 
 def test_a_changed_server_is_told_what_it_had_joined() -> None:

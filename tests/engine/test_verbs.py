@@ -6,7 +6,7 @@ import pytest
 
 from sharectl.engine.verbs import TABLE, execute, state_only
 from sharectl.engine.verbs.base import Runner, Site
-from sharectl.executors import calls
+from sharectl.executors import answers, calls
 from sharectl.executors.calls import Call
 from sharectl.model.verbs import Verb
 
@@ -23,7 +23,7 @@ def test_each_verb_has_its_entry(verb: Verb) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_each_call_is_made_by_one_of_the_modules(call: type[Call[calls.Answer]]) -> None:
+def test_each_call_is_made_by_one_of_the_modules(call: type[Call[answers.Answer]]) -> None:
     """It is known, and goes to the driver or to the network service."""
     with pytest.raises(AttributeError):
         execute(Site(None, lambda: None), object.__new__(call))  # type: ignore[arg-type,return-value]

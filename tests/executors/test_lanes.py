@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sharectl.drivers.base import BackendUnavailableError, ConflictError, DriverError, FencedError, TransientError
+from sharectl.executors.answers import Done, Failure, FailureKind
 from sharectl.executors.base import Began, Report, Submission
-from sharectl.executors.calls import Done, Failure, FailureKind, Identify
+from sharectl.executors.calls import Identify
 from sharectl.executors.lanes import Lanes
 from sharectl.state.contract import LeaseLostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sharectl.executors.answers import Answer
     from sharectl.executors.base import Permit
-    from sharectl.executors.calls import Answer, Call
+    from sharectl.executors.calls import Call
 
 PATIENCE_SECONDS = 10.0
 
@@ -383,7 +385,8 @@ def test_under_load_each_call_has_one_outcome() -> None:
 _AFFINITY = """
 import os, subprocess, sys
 from sharectl.executors.base import Submission
-from sharectl.executors.calls import Done, Identify
+from sharectl.executors.answers import Done
+from sharectl.executors.calls import Identify
 from sharectl.executors.lanes import Lanes
 def execute(*_):
     subprocess.run([sys.executable, "-c", "import os; print(sorted(os.sched_getaffinity(0)))"], check=True)

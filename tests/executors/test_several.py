@@ -5,8 +5,9 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from sharectl.executors.answers import Identity
 from sharectl.executors.base import Began, Submission
-from sharectl.executors.calls import Identify, Identity
+from sharectl.executors.calls import Identify
 from sharectl.executors.lanes import Lanes
 from sharectl.executors.several import Several
 from sharectl.executors.workers.claims import ClaimAnswer

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharectl.executors import calls
-from sharectl.executors.calls import Answer, Call, Failure, ListShares, RevertShare, UpdateAccess
+from sharectl.executors import answers, calls
+from sharectl.executors.answers import Answer, Failure
+from sharectl.executors.calls import Call, ListShares, RevertShare, UpdateAccess
 from sharectl.executors.wire import TYPES, WireError, decode, encode, hints_of
 from sharectl.model.access import AccessRule
 from sharectl.model.observed import ObservedShare
@@ -57,7 +58,8 @@ def test_what_comes_out_is_what_went_in(value: Call[Answer] | Answer | Failure) 
 
 def test_every_call_and_every_answer_has_a_form() -> None:
     """None that is added later is forgotten."""
-    found = [kind for kind in vars(calls).values() if isinstance(kind, type) and issubclass(kind, Call | Answer)]
+    values = (*vars(answers).values(), *vars(calls).values())
+    found = [kind for kind in values if isinstance(kind, type) and issubclass(kind, Call | Answer)]
     assert {kind.__name__ for kind in found} - {"Call", "Answer"} <= TYPES.keys()
 
 
@@ -122,7 +124,7 @@ def test_named_tuples_and_mappings_are_what_they_were() -> None:
     assert isinstance(found, UpdateAccess)
     assert isinstance(found.rules[0], AccessRule)
     assert found.share.export_settings == {"squash": "root"}
-    observed = decode(encode(calls.SharesListed((ObservedShare("a", "b", "c", "d", None, "NFS", (rule,)),))))
-    assert isinstance(observed, calls.SharesListed)
+    observed = decode(encode(answers.SharesListed((ObservedShare("a", "b", "c", "d", None, "NFS", (rule,)),))))
+    assert isinstance(observed, answers.SharesListed)
     assert observed.shares[0].access[0].key == "ip:10.0.0.0/8"
     assert [field.name for field in fields(observed)] == ["shares"]

@@ -9,8 +9,8 @@ from zlib import compress
 
 import pytest
 
+from sharectl.executors.answers import Done
 from sharectl.executors.base import Remains
-from sharectl.executors.calls import Done
 from sharectl.executors.wire import encode
 from sharectl.executors.workers.claims import ClaimAnswer
 from sharectl.manifests.project import Project

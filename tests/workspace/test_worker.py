@@ -12,7 +12,8 @@ import pytest
 
 from sharectl.drivers.base import FencedError
 from sharectl.drivers.simulated.driver import SimulatedDriver
-from sharectl.executors.calls import CreateShare, ListShares, SharesListed
+from sharectl.executors.answers import SharesListed
+from sharectl.executors.calls import CreateShare, ListShares
 from sharectl.executors.workers.service import Fence
 from sharectl.model.backends import BackendSpec
 from sharectl.model.requests import ShareRequest

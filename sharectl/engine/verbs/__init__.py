@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sharectl.engine.verbs.base import Entry, Executions, Site
-    from sharectl.executors.calls import Answer, Call
+    from sharectl.executors.answers import Answer
+    from sharectl.executors.calls import Call
     from sharectl.model.plans import Step
 
 _NAMES: Final = sorted(each.stem for each in Path(__file__).parent.glob("*.py"))

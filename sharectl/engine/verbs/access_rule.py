@@ -10,7 +10,8 @@ from sharectl.drivers.ignoring import rules_to_end
 from sharectl.engine.answers import all_expected
 from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Result, Runner, Site, put, removed
 from sharectl.engine.verbs.share import recover_change, share_ref
-from sharectl.executors.calls import AccessUpdated, RuleOutcome, UpdateAccess, ask
+from sharectl.executors.answers import AccessUpdated, RuleOutcome
+from sharectl.executors.calls import UpdateAccess, ask
 from sharectl.model.access import BOTH
 from sharectl.model.canonical import canonical_json
 from sharectl.model.observed import ObservedShare
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sharectl.engine.verbs.base import Task
-    from sharectl.executors.calls import Answer
+    from sharectl.executors.answers import Answer
     from sharectl.model import plans
     from sharectl.model.access import AccessRule, ExportSettings
     from sharectl.model.specs import ShareSpec

@@ -8,20 +8,16 @@ from sharectl.drivers.base import ClonesSnapshots, ConflictError, capabilities_o
 from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.engine.answers import expected, pools_of, report_of
 from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Result, Runner, Site, put
-from sharectl.executors.calls import (
+from sharectl.executors.answers import (
     RUNS_BESIDE,
     CallFailedError,
-    Describe,
     Described,
     Failure,
     FailureKind,
-    Identify,
     Identity,
-    ListPools,
     PoolsListed,
-    PrepareBackend,
-    ask,
 )
+from sharectl.executors.calls import Describe, Identify, ListPools, PrepareBackend, ask
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import backend_record
 

@@ -7,7 +7,8 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sharectl.drivers.base import NotFoundError
-from sharectl.executors.calls import Answer, Call, Done, ListShares, ListSnapshots, ask
+from sharectl.executors.answers import Answer, Done
+from sharectl.executors.calls import Call, ListShares, ListSnapshots, ask
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.records import PutResource, PutRules, RemoveResource
 

@@ -6,17 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.engine.answers import network_errors_translated
 from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Result, Runner, Site
-from sharectl.executors.calls import (
-    Allocate,
-    Allocated,
-    AllocationsListed,
-    CheckSubnet,
-    Deallocate,
-    Done,
-    ListAllocations,
-    SubnetChecked,
-    ask,
-)
+from sharectl.executors.answers import Allocated, AllocationsListed, Done, SubnetChecked
+from sharectl.executors.calls import Allocate, CheckSubnet, Deallocate, ListAllocations, ask
 from sharectl.model.kinds import name_of
 from sharectl.model.networks import AllocationRequest
 from sharectl.model.verbs import Verb
@@ -26,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sharectl.engine.verbs.base import Task
-    from sharectl.executors.calls import Answer
+    from sharectl.executors.answers import Answer
     from sharectl.model.networks import NetworkAllocation
     from sharectl.model.share_networks import ShareServerSpec
 

@@ -20,7 +20,7 @@ from sharectl.engine.verbs.base import (
     put,
     removed,
 )
-from sharectl.executors import calls
+from sharectl.executors import answers, calls
 from sharectl.executors.calls import ask
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.observed import ObservedShare
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sharectl.engine.verbs.base import Task
-    from sharectl.executors.calls import Answer
+    from sharectl.executors.answers import Answer
     from sharectl.model.access import AccessRule
     from sharectl.model.candidates import Candidate
     from sharectl.model.plans import Adopt, ScheduleSnapshots
@@ -151,7 +151,7 @@ def _remove_leftovers(task: Task) -> Calls[None]:
         yield from ask(calls.DeleteShare(_unfinished(_request(task))))
 
 
-def _made(task: Task, answer: calls.ShareMade) -> Result:
+def _made(task: Task, answer: answers.ShareMade) -> Result:
     observed = answer.share
     spec = spec_as_there(cast("ShareSpec", task.step.spec), observed, task.record)
     record = share_record(task.step.address, task.resource_id, task.backend or "", spec, observed, observed.access)
@@ -163,7 +163,7 @@ def _resizing(task: Task) -> Calls[Answer]:
     return ask(calls.ResizeShare(share_ref(task.known_record), cast("ShareSpec", task.step.spec).size_bytes, grows))
 
 
-def _resized(task: Task, answer: calls.Size) -> Result:
+def _resized(task: Task, answer: answers.Size) -> Result:
     """Record the size that the share has, which is not the one of its manifest where somebody else has resized it meanwhile."""
     record = task.known_record
     spec = replace(share_spec_of(record), size_bytes=answer.size_bytes)
@@ -178,14 +178,14 @@ def _reversion(task: Task) -> Calls[Answer]:
     return ask(calls.RevertShare(share_ref(record), snapshot_ref(task.related)))
 
 
-def _reverted(task: Task, _answer: calls.Done) -> Result:
+def _reverted(task: Task, _answer: answers.Done) -> Result:
     """Record the request alone: size and access are as they were."""
     record = task.known_record
     wanted = cast("ShareSpec", task.step.spec).revert_to
     return put(with_spec(record, replace(share_spec_of(record), revert_to=wanted)))
 
 
-def _scheduled(task: Task, _answer: calls.Done) -> Result:
+def _scheduled(task: Task, _answer: answers.Done) -> Result:
     """Record the policy, also as the manifest has it: the rest of that is for other steps."""
     record, work = task.known_record, cast("ScheduleSnapshots", task.step.work)
     if work.spec is not None:
@@ -193,7 +193,7 @@ def _scheduled(task: Task, _answer: calls.Done) -> Result:
     return put(with_policy(record, work.policy))
 
 
-def _listed(task: Task, answer: calls.SharesListed) -> Result:
+def _listed(task: Task, answer: answers.SharesListed) -> Result:
     """Record the share as its backend lists it, under the spec of its manifest."""
     record = task.known_record
     observed = next(iter(answer.shares), None)
@@ -212,7 +212,7 @@ def _adoption(task: Task) -> Calls[Answer]:
     return ask(calls.AdoptShare(work.backend_id, task.resource_id, cast("ShareSpec", work.spec).size_bytes))
 
 
-def _taken_over(task: Task, answer: calls.ShareMade) -> Result:
+def _taken_over(task: Task, answer: answers.ShareMade) -> Result:
     observed = answer.share
     spec = cast("ShareSpec", task.step.spec)
     spec = replace(spec, size_bytes=observed.size_bytes or spec.size_bytes)
@@ -287,7 +287,7 @@ def _recover_reversion(intent: Intent) -> Calls[Outcome]:
     if record is None or observed is None:
         return Outcome((), _NOT_THERE)
     begun = ShareSpec.from_plain(_spec_of(intent)).revert_to
-    is_done = intent.answer == calls.Done()
+    is_done = intent.answer == answers.Done()
     if begun is not None and not is_done:
         begun = replace(begun, cut_short=True)
     spec = replace(_spec_as_held(record, observed), revert_to=begun)
@@ -373,19 +373,19 @@ TABLE: Final[Mapping[Verb, Entry]] = {
 }
 
 
-def _made_by(name: str, shown: object) -> calls.ShareMade:
-    return calls.ShareMade(expected(name, ObservedShare, shown))
+def _made_by(name: str, shown: object) -> answers.ShareMade:
+    return answers.ShareMade(expected(name, ObservedShare, shown))
 
 
-def _resize(site: Site, call: calls.ResizeShare) -> calls.Size:
+def _resize(site: Site, call: calls.ResizeShare) -> answers.Size:
     name = "extend_share" if call.grows else "shrink_share"
     kept_bytes = getattr(site.driver, name)(call.share, call.size_bytes)
-    return calls.Size(expected(name, int, kept_bytes or call.size_bytes))
+    return answers.Size(expected(name, int, kept_bytes or call.size_bytes))
 
 
-def _list(site: Site, call: calls.ListShares) -> calls.SharesListed:
+def _list(site: Site, call: calls.ListShares) -> answers.SharesListed:
     listed = site.driver.list_shares(None if call.resource_ids is None else list(call.resource_ids))
-    return calls.SharesListed(tuple(all_expected("list_shares", ObservedShare, listed)))
+    return answers.SharesListed(tuple(all_expected("list_shares", ObservedShare, listed)))
 
 
 EXECUTIONS: Final[Executions] = {
@@ -394,7 +394,9 @@ EXECUTIONS: Final[Executions] = {
     calls.RevertShare: lambda site, call: done(site.driver.revert_share(call.share, call.snapshot)),
     calls.ScheduleSnapshots: lambda site, call: done(site.driver.schedule_snapshots(call.share, call.policy)),
     calls.ListShares: _list,
-    calls.MeasureUsage: lambda site, call: calls.Size(expected("used_bytes", int, site.driver.used_bytes(call.share))),
+    calls.MeasureUsage: lambda site, call: answers.Size(
+        expected("used_bytes", int, site.driver.used_bytes(call.share))
+    ),
     calls.DeleteShare: lambda site, call: done(site.driver.delete_share(call.share)),
     calls.TrashShare: lambda site, call: done(site.driver.trash_share(call.share)),
     calls.RestoreShare: lambda site, call: _made_by("restore_share", site.driver.restore_share(call.resource_id)),

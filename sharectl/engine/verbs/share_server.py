@@ -22,8 +22,9 @@ from sharectl.engine.verbs.base import (
     removed,
 )
 from sharectl.engine.verbs.network_allocation import give_back, take_addresses
-from sharectl.executors import calls
-from sharectl.executors.calls import CallFailedError, FailureKind, ask
+from sharectl.executors import answers, calls
+from sharectl.executors.answers import CallFailedError, FailureKind
+from sharectl.executors.calls import ask
 from sharectl.model.observed import ObservedShareServer
 from sharectl.model.records import PutResource, Record, RemoveResource
 from sharectl.model.requests import ShareServerRef, ShareServerRequest
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sharectl.engine.verbs.base import Task
-    from sharectl.executors.calls import Answer
+    from sharectl.executors.answers import Answer
     from sharectl.model.networks import NetworkAllocation
 
 _REFUSALS: Final = frozenset({FailureKind.REFUSED, FailureKind.CONFLICT})
@@ -45,7 +46,7 @@ _REFUSALS: Final = frozenset({FailureKind.REFUSED, FailureKind.CONFLICT})
 
 def _make(
     resource_id: str, spec: ShareServerSpec, record: Record | None = None, *, updates: bool = False
-) -> Calls[calls.ServerMade]:
+) -> Calls[answers.ServerMade]:
     """Take the addresses, and make the server (or make it well, or update it)."""
     former = () if record is None else allocations_of(record)
     allocations = yield from take_addresses(resource_id, spec, former)
@@ -56,7 +57,7 @@ def _make(
     return (yield from ask(calls.MakeServer(request, updates)))
 
 
-def _remove(resource_id: str, spec: ShareServerSpec, record: Record | None = None) -> Calls[calls.Done]:
+def _remove(resource_id: str, spec: ShareServerSpec, record: Record | None = None) -> Calls[answers.Done]:
     """Remove the server, or what a cut-short creation left of it, and give its addresses back; nothing there is no error."""
     reference = ShareServerRef(resource_id, "", spec.name, security_services=spec.security_services)
     allocations: tuple[NetworkAllocation, ...] = ()
@@ -76,7 +77,7 @@ def _wanted(task: Task) -> ShareServerSpec:
     return cast("ShareServerSpec", task.step.spec)
 
 
-def _made(task: Task, answer: calls.ServerMade) -> Result:
+def _made(task: Task, answer: answers.ServerMade) -> Result:
     address, backend = task.step.address, task.backend or ""
     fresh = share_server_record(address, task.resource_id, backend, _wanted(task), answer.server, answer.allocations)
     return put(fresh, version=task.version)
@@ -101,7 +102,7 @@ def _spec_of(intent: Intent) -> ShareServerSpec:
     return ShareServerSpec.from_plain(payload_of(intent.operation)["spec"])
 
 
-def _row(intent: Intent, made: calls.ServerMade, version: int | None) -> PutResource:
+def _row(intent: Intent, made: answers.ServerMade, version: int | None) -> PutResource:
     operation = intent.operation
     backend = operation.backend or ""
     fresh = share_server_record(
@@ -172,22 +173,22 @@ TABLE: Final[Mapping[Verb, Entry]] = {
 }
 
 
-def _execute_make(site: Site, call: calls.MakeServer) -> calls.ServerMade:
+def _execute_make(site: Site, call: calls.MakeServer) -> answers.ServerMade:
     make = site.driver.update_share_server if call.updates else site.driver.create_share_server
     observed = expected("create_share_server", ObservedShareServer, make(call.request))
-    return calls.ServerMade(observed, call.request.allocations)
+    return answers.ServerMade(observed, call.request.allocations)
 
 
-def _list(site: Site, call: calls.ListServers) -> calls.ServersListed:
+def _list(site: Site, call: calls.ListServers) -> answers.ServersListed:
     ids = None if call.resource_ids is None else frozenset(call.resource_ids)
     found = all_expected("list_share_servers", ObservedShareServer, site.driver.list_share_servers(ids))
-    return calls.ServersListed(tuple(found))
+    return answers.ServersListed(tuple(found))
 
 
 EXECUTIONS: Final[Executions] = {
     calls.MakeServer: _execute_make,
     calls.ListServers: _list,
-    calls.CountServers: lambda site, call: calls.ServersCounted(
+    calls.CountServers: lambda site, call: answers.ServersCounted(
         len(site.driver.list_share_servers(list(call.resource_ids)))
     ),
     calls.DeleteServer: lambda site, call: done(site.driver.delete_share_server(call.server)),

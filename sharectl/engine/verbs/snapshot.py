@@ -20,7 +20,7 @@ from sharectl.engine.verbs.base import (
     removed,
 )
 from sharectl.engine.verbs.share import recover_taking_over, recovered_removal, share_ref, snapshot_ref
-from sharectl.executors import calls
+from sharectl.executors import answers, calls
 from sharectl.executors.calls import ask
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.observed import ObservedSnapshot
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sharectl.engine.verbs.base import Task
-    from sharectl.executors.calls import Answer
+    from sharectl.executors.answers import Answer
     from sharectl.model.plans import Adopt
     from sharectl.model.records import Record
 
@@ -64,7 +64,7 @@ def _remove_leftovers(task: Task) -> Calls[None]:
         yield from ask(calls.DeleteSnapshot(_unfinished(task.resource_id, spec, _share_of(task))))
 
 
-def _made(task: Task, answer: calls.SnapshotMade) -> Result:
+def _made(task: Task, answer: answers.SnapshotMade) -> Result:
     return _recorded(task, answer.snapshot)
 
 
@@ -76,7 +76,7 @@ def _recorded(task: Task, observed: ObservedSnapshot) -> Result:
     )
 
 
-def _found(task: Task, answer: calls.SnapshotsListed) -> Result:
+def _found(task: Task, answer: answers.SnapshotsListed) -> Result:
     """Record a snapshot that sharectl took and the state does not know any more; nothing changes on its backend."""
     if not answer.snapshots or _share_of(task) is None:
         backend_id = cast("Adopt", task.step.work).backend_id
@@ -129,14 +129,14 @@ ADOPTION: Final = Entry(
 """What `adopt` is for a snapshot."""
 
 
-def _create(site: Site, call: calls.CreateSnapshot) -> calls.SnapshotMade:
+def _create(site: Site, call: calls.CreateSnapshot) -> answers.SnapshotMade:
     taken = site.driver.create_snapshot(call.share, call.resource_id, call.name)
-    return calls.SnapshotMade(expected("create_snapshot", ObservedSnapshot, taken))
+    return answers.SnapshotMade(expected("create_snapshot", ObservedSnapshot, taken))
 
 
-def _list(site: Site, call: calls.ListSnapshots) -> calls.SnapshotsListed:
+def _list(site: Site, call: calls.ListSnapshots) -> answers.SnapshotsListed:
     listed = site.driver.list_snapshots(None if call.resource_ids is None else list(call.resource_ids))
-    return calls.SnapshotsListed(tuple(all_expected("list_snapshots", ObservedSnapshot, listed)))
+    return answers.SnapshotsListed(tuple(all_expected("list_snapshots", ObservedSnapshot, listed)))
 
 
 EXECUTIONS: Final[Executions] = {

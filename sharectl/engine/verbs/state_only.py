@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from sharectl.engine.verbs.base import Calls, Entry, Result, Runner, put, removed
 from sharectl.engine.verbs.share import recorded_spec
-from sharectl.executors.calls import Done
+from sharectl.executors.answers import Done
 from sharectl.model.kinds import Kind, kind_of
 from sharectl.model.records import PutResource, RenameResource
 from sharectl.model.table import SPECS

@@ -18,9 +18,9 @@ from sharectl.drivers.base import (
     UnservedError,
     members_of,
 )
-from sharectl.executors import calls
+from sharectl.executors import answers, calls
+from sharectl.executors.answers import Failure, FailureKind
 from sharectl.executors.base import Began, Submission
-from sharectl.executors.calls import Failure, FailureKind
 from sharectl.executors.workers.executor import Unserved
 from sharectl.state.contract import StateError
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from sharectl.drivers.base import Driver
-    from sharectl.executors.calls import Answer, Call
+    from sharectl.executors.answers import Answer
+    from sharectl.executors.calls import Call
     from sharectl.executors.workers.executor import Workers
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.networks import NetworkAllocation
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from sharectl.model.requests import ShareRef
     from sharectl.model.share_networks import ShareNetworkSubnet
 
-AnswerT = TypeVar("AnswerT", bound=calls.Answer)
+AnswerT = TypeVar("AnswerT", bound=answers.Answer)
 _WAIT_SECONDS: Final = 0.5
 _ERRORS: Final = {
     FailureKind.REFUSED: DriverError,
@@ -94,7 +95,7 @@ def asked_driver(ask: Callable[[Call[Any]], Any]) -> Driver:
     for capability, name in _ANSWERED:
         if capability in described.capabilities:
             parts[name] = getattr(_Answers, name)
-    if calls.RUNS_BESIDE not in described.capabilities:
+    if answers.RUNS_BESIDE not in described.capabilities:
         parts["raise_fence"] = _raised_by_worker
     parts["_server_addresses"] = described.server_addresses or 0
     parts["clones_within"] = described.clones_within or "backend"
@@ -123,16 +124,16 @@ class _Answers:
 
     def list_snapshots(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedSnapshot]:
         ids = None if resource_ids is None else tuple(sorted(resource_ids))
-        listed: calls.SnapshotsListed = self._ask(calls.ListSnapshots(ids))
+        listed: answers.SnapshotsListed = self._ask(calls.ListSnapshots(ids))
         return listed.snapshots
 
     def used_bytes(self, share: ShareRef) -> int:
-        size: calls.Size = self._ask(calls.MeasureUsage(share))
+        size: answers.Size = self._ask(calls.MeasureUsage(share))
         return size.size_bytes
 
     def list_share_servers(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedShareServer]:
         ids = None if resource_ids is None else tuple(sorted(resource_ids))
-        listed: calls.ServersListed = self._ask(calls.ListServers(ids))
+        listed: answers.ServersListed = self._ask(calls.ListServers(ids))
         return listed.servers
 
     def share_server_allocations(self) -> int:
@@ -160,16 +161,16 @@ class _AskedDriver:
         self._ask = ask
 
     def report(self) -> BackendReport:
-        described: calls.Described = self._ask(calls.Describe())
+        described: answers.Described = self._ask(calls.Describe())
         return described.report
 
     def pools(self) -> Sequence[PoolReport]:
-        listed: calls.PoolsListed = self._ask(calls.ListPools())
+        listed: answers.PoolsListed = self._ask(calls.ListPools())
         return listed.pools
 
     def list_shares(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedShare]:
         ids = None if resource_ids is None else tuple(sorted(resource_ids))
-        listed: calls.SharesListed = self._ask(calls.ListShares(ids))
+        listed: answers.SharesListed = self._ask(calls.ListShares(ids))
         return listed.shares
 
     def close(self) -> None:
@@ -189,12 +190,12 @@ class AskedNetwork:
     def list_allocations(self, allocation_ids: Collection[str] | None = None) -> Sequence[NetworkAllocation]:
         """See NetworkPlugin."""
         ids = None if allocation_ids is None else tuple(sorted(allocation_ids))
-        listed: calls.AllocationsListed = self._ask(calls.ListAllocations(ids))
+        listed: answers.AllocationsListed = self._ask(calls.ListAllocations(ids))
         return listed.allocations
 
     def check(self, subnet: ShareNetworkSubnet, addresses: int = 1) -> Sequence[Diagnostic]:
         """See NetworkPlugin."""
-        checked: calls.SubnetChecked = self._ask(calls.CheckSubnet(subnet, addresses))
+        checked: answers.SubnetChecked = self._ask(calls.CheckSubnet(subnet, addresses))
         return checked.findings
 
     def close(self) -> None:

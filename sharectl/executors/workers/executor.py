@@ -12,8 +12,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID, uuid4
 
+from sharectl.executors.answers import Failure, FailureKind
 from sharectl.executors.base import Began, Report
-from sharectl.executors.calls import Failure, FailureKind
 from sharectl.executors.wire import encode
 from sharectl.executors.workers.claims import PROTOCOL, ClaimsUnavailableError
 from sharectl.executors.workers.offers import Offer, outcome_of

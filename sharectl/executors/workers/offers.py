@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from psycopg import sql
 
+from sharectl.executors.answers import Answer, Failure, FailureKind
 from sharectl.executors.base import Remains
-from sharectl.executors.calls import Answer, Call, Failure, FailureKind
+from sharectl.executors.calls import Call
 from sharectl.executors.wire import WireError, decode
 from sharectl.executors.workers.claims import ALONE
 from sharectl.model.frozen import dataclass

@@ -13,7 +13,8 @@ import zlib
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.executors.calls import Call, Failure, FailureKind
+from sharectl.executors.answers import Failure, FailureKind
+from sharectl.executors.calls import Call
 from sharectl.executors.failures import failure_of
 from sharectl.executors.wire import WireError, decode, encode
 from sharectl.executors.workers.claims import (
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from uuid import UUID
 
+    from sharectl.executors.answers import Answer
     from sharectl.executors.base import Permit
-    from sharectl.executors.calls import Answer
     from sharectl.executors.workers.claims import Claim, Claims
 
 USABLE_PART: Final = 0.8

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sharectl.drivers.base import Driver
+    from sharectl.executors.answers import Answer
     from sharectl.executors.base import Permit
-    from sharectl.executors.calls import Answer, Call
+    from sharectl.executors.calls import Call
     from sharectl.executors.workers.service import Fence
     from tests.executors.workers.conftest import Database
 

@@ -11,8 +11,9 @@ from zlib import compress
 
 import pytest
 
+from sharectl.executors.answers import Done, Failure, FailureKind
 from sharectl.executors.base import Remains
-from sharectl.executors.calls import Done, Failure, FailureKind, ListShares
+from sharectl.executors.calls import ListShares
 from sharectl.executors.wire import encode
 from sharectl.executors.workers.claims import ALONE, PROTOCOL, Claim, ClaimAnswer, FinishAnswer
 from sharectl.executors.workers.offers import Offer, outcome_of

@@ -11,8 +11,9 @@ from uuid import uuid4
 
 import pytest
 
+from sharectl.executors.answers import Answer, Failure, FailureKind, Identity
 from sharectl.executors.base import Began, Operation, Report, Submission
-from sharectl.executors.calls import Answer, Call, Failure, FailureKind, Identify, Identity
+from sharectl.executors.calls import Call, Identify
 from sharectl.executors.wire import encode
 from sharectl.executors.workers.claims import ClaimAnswer, ClaimsUnavailableError, FinishAnswer
 from sharectl.executors.workers.executor import NoHints, Remote, Workers

@@ -5,7 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
-from sharectl.executors.calls import Done, Failure, FailureKind, Identify
+from sharectl.executors.answers import Done, Failure, FailureKind
+from sharectl.executors.calls import Identify
 from sharectl.executors.wire import encode
 from sharectl.executors.workers.offers import outcome_of
 

@@ -13,7 +13,8 @@ from uuid import uuid4
 import pytest
 
 from sharectl.drivers.base import DriverError
-from sharectl.executors.calls import Answer, Call, Done, Failure, FailureKind, Identify, Identity
+from sharectl.executors.answers import Answer, Done, Failure, FailureKind, Identity
+from sharectl.executors.calls import Call, Identify
 from sharectl.executors.wire import decode, encode
 from sharectl.executors.workers.claims import (
     Claim,
