@@ -53,6 +53,12 @@ class Front:
             self.connections.certificate_name(http),
         )
         place = self.calls.count(request)
+        try:
+            return await self._served(http, request, place)
+        finally:
+            self.calls.ended()
+
+    async def _served(self, http: HttpRequest, request: Request, place: int) -> Response:
         met = {kind: self._fault(kind, request) for kind in ("latency", "unavailable", "close_kept", "cut")}
         if met["latency"] is not None:
             await asyncio.sleep(met["latency"].values["seconds"])

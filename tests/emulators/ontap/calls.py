@@ -42,6 +42,9 @@ class Calls:
 
     failures: list[str] = field(default_factory=list)
     """What the emulator itself could not handle."""
+    most_at_once: int = 0
+    """How many requests were under way at once, at most."""
+    _under_way: int = 0
     _asked: list[Asked] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -49,6 +52,8 @@ class Calls:
         """Note a request, and return its place."""
         with self._lock:
             self._asked.append(Asked(request.method, request.path, request.raw_query, request.body))
+            self._under_way += 1
+            self.most_at_once = max(self.most_at_once, self._under_way)
             return len(self._asked) - 1
 
     def answered(self, place: int, answer: Answer) -> None:
@@ -59,9 +64,15 @@ class Calls:
                 was = self._asked[place]
                 self._asked[place] = Asked(was.method, was.path, was.query, was.body, answer.status, error.get("code"))
 
+    def ended(self) -> None:
+        """Note that a request is under way no more."""
+        with self._lock:
+            self._under_way -= 1
+
     def clear(self) -> None:
         """Begin to count anew."""
         with self._lock:
+            self.most_at_once = self._under_way
             self._asked.clear()
 
     def all(self) -> Sequence[Asked]:

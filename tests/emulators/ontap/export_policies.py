@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from tests.emulators.ontap import client_matches, export_bodies, export_rules
 from tests.emulators.ontap.access_records import ExportPolicy, Qtree
 from tests.emulators.ontap.errors import Refused, duplicate, gone
-from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, rows
+from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, row_of, rows
 from tests.emulators.ontap.references import svm_of
 from tests.emulators.ontap.svm_records import Svm
 from tests.emulators.ontap.volume_records import Volume
@@ -53,8 +53,18 @@ def note_release(world: World, policy: int) -> None:
 @rows("export_policy")
 def policies(world: World) -> Iterable[Row]:
     """Show the policies, with their rules."""
-    for policy in world[ExportPolicy]:
-        yield Row({"id": policy.id, "name": policy.name}, partial(_policy_shown, world, policy), policy.svm)
+    return (_row_of(world, policy) for policy in world[ExportPolicy])
+
+
+@row_of("export_policy")
+def policy_alone(world: World, number: str) -> Iterable[Row]:
+    """Show one policy."""
+    found = world[ExportPolicy].get(int(number)) if number.isdigit() else None
+    return () if found is None else (_row_of(world, found),)
+
+
+def _row_of(world: World, policy: ExportPolicy) -> Row:
+    return Row({"id": policy.id, "name": policy.name}, partial(_policy_shown, world, policy), policy.svm)
 
 
 def _policy_shown(world: World, policy: ExportPolicy) -> JsonObject:

@@ -181,7 +181,11 @@ def authorize(world: World, login: Login, method: str, path: str) -> None:
     method = "GET" if method in {"HEAD", "OPTIONS"} else method
     if path == "/cluster" and method == "GET":
         return
-    confined = login.svm is not None and path.startswith(CLUSTER_ONLY) and not path.startswith("/cluster/jobs")
+    confined = (
+        login.svm is not None
+        and path.startswith(CLUSTER_ONLY)
+        and not path.startswith(("/cluster/jobs", "/cluster/schedules"))
+    )
     if confined or method not in ALLOWS[access_of(world, login, path)]:
         raise Refused(FORBIDDEN, f'User "{login.name}" is not authorized for {method} of "/api{path}".')
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tests.emulators.ontap.facts import OPERATIONS, RESOURCES, JsonObject, shape_of
 
@@ -65,8 +65,7 @@ Outcome = Done | Job
 Handler = Callable[["World", Call], Outcome]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One object as GET shows it.
 
     `keys` are cheap and dotted: what a collection shows when it is asked for no fields, and every key of the instance's path by
@@ -81,10 +80,13 @@ class Row:
 
 
 Rows = Callable[["World"], Iterable[Row]]
+RowOf = Callable[["World", str], Iterable[Row]]
 
 HANDLERS: Final[dict[str, Handler]] = {}
 ROWS: Final[dict[str, Rows]] = {}
 """By the shape of the collection's path."""
+ROW_OF: Final[dict[str, RowOf]] = {}
+"""Short ways to one row, likewise."""
 
 
 def operation(name: str) -> Callable[[Handler], Handler]:
@@ -107,6 +109,16 @@ def rows(*names: str) -> Callable[[Rows], Rows]:
             shape = shape_of(RESOURCES[name].path if name in RESOURCES else name)
             assert shape not in ROWS, f"registered twice: {name}"
             ROWS[shape] = reader
+        return reader
+
+    return register
+
+
+def row_of(name: str) -> Callable[[RowOf], RowOf]:
+    """Register a short way to the row with a key, for a resource of which there are thousands; it may give none, or too many."""
+
+    def register(reader: RowOf) -> RowOf:
+        ROW_OF[shape_of(RESOURCES[name].path)] = reader
         return reader
 
     return register

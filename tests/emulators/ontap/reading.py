@@ -12,7 +12,7 @@ from urllib.parse import quote
 from tests.emulators.ontap import query
 from tests.emulators.ontap.errors import Refused, gone, invalid
 from tests.emulators.ontap.facts import JsonObject, Operation, Resource, Version, operations, shape_of
-from tests.emulators.ontap.operations import ROWS, Row
+from tests.emulators.ontap.operations import ROW_OF, ROWS, Row
 
 if TYPE_CHECKING:
     from tests.emulators.ontap.routing import Route
@@ -80,11 +80,15 @@ def whole_number(pairs: Pairs, name: str, default: int, low: int, high: int) -> 
     return int(text)
 
 
-def reader_of(operation: Operation, world: World) -> Iterable[Row]:
-    """Return all rows of the collection that an operation is about."""
-    reader = ROWS.get(shape_of(operation.collection))
+def candidates(route: Route, world: World) -> Iterable[Row]:
+    """Return all rows of the collection that a call is about, or some that the one it names is among."""
+    operation = route.operation
+    shape = shape_of(operation.collection)
+    reader = ROWS.get(shape)
     if reader is None:
         raise NotWritten("GET " + operation.collection)
+    if shape in ROW_OF and operation.on_instance and len(route.keys) == 1:
+        return ROW_OF[shape](world, next(iter(route.keys.values())))
     return reader(world)
 
 
@@ -93,7 +97,7 @@ def rows_at(world: World, route: Route, scope: str | None, *, constituents: bool
     operation = route.operation
     shared = operation.collection in SHARED
     tests = {name: _key_test(value) for name, value in route.keys.items()}
-    for row in reader_of(operation, world):
+    for row in candidates(route, world):
         if scope is not None and row.svm != scope and not (row.svm is None and shared):
             continue
         if bool(row.keys.get("is_constituent")) != constituents:

@@ -24,6 +24,7 @@ from tests.emulators.ontap import (  # noqa: F401 - what is imported registers i
     nfs_service,
     ports,
     routes,
+    schedules,
     security,
     service_policies,
     storage,

@@ -7,6 +7,7 @@ import http.client
 import socket
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,6 +42,18 @@ def test_a_call_can_be_slow(emulator: Emulator, client: Client) -> None:
     assert time.monotonic() - began >= 0.2
     client.get("/cluster")
     assert emulator.faults.met == {"latency": 1}
+
+
+def test_requests_at_once_are_counted(emulator: Emulator, client: Client) -> None:
+    """The most that there were."""
+    emulator.fault("latency", seconds=0.5)
+    client.pool = urllib3.HTTPSConnectionPool(
+        "127.0.0.1", emulator.port, ca_certs=str(emulator.ca_file), maxsize=3, retries=False
+    )
+    with ThreadPoolExecutor(3) as threads:
+        assert [got.status for got in threads.map(client.get, ["/cluster"] * 3)] == [200] * 3
+    assert 1 <= emulator.calls.most_at_once <= 3
+    client.pool.close()
 
 
 @pytest.mark.parametrize(("status", "code"), [(503, 7), (429, 262160)])

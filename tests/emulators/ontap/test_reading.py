@@ -155,6 +155,12 @@ def test_what_nobody_has_is_empty(client: Client) -> None:
     assert client.post("/support/ems/application-logs", dict.fromkeys(log, "sharectl")).status == 201
 
 
+def test_schedules_can_be_looked_up(client: Client) -> None:
+    """By name."""
+    found = client.get("/cluster/schedules?name=hourly&fields=cron").records
+    assert [(each["name"], each["cron"]) for each in found] == [("hourly", {"minutes": [5]})]
+
+
 def test_counters_tell_how_busy_a_node_is(client: Client) -> None:
     """A table names its denominators, its rows hold values for each node."""
     schemas = client.get("/cluster/counter/tables/system%3Anode").body["counter_schemas"]
