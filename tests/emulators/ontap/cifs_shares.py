@@ -11,7 +11,7 @@ from tests.emulators.ontap.access_records import ADMINISTRATIVE, AclEntry, CifsS
 from tests.emulators.ontap.errors import Refused, duplicate, gone
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, rows
 from tests.emulators.ontap.references import svm_of
-from tests.emulators.ontap.surroundings import account_resolved
+from tests.emulators.ontap.surroundings import account_resolved, account_shown
 from tests.emulators.ontap.svm_records import CifsService, Svm
 from tests.emulators.ontap.volume_records import Volume
 
@@ -132,7 +132,9 @@ def entry_of(world: World, svm: str, others: Iterable[AclEntry], body: Mapping[s
         known = account_resolved(world, svm, account)
         if known is None:
             raise Refused(655446, f'Failed to resolve the name "{account}" to a SID.', "user_or_group")
-        account = known
+        if any(account_resolved(world, svm, each.account) == known for each in others if each.kind == kind):
+            raise duplicate()
+        return AclEntry(account_shown(world, svm, account, known), body["permission"], kind)
     if any(each.account.lower() == account.lower() and each.kind == kind for each in others):
         raise duplicate()
     return AclEntry(account, body["permission"], kind)

@@ -22,6 +22,11 @@ TABLES: Final[dict[str, tuple[tuple[str, str, str | None], ...]]] = {
         ("instance_name", "string", None),
         ("node.name", "string", None),
     ),
+    "system:constituent": (
+        ("average_processor_busy_percent", "percent", "cpu_elapsed_time"),
+        ("cpu_elapsed_time", "delta", None),
+        ("node.name", "string", None),
+    ),
     "processor": (
         ("domain_busy_percent", "percent", "elapsed_time"),
         ("elapsed_time", "delta", None),

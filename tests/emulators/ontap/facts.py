@@ -104,8 +104,10 @@ def shape_of(path: str) -> str:
 
 RESOURCES: Final[Mapping[str, Resource]] = {name: _resource(name, entry) for name, entry in _FIELDS.items()}
 _BY_SHAPE: Final = {shape_of(resource.path): resource for resource in RESOURCES.values()}
+_NAMED_AGAIN: Final = {"kerberos_interface": ("interface.name",)}
+"""What clients give in a body although the path has said it, and the table has as read-only."""
 ALSO_IN_BODY: Final[Mapping[str, frozenset[str]]] = {
-    name: frozenset(entry.get("also_in_body", ())) for name, entry in _FIELDS.items()
+    name: frozenset((*entry.get("also_in_body", ()), *_NAMED_AGAIN.get(name, ()))) for name, entry in _FIELDS.items()
 }
 
 

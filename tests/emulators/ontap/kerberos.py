@@ -95,6 +95,8 @@ def change_interface(world: World, call: Call) -> Outcome:
     """Switch Kerberos on or off on a LIF."""
     lif = world[Lif][call.keys["interface.uuid"]]
     assert lif.svm is not None
+    if call.query.get("interface.name", lif.name) != lif.name:
+        raise Refused(262196, 'Field "interface.name" cannot be set in this operation.', "interface.name")
     old = _interface(world, lif)
     enabled = call.body.get("enabled", old["enabled"])
     if "enabled" in call.body and enabled == old["enabled"]:

@@ -210,7 +210,7 @@ def selection_of(resource: Resource | None, text: str, version: Version, *, igno
         if name in {"*", "**"}:
             standard, expensive = True, expensive or name == "**"
             continue
-        plain = name.removeprefix("!")
+        plain = name.removeprefix("!").removesuffix(".*").removesuffix(".**")
         try:
             node_of(resource, plain, version)
         except Refused:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tests.emulators.ontap import (  # noqa: F401 - what is imported registers its operations
     cifs_service,
     cluster,
+    command_line,
     counters,
     dns,
     empty,
@@ -20,6 +21,7 @@ from tests.emulators.ontap import (  # noqa: F401 - what is imported registers i
     lifs,
     local_users,
     logins,
+    luns,
     name_tables,
     nfs_service,
     ports,

@@ -41,3 +41,11 @@ def account_resolved(world: World, svm: str, name: str) -> str | None:
     domain = directory_of(world).domain(service.domain) if service.domain is not None else None
     local = tuple(str(user.settings["name"]) for user in world[LocalCifsUser].where(uuid=svm))
     return resolved(domain if domain is not None and domain.is_answering else None, service.name, local, name)
+
+
+def account_shown(world: World, svm: str, asked: str, known: str) -> str:
+    """Return how an entry shows an account that was found under a name: with its domain only if it was named with it, unless set."""
+    domain = directory_of(world).domain(world[CifsService][svm].domain or "")
+    of_domain = domain is not None and known.startswith(f"{domain.netbios}\\")
+    is_bare = "\\" not in asked and "@" not in asked
+    return known.rpartition("\\")[2] if is_bare and of_domain and not world.settings.accounts_get_domain else known

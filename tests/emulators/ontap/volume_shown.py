@@ -85,6 +85,7 @@ def shown(volume: Volume, around: Surroundings) -> JsonObject:
         "tiering": {"policy": "none"},
         "space": {"size": volume.size},
         "quota": {"state": volume.quota},
+        "error_state": {"has_bad_blocks": False, "is_inconsistent": False},
     }
     if volume.snapshot_policy is not None:
         record["snapshot_policy"] = _named(world[SnapshotPolicy][volume.snapshot_policy])
@@ -167,7 +168,6 @@ def _fill_online(record: JsonObject, world: World, volume: Volume, around: Surro
     record["space"] = _space(volume, around)
     record["efficiency"] = efficiency_of(world, volume)
     record.setdefault("access_time_enabled", True)
-    record.setdefault("error_state", {"has_bad_blocks": False, "is_inconsistent": False})
     record.setdefault("scheduled_snapshot_naming_scheme", "create_time")
     if world.version >= (9, 13, 1):
         record.setdefault("snapshot_directory_access_enabled", True)

@@ -152,6 +152,8 @@ class Settings:
     """How long a LIF is down after it was made."""
     shrink_code: int = 917534
     """The code with which a size below the used data is refused."""
+    accounts_get_domain: bool = False
+    """Whether an account of the domain that is named alone in a CIFS ACL is shown with the domain's name."""
 
 
 @dataclass(slots=True)

@@ -174,18 +174,18 @@ def conclude(world: World, pending: Pending) -> Answer:
         raise refusal
     running = any(each is not None and each.ended is None for each in ended)
     if pending.by_query:
-        links = [_job_link(uuid, links=pending.write.links) for uuid in pending.jobs]
+        links = [_job_link(uuid) for uuid in pending.jobs]
         body: JsonObject = {"jobs": links, "num_records": len(links)}
         return Answer(202 if running or not pending.seconds else 200, body)
     if not running and pending.seconds:
         return _success(world, pending.write, pending.keys, pending.jobs)
-    body = {"job": _job_link(pending.jobs[0], links=pending.write.links)}
+    body = {"job": _job_link(pending.jobs[0])}
     return Answer(202, body, _location(pending.write, pending.keys))
 
 
-def _job_link(uuid: str, *, links: bool) -> JsonObject:
-    shown: JsonObject = {"uuid": uuid}
-    return {**shown, "_links": {"self": {"href": f"/api/cluster/jobs/{uuid}"}}} if links else shown
+def _job_link(uuid: str) -> JsonObject:
+    """Return a job as answers show it: with its link, whatever the client accepts, as some know it by that alone."""
+    return {"uuid": uuid, "_links": {"self": {"href": f"/api/cluster/jobs/{uuid}"}}}
 
 
 def _location(asked: Write, keys: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
@@ -204,7 +204,7 @@ def _success(world: World, asked: Write, keys: Mapping[str, object], job_uuids: 
     operation = asked.route.operation
     body: JsonObject = {}
     if job_uuids:
-        body["job"] = _job_link(job_uuids[0], links=asked.links)
+        body["job"] = _job_link(job_uuids[0])
     if reading.flag(asked.pairs, "return_records", default=False):
         records = _shown(world, asked, keys)
         body |= {"num_records": len(records), "records": records}
