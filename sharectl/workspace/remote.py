@@ -294,6 +294,7 @@ def dismiss_role(project: Project, role: str, backend: str, *, at_once: bool) ->
         dismiss,
         has_rights_of_owner,
         take_away,
+        was_admitted,
     )
 
     with closing(requests_of(project)) as requests:
@@ -306,7 +307,7 @@ def dismiss_role(project: Project, role: str, backend: str, *, at_once: bool) ->
                 )
                 raise DiagnosticError(error("worker.owner", summary, remedy=remedy))
             might, under_way = dismiss(requests, role, backend) if are_kept else (False, 0)
-            if not might and not at_once:
+            if not might and not (at_once and are_kept and was_admitted(requests, role)):
                 remedy = "`sharectl workers` shows who serves which backend"
                 summary = f"the role {role} is not admitted for backend {backend}"
                 raise DiagnosticError(error("worker.not-admitted", summary, remedy=remedy))

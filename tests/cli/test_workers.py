@@ -281,6 +281,16 @@ def test_the_owner_of_the_state_cannot_be_dismissed(tmp_path: Path, postgresql: 
     assert f"the role {USER} has the rights of the state's owner" in refused.err
 
 
+def test_who_never_was_a_worker_is_not_dismissed(tmp_path: Path, postgresql: Server) -> None:
+    """Its sessions are of other programs, and a name is soon mistyped."""
+    team = Team(tmp_path, postgresql)
+    team.write()
+    team.prepare()
+    refused = team.run("workers", "dismiss", "--role", "pg_monitor", "--backend", "filer", "--now")
+    assert refused.code == 1
+    assert "the role pg_monitor is not admitted for backend filer" in refused.err
+
+
 def test_a_role_that_is_dismissed_serves_no_more(tmp_path: Path, postgresql: Server) -> None:
     """Its worker says so and lives on, and a plan tells it at once; with --now the worker ends itself."""
     team = Team(tmp_path, postgresql, lease="5s")

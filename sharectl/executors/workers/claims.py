@@ -146,6 +146,7 @@ class Requests:
         """Ask the database at `place`."""
         self._connections = Connections(place)
         self._location = place.location
+        self.schema_name = place.schema
         self.schema = sql.Identifier(place.schema)
 
     @contextmanager
@@ -253,9 +254,12 @@ class PostgresClaims:
         return {call_id for (call_id,) in self._ask("renew", self._worker.worker_id, list(running))}
 
     def finish_all(self, outcomes: Mapping[UUID, bytes]) -> Sequence[FinishAnswer]:
-        """See Claims."""
-        ends = [self._call("finish", self._worker.worker_id, call_id, outcome) for call_id, outcome in outcomes.items()]
-        return [FinishAnswer(answer) for ((answer,),) in self._requests.at_once(ends)]
+        """See Claims. Calls are locked in the same order as by a renewal."""
+        ordered = sorted(outcomes)
+        ends = [self._call("finish", self._worker.worker_id, call_id, outcomes[call_id]) for call_id in ordered]
+        answers = [FinishAnswer(answer) for ((answer,),) in self._requests.at_once(ends)]
+        found = dict(zip(ordered, answers, strict=True))
+        return [found[call_id] for call_id in outcomes]
 
     def leave(self) -> None:
         """See Claims."""

@@ -44,6 +44,15 @@ WHERE rolname = %s AND pg_class.oid = '{schema}.call'::regclass
 """
 
 
+_WAS_ADMITTED: Final = """
+SELECT EXISTS (SELECT FROM {schema}.worker WHERE role = %(role)s) OR EXISTS (
+    SELECT FROM pg_roles WHERE rolname = %(role)s AND has_schema_privilege(rolname, {name}, 'USAGE')
+        AND NOT has_table_privilege(rolname, '{schema}.meta', 'SELECT')
+)
+"""
+"""What is left of an admission when everything else was taken away is the right to look into the schema, and into no table of it."""
+
+
 class HoldingSession(NamedTuple):
     """A session of a worker's role that holds on to what others wait for; seconds are those of its transaction (None: not to be seen)."""
 
@@ -80,6 +89,14 @@ def has_rights_of_owner(requests: Requests, role: str) -> bool:
     """Tell whether the role serves every backend, whoever admits or dismisses it. Raises as Requests.owned."""
     with requests.owned() as connection:
         row = connection.execute(sql.SQL(_IS_OWNER).format(schema=requests.schema), (role,)).fetchone()
+        return row is not None and bool(row[0])
+
+
+def was_admitted(requests: Requests, role: str) -> bool:
+    """Tell whether the role has ever been one of workers, as far as that is known. Raises as Requests.owned."""
+    query = sql.SQL(_WAS_ADMITTED).format(schema=requests.schema, name=sql.Literal(requests.schema_name))
+    with requests.owned() as connection:
+        row = connection.execute(query, {"role": role}).fetchone()
         return row is not None and bool(row[0])
 
 

@@ -21,7 +21,7 @@ FORMAT: Final = 1
 """The version of these tables; it stands in a comment on the table of calls."""
 _MARK: Final = "sharectl workers {}"
 
-FUNCTIONS: Final = 4
+FUNCTIONS: Final = 5
 """The version of the functions, in a comment on that which claims (none: 1); older ones are replaced, newer ones are left."""
 _FUNCTIONS_MARK: Final = "sharectl functions {}"
 
@@ -249,6 +249,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE me {schema}.worker := {schema}.own_worker(worker_name);
 BEGIN
     UPDATE {schema}.worker SET heartbeat_at = clock_timestamp() WHERE worker_id = me.worker_id;
+    -- In the order in which outcomes are recorded, or two transactions of a worker wait for each other.
+    PERFORM FROM {schema}.call WHERE call_id = ANY (running) AND worker_id = me.worker_id ORDER BY call_id FOR UPDATE;
     -- What was given up is still under way until the worker says otherwise: the next run waits for it.
     UPDATE {schema}.call SET lease_until = clock_timestamp() + make_interval(secs => me.lease_seconds)
         WHERE call_id = ANY (running) AND worker_id = me.worker_id AND finished_at IS NULL;

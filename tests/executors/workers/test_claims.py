@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 from uuid import uuid4
 from zlib import compress
 
 import pytest
+from psycopg import sql
 
 from sharectl.executors.answers import Done, Failure, FailureKind
 from sharectl.executors.base import Remains
@@ -22,6 +25,8 @@ from sharectl.state.contract import StateNewerError
 from tests.postgresql import traced
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.executors.workers.conftest import Database
 
 
@@ -130,6 +135,36 @@ def test_two_workers_that_claim_the_same_calls_in_another_order_do_not_lock_each
     for thread in threads:
         thread.join()
     assert sorted(answers) == [ClaimAnswer.BUSY] * 72 + [ClaimAnswer.GO] * 24
+
+
+@pytest.mark.parametrize("request_of", ["renew", "finish_all"])
+def test_a_worker_never_locks_itself_out(database: Database, request_of: str) -> None:
+    """Renewals and outcomes lock calls in one order, whatever was claimed first: who waits for the first has none of the others."""
+    worker, calls = database.worker(width=8), sorted(database.offer(f"share/{number}") for number in range(6))
+    for call_id in reversed(calls):
+        worker.claim(call_id)
+    backwards = dict.fromkeys(reversed(calls), b"done")
+    lock = "SELECT FROM {s}.call WHERE call_id = %s FOR UPDATE"
+    with closing(database.connect()) as holding, ThreadPoolExecutor() as threads:
+        holding.autocommit = False
+        holding.execute(sql.SQL(lock).format(s=sql.Identifier(database.place.schema)), (calls[0],))
+        asked = threads.submit(getattr(worker, request_of), backwards)
+        try:
+            waiting = "SELECT FROM pg_locks WHERE NOT granted AND %s = ANY (pg_blocking_pids(pid))"
+            wait_until(lambda: database.execute(waiting, holding.info.backend_pid))
+            for call_id in calls[1:]:
+                database.execute(lock + " NOWAIT", call_id)
+        finally:
+            holding.rollback()
+        assert len(asked.result(30)) == len(calls)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Return once `condition` holds."""
+    deadline = monotonic() + 30.0
+    while not condition():
+        assert monotonic() < deadline
+        sleep(0.01)
 
 
 def test_a_session_that_has_ended_meanwhile_is_replaced(database: Database) -> None:
