@@ -17,7 +17,7 @@ from sharectl.executors.workers.broker import bare_application, configure, hand_
 from sharectl.model.diagnostics import DiagnosticError, error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sharectl.workspace.worker import Worker
 
@@ -42,7 +42,7 @@ def _begin(instance: Any, options: Mapping[str, Any], **_: object) -> None:  # n
     if instance.app is not app:
         return
     try:
-        worker = _worker_of(options)
+        worker, close = _worker_of(options)
         worker.begin()
     except Exception as failure:  # of an exception, Celery would write a traceback, and go on
         raise SystemExit(explain_failure(failure, os.environ)) from failure
@@ -54,6 +54,7 @@ def _begin(instance: Any, options: Mapping[str, Any], **_: object) -> None:  # n
 
     def end(**_: object) -> None:
         worker.end()
+        close()
 
     signals.worker_shutting_down.connect(stop, weak=False)
     signals.worker_shutdown.connect(end, weak=False)
@@ -62,13 +63,13 @@ def _begin(instance: Any, options: Mapping[str, Any], **_: object) -> None:  # n
 signals.celeryd_init.connect(_begin, weak=False)
 
 
-def _worker_of(options: Mapping[str, Any]) -> Worker:
-    """Return the worker that the options name, for which the application is configured. Raises DiagnosticError."""
+def _worker_of(options: Mapping[str, Any]) -> tuple[Worker, Callable[[], None]]:
+    """Return the worker that the options name, for which the application is configured, and what closes its backend. Raises DiagnosticError."""
     from sharectl.cli.session import start
     from sharectl.workspace.backends import Backends
     from sharectl.workspace.heartbeat import Heartbeat
     from sharectl.workspace.remote import broker_place
-    from sharectl.workspace.worker import Worker, spec_of
+    from sharectl.workspace.worker import Worker, spec_of, timed
 
     backend, pool = options.get("backend"), options.get("pool")
     if not backend:
@@ -85,8 +86,15 @@ def _worker_of(options: Mapping[str, Any]) -> Worker:
         remedy = f"start the worker without Celery: `sharectl worker --backend {backend}`; or choose `executor: celery`"
         raise DiagnosticError(error("execution.broker", summary, remedy=remedy))
     file = options.get("heartbeat_file")
-    tell = session.output.note
+    tell = timed(session.output.note)
     heartbeat = Heartbeat(Path(file).absolute() if file else None, os.environ, tell)
-    worker = Worker(session.project, spec, Backends({backend: spec}, str(session.project.root)), tell, heartbeat)
+    backends = Backends({backend: spec}, str(session.project.root))
+    worker = Worker(session.project, spec, backends, tell, heartbeat)
     configure(app, place, [queue_of(worker.queue_state, backend)])
-    return worker
+
+    def close() -> None:
+        problems = backends.close()
+        if problems:
+            session.output.diagnostics(problems)
+
+    return worker, close

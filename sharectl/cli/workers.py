@@ -37,14 +37,14 @@ def worker(
     from sharectl.cli.session import start
     from sharectl.workspace.backends import Backends
     from sharectl.workspace.heartbeat import Heartbeat
-    from sharectl.workspace.worker import serve, spec_of
+    from sharectl.workspace.worker import serve, spec_of, timed
 
     session = start(chdir)
     desired = session.repository.desired(only=())
     spec = spec_of(desired.backends, backend, session.project)
     backends = Backends({backend: spec}, str(session.project.root))
     file = None if heartbeat_file is None else session.path(heartbeat_file)
-    tell = session.output.note
+    tell = timed(session.output.note)
     try:
         serve(session.project, spec, backends, tell, Heartbeat(file, os.environ, tell))
     finally:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
     from sharectl.render.text import Look
 
+_SHOWN_SECONDS: Final = 3600.0
+"""For how long a worker is shown that has left, or was lost."""
 _COLUMNS: Final = (
     Column("BACKEND"),
     Column("HOST"),
@@ -59,11 +61,21 @@ def _table(workers: Sequence[WorkerSeen], remote: frozenset[str], look: Look) ->
         yield "No backend is remote, and no worker was ever seen."
         return
     if workers:
-        yield from table_lines(_COLUMNS, [_row(worker) for worker in workers], look)
+        yield from table_lines(_COLUMNS, [_row(worker) for worker in _told_of(workers)], look)
     for name in unserved:
         known = [worker for worker in workers if worker.backend == name]
         words = f"{name}: no worker ({last_seen(known)}); {remedy_of_unserved(name, known)}"
         yield paint(visible(words), "warning", look.color)
+
+
+def _told_of(workers: Sequence[WorkerSeen]) -> list[WorkerSeen]:
+    """Return those that matter to people: what ended long ago does not, but for the last of a backend that has no other."""
+    current = {each for each in workers if each.is_alive or each.running or each.silent_seconds <= _SHOWN_SECONDS}
+    backends = {worker.backend for worker in workers} - {worker.backend for worker in current}
+    for backend in backends:
+        ended = (worker for worker in workers if worker.backend == backend)
+        current.add(min(ended, key=lambda worker: worker.silent_seconds))
+    return [worker for worker in workers if worker in current]
 
 
 def _row(worker: WorkerSeen) -> list[Cell]:

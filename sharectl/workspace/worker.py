@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from sharectl import __version__
 from sharectl.drivers.base import DriverError, FencesEachLease, RefusesOldFences, fenced
+from sharectl.engine.environment import utc_now
 from sharectl.engine.tenure import Permitted
 from sharectl.engine.verbs import execute
 from sharectl.engine.verbs.base import Site
@@ -274,6 +275,15 @@ def serve(
 
         consume(place, queue_of(worker.queue_state, spec.name), worker.name.worker_id, worker.offer, tell, worker.heard)
     worker.end()
+
+
+def timed(tell: Callable[[str], object]) -> Callable[[str], None]:
+    """Return what tells the same with the time before it: whoever keeps the log of a worker may note none."""
+
+    def tell_when(text: str) -> None:
+        tell(f"{utc_now()} {text}")
+
+    return tell_when
 
 
 def _start(service: Service, stopped: threading.Event, tell: Callable[[str], object]) -> bool:

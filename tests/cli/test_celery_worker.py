@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -18,16 +19,26 @@ if TYPE_CHECKING:
     from tests.postgresql import Server
     from tests.rabbitmq import Broker
 
+CLOSING = """\
+import sys
+from celery.__main__ import main
+from sharectl.drivers.simulated.driver import SimulatedDriver
+
+SimulatedDriver.close = lambda self: print("the driver is closed", file=sys.stderr)
+main()
+"""
+"""Celery, with a driver that says when it is closed."""
 CELERY = [sys.executable, "-W", "ignore", "-m", "celery", "-A", "sharectl.cli.celery"]
 WORKER = "worker", "--backend", "filer", "-E"
 
 
 def test_an_apply_goes_through_it(tmp_path: Path, postgresql: Server, rabbitmq: Broker) -> None:
-    """By hints; asked to end by SIGTERM, it finishes what runs, and leaves."""
+    """By hints; asked to end by SIGTERM, it finishes what runs, closes its driver, and leaves. What it says has a time."""
     team = Team(tmp_path, postgresql, rabbitmq, config="latency: {create_share: 1s},")
     team.write(share("a"), share("b"))
     heartbeat = team.filer / "alive"
-    with team.worker(*WORKER, "--heartbeat-file", str(heartbeat), command=CELERY) as worker, team.applying() as apply:
+    told = [sys.executable, "-W", "ignore", "-c", CLOSING, *CELERY[-2:]]
+    with team.worker(*WORKER, "--heartbeat-file", str(heartbeat), command=told) as worker, team.applying() as apply:
         wait_until(lambda: team.begun("create_share"))
         assert heartbeat.exists()
         worker.send_signal(signal.SIGTERM)
@@ -35,7 +46,8 @@ def test_an_apply_goes_through_it(tmp_path: Path, postgresql: Server, rabbitmq: 
             out, _ = worker.communicate(timeout=PATIENCE_SECONDS)
             assert worker.returncode == 0, out.decode()
             ends_well(apply)
-    assert b"finishing what runs, and claiming nothing more" in out
+    assert re.search(rb"^20\d\d-\d\d-\d\dT\S+Z finishing what runs, and claiming nothing more$", out, re.MULTILINE)
+    assert out.count(b"the driver is closed") == 1
     assert not heartbeat.exists()
     assert team.begun("create_share") == 2
     team.check(2)

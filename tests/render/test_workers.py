@@ -27,15 +27,25 @@ HOLDING = HoldingSession(4711, "worker_a", "10.0.0.5", is_advisory=False, transa
 
 def test_people_see_who_serves_and_who_does_not() -> None:
     """With what runs there and since when; a backend that nobody serves is told, with the way out."""
-    lines = list(workers_lines([ALIVE, GONE, LEFT], frozenset({"a", "b", "c"})))
+    left = LEFT._replace(silent_seconds=3000.0)
+    lines = list(workers_lines([ALIVE, GONE._replace(running=1), left], frozenset({"a", "b", "c"})))
     assert lines == [
         "BACKEND  HOST  STATUS                     CALLS  SINCE  STEP     VERSION  WORKER",
         "a        h     serves, last seen 2 s ago    3/4    2 h  share/x  0.1.0    a@h-1",
-        "b        h     gone, last seen 3 h ago      0/4                  0.1.0    b@h-2",
-        "b        h     has left, 3 h ago            0/4                  0.1.0    b@h-3",
-        "b: no worker (last seen 3 h ago); start one with `sharectl worker --backend b`",
+        "b        h     gone, last seen 3 h ago      1/4                  0.1.0    b@h-2",
+        "b        h     has left, 50 min ago         0/4                  0.1.0    b@h-3",
+        "b: no worker (last seen 50 min ago); start one with `sharectl worker --backend b`",
         "c: no worker (none was ever seen); start one with `sharectl worker --backend c`",
     ]
+
+
+def test_who_ended_long_ago_is_shown_no_more() -> None:
+    """But for the last one of a backend that has no other; programs get them all."""
+    before, of_a = LEFT._replace(silent_seconds=20000.0), LEFT._replace(worker_id="a@h-4-0123abcd", backend="a")
+    workers = [ALIVE, of_a, before, GONE]
+    table = [line.split()[-1] for line in workers_lines(workers, frozenset({"a", "b"}))][1:-1]
+    assert table == ["a@h-1", "b@h-2"]
+    assert len(workers_object(workers, frozenset())["workers"]) == 4
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
