@@ -267,7 +267,7 @@ def restore(
     Copies are found without the state: by the path of the project, or by its git repository.
     """
     from sharectl.cli.session import start
-    from sharectl.workspace.copies import chosen_copy, find_copies
+    from sharectl.workspace.copies import find_copies, lineage_of_state, named_copy, newest_copy
 
     session = start(chdir)
     if copy is not None and session.path(Path(copy)).is_file():
@@ -278,7 +278,11 @@ def restore(
         return
     kept = find_copies(session.project, os.environ)
     if copy is not None or yes:
-        bring_back(session, chosen_copy(kept, copy), lock_timeout, yes=yes, force=force)
+        if copy is None:
+            chosen = newest_copy(kept, lineage_of_state(lambda: session.repository.store(hint=False)))
+        else:
+            chosen = named_copy(kept, copy)
+        bring_back(session, chosen, lock_timeout, yes=yes, force=force)
         return
     session.output.show("copies", output, kept.own, kept.others)
     if kept.own and output is Format.TEXT:

@@ -128,8 +128,13 @@ def find_copies(project: Project, environ: Mapping[str, str]) -> KeptCopies:
 
 
 def _lineages(project: Project, environ: Mapping[str, str]) -> Iterator[tuple[Path, bool]]:
-    """Yield each folder with the copies of one state, and whether that is a state of this project."""
+    """Yield each folder with the copies of one state, and whether that is a state of this project.
+
+    So is any in the project's own folder, which may have been moved with it. Where states of several projects lie side by side, those
+    that say nothing of theirs count as this one's.
+    """
     here: Origin | None = None
+    beside = _beside_state(project)
     for base in copy_folders(project, environ):
         for folder in lineage_folders(base):
             origins = _origins_of(folder)
@@ -137,7 +142,7 @@ def _lineages(project: Project, environ: Mapping[str, str]) -> Iterator[tuple[Pa
             if not is_own and any(origin.remote or origin.first_commit for origin in origins):
                 here = here or origin_of(project)
                 is_own = any(here.is_project(origin) for origin in origins)
-            yield folder, is_own or base == _beside_state(project)
+            yield folder, is_own or (base == beside and (not origins or base.is_relative_to(project.root)))
 
 
 def _newest_first(copies: Iterable[Copy]) -> tuple[Copy, ...]:
@@ -183,14 +188,31 @@ def overtaken_state(store: StateStore, project: Project, environ: Mapping[str, s
     return None
 
 
-def chosen_copy(kept: KeptCopies, name: str | None) -> Copy:
-    """Return the copy called `name`; without a name the newest of this project. Raises DiagnosticError."""
-    everything = (*kept.own, *kept.others)
-    if name is None:
-        if kept.own:
-            return kept.own[0]
-        remedy = f"`{RESTORE_COMMAND}` lists those of other projects on this machine, if there are any"
+def lineage_of_state(opened: Callable[[], AbstractContextManager[StateStore]]) -> str:
+    """Return the lineage of the state; empty where there is none, or it is damaged."""
+    try:
+        with opened() as store, store.read() as reader:
+            return reader.view(()).lineage
+    except StateCorruptError:
+        return ""
+
+
+def newest_copy(kept: KeptCopies, lineage: str) -> Copy:
+    """Return the newest copy of the state of this `lineage`, or of the one state that the project has copies of. Raises DiagnosticError."""
+    own = [copy for copy in kept.own if lineage in {"", copy.lineage}]
+    if not own:
+        remedy = f"`{RESTORE_COMMAND}` lists those of other states on this machine, if there are any"
         raise DiagnosticError(error("state.no-copy", "no copies of this project's state are kept here", remedy=remedy))
+    if len(lineages := {copy.lineage for copy in own}) > 1:
+        summary = f"copies of {len(lineages)} states of this project are kept here, and no state is there that says which one it is"
+        remedy = f"`{RESTORE_COMMAND}` lists them with their lineages; name the copy"
+        raise DiagnosticError(error("state.which-copy", summary, remedy=remedy))
+    return own[0]
+
+
+def named_copy(kept: KeptCopies, name: str) -> Copy:
+    """Return the copy called `name`, of whatever project. Raises DiagnosticError."""
+    everything = (*kept.own, *kept.others)
     for copy in everything:
         if copy.name == name:
             return copy

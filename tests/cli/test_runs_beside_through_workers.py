@@ -101,7 +101,7 @@ def test_a_run_whose_addresses_were_taken_over_makes_nothing_more(tmp_path: Path
     team.write()
     with team.worker():
         prepared(team)
-    team.lease = "5s"
+    team.lease = "10s"
     team.write(share("a"), share("b"))
     with gated_worker(team) as stopped, applying(team, "share/a") as lost, applying(team, "share/b") as living:
         stopped.send_signal(signal.SIGSTOP)

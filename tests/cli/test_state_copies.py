@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+BACKEND = """\
+apiVersion: sharectl/v1
+kind: Backend
+metadata: {{name: {name}}}
+spec: {{driver: simulated, config: {{stateFile: {name}.db}}}}
+"""
+
+
 @pytest.fixture(autouse=True)
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep copies in a place of this test's own; return it."""
@@ -122,6 +130,47 @@ def test_without_a_home_they_are_beside_the_state(simulated: Console, monkeypatc
     assert len(names(simulated.root / ".sharectl" / "copies")) == 1
     (simulated.root / ".sharectl" / "state.db").unlink()
     assert "sharectl state restore" in simulated("plan").err
+
+
+def side_by_side(root: Path, name: str, capture: pytest.CaptureFixture[str]) -> Console:
+    """Return a project whose state is in a folder that it shares with others, applied."""
+    console = Console(root / name, capture)
+    text = f"apiVersion: sharectl/v1\nkind: Project\nspec: {{state: {{url: 'sqlite:{root}/states/{name}.db'}}}}\n"
+    console.write("sharectl.yaml", text)
+    console.write("all.yaml", BACKEND.format(name=name))
+    assert console("apply", "--yes").code == 0
+    return console
+
+
+def test_copies_of_projects_that_share_a_folder_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a home they lie beside both states; the newest is of the other project, and is not brought back for this one."""
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.delenv("HOME")
+    (tmp_path / "states").mkdir()
+    mine, _ = (side_by_side(tmp_path, name, capsys) for name in ("mine", "other"))
+    (tmp_path / "states" / "mine.db").unlink()
+    assert mine("state", "restore", "--yes").code == 0
+    assert [line.split()[0] for line in mine("state", "list").out.splitlines()[1:]] == ["backend/mine"]
+
+
+def test_of_several_states_of_a_project_none_is_guessed(
+    simulated: Console, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where one is there, its own newest copy comes back, however new those of the other are; where none is, a name is needed."""
+    assert simulated("apply", "--yes").code == 0
+    (tmp_path / "second").mkdir()
+    monkeypatch.setenv("SHARECTL_STATE", str(tmp_path / "second" / "state.db"))
+    simulated.write("all.yaml", BACKEND.format(name="another"))
+    assert simulated("apply", "--yes").code == 0
+    monkeypatch.delenv("SHARECTL_STATE")
+    told = simulated("state", "restore", "--yes")
+    assert (told.code, "nothing is to be brought back" in told.err) == (0, True)
+    shutil.rmtree(simulated.root / ".sharectl")
+    refused = simulated("state", "restore", "--yes")
+    assert (refused.code, "state.which-copy" in refused.err) == (1, True)
+    assert not (simulated.root / ".sharectl" / "state.db").exists()
 
 
 def test_one_that_cannot_be_written_is_a_warning(simulated: Console, tmp_path: Path) -> None:
