@@ -247,9 +247,8 @@ def view_of(route: Route, pairs: Pairs, version: Version, *, links: bool, filter
     if text is None and is_single(route.operation):
         text = "*"
     selection = query.selection_of(resource, text or "", version, ignore_unknown=ignore)
-    if text is None:
-        named = frozenset(name for each in filters for name in each.names)
-        selection = dataclasses.replace(selection, named=selection.named | named)
+    named = frozenset(name for each in filters for name in each.names)
+    selection = dataclasses.replace(selection, named=selection.named | named)
     if resource is not None:
         selection = dataclasses.replace(selection, without=selection.without | _too_new(resource, version))
     return View(route.operation, query.wanted_by(selection, route.operation.expensive), links)

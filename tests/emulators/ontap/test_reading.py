@@ -68,6 +68,15 @@ def test_without_fields_there_are_keys_and_what_was_filtered_by(client: Client, 
     assert spaces
 
 
+def test_what_was_filtered_by_is_shown_beside_the_fields_that_are_named(client: Client, spaces: list[str]) -> None:
+    """Clients look into records for what they have asked for: Trident does so for the parent of a clone."""
+    (found,) = client.get(f"/network/ipspaces?name={spaces[0]}&fields=uuid").records
+    assert found.keys() >= {"uuid", "name"}
+    domains = client.get("/network/ethernet/broadcast-domains?ipspace.name=Default&fields=name").records
+    assert domains
+    assert all(each["ipspace"]["name"] == "Default" for each in domains)
+
+
 def test_an_object_alone_shows_its_standard_fields(client: Client) -> None:
     """As `fields=*` does in a collection."""
     one = client.get("/svm/svms?name=vs1&fields=*").records[0]
