@@ -77,7 +77,7 @@ def measure_apply(report: Report, folder: Path, count: int) -> None:
         calls, counted = len(emulator.calls), emulator.calls.counted()
     for name, number in counted.most_common(6):
         report.fact(f"  {name}", str(number))
-    of_shares = sum(number for number in counted.values() if number * 2 >= count)
+    of_shares = sum(number // count * count for number in counted.values())
     report.line(f"calls for each of {count} shares with 3 rules", of_shares / count, 1, CALLS_PER_SHARE, "")
     report.fact("calls of the run as a whole", str(calls - of_shares))
     bound = calls * LATENCY_SECONDS / LANES
