@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sharectl.model.backends import BackendSpec
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address, Kind
+    from sharectl.model.records import Promise
     from sharectl.planner.options import Elsewhere
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
@@ -227,6 +228,13 @@ class Repository:
         self.require_state()
         with self.store() as store:
             yield store
+
+    @staticmethod
+    def promises(store: StateStore) -> Sequence[Promise]:
+        """Return the room in pools that runs have promised to their shares; none where a state takes one run at a time."""
+        from sharectl.state.contract import KeepsPromises  # noqa: PLC0415 - a command may need no state
+
+        return store.promises() if isinstance(store, KeepsPromises) else ()
 
     def has_state(self) -> bool:
         """Tell whether there is a state."""
