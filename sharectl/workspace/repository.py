@@ -210,6 +210,7 @@ class Repository:
                 self._tell_overtaken(store, is_to_change=create)
             if create:
                 self._tell_doubts(store)
+                self._tell_waiting(store)
             elif is_there:
                 self._tell_moved(store)
             yield store
@@ -310,6 +311,19 @@ class Repository:
                     ),
                 )
             )
+
+    def _tell_waiting(self, store: StateStore) -> None:
+        """Let a run say why it stands still while the server of the state is away."""
+        from sharectl.state.contract import TellsWaiting  # noqa: PLC0415 - a command may need no state
+
+        def tell(reason: str) -> None:
+            summary = f"{store.location} does not answer, and is waited for: {reason}"
+            detail = "what runs goes on; nothing more is begun, or recorded, until it answers."
+            remedy = "see to the database; after most of the lease of this run, the command ends and says so"
+            self._tell((warning("state.waiting", summary, detail=detail, remedy=remedy),))
+
+        if isinstance(store, TellsWaiting):
+            store.tell_waiting(tell)
 
     def _tell(self, diagnostics: Sequence[Diagnostic]) -> None:
         if diagnostics:
