@@ -174,8 +174,10 @@ class Emulator:
         return self.world.fault(kind, method, path, **options)
 
     def change(self, name: str, **values: Any) -> None:  # noqa: ANN401 - of any change
-        """Let something happen behind the clients' backs; see changes.py."""
+        """Let something happen behind the clients' backs; see changes.py. An array that restarts drops its connections."""
         change(self.world, name, **values)
+        if name == "restart":
+            self.connections.abort_all()
 
     def dump(self) -> dict[str, list[str]]:
         """Return all that the array holds, by kind, in a form that can be compared."""
