@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from tests.emulators.ontap.faults import Fault, Faults
 
+_CLOSING_SECONDS: Final = 10
 IDLE_SECONDS: Final = 5
 REQUESTS_OF_A_CONNECTION: Final = 100
 
@@ -63,10 +65,20 @@ class Connections:
                 protocol.transport.write(last_words)
             protocol.transport.abort()
 
-    def abort_all(self) -> None:
-        """Drop every connection."""
-        for protocol in list(self._protocols.values()):
+    def abort_all(self) -> list[Any]:
+        """Drop every connection, soon, and return them."""
+        dropped = list(self._protocols.values())
+        for protocol in dropped:
             protocol.loop.call_soon_threadsafe(protocol.transport.abort)
+        return dropped
+
+    def wait_closed(self, dropped: list[Any]) -> None:
+        """Wait, in another thread than the server's, until these are closed."""
+        until = time.monotonic() + _CLOSING_SECONDS
+        while time.monotonic() < until and not set(map(id, dropped)).isdisjoint(
+            map(id, list(self._protocols.values()))
+        ):
+            time.sleep(0.001)
 
     def is_used(self, http: HttpRequest) -> bool:
         """Whether an earlier request came by the same connection."""
@@ -177,7 +189,7 @@ class Emulator:
         """Let something happen behind the clients' backs; see changes.py. An array that restarts drops its connections."""
         change(self.world, name, **values)
         if name == "restart":
-            self.connections.abort_all()
+            self.connections.wait_closed(self.connections.abort_all())
 
     def dump(self) -> dict[str, list[str]]:
         """Return all that the array holds, by kind, in a form that can be compared."""
