@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.diagnostics import Severity, error
 from sharectl.model.fields import rule_of, written_name
-from sharectl.model.kinds import KINDS, MANAGED_KINDS, Kind, address_of, is_of, kind_of
-from sharectl.model.plans import ACTIONS, CreateShare, Step, UpdateAccess, stated
+from sharectl.model.kinds import KINDS, MANAGED_KINDS, Kind, is_of, kind_of
+from sharectl.model.plans import ACTIONS, Step, UpdateAccess, stated
 from sharectl.model.records import Record
 from sharectl.model.table import SPECS
 from sharectl.model.verbs import Effect, Verb, verbs_that
@@ -360,34 +360,6 @@ def is_protected(draft: Draft, address: Address, record: Record) -> bool:
     """Tell whether the resource is protected, and the user has not lifted that."""
     overridden = draft.options.override_protection
     return record.protect and address not in overridden and address.partition(DEPOSED_MARK)[0] not in overridden
-
-
-def refuse_lost_sources(draft: Draft) -> None:
-    """Refuse snapshots of shares, and clones of snapshots, that are gone or will be elsewhere when they are needed."""
-    for step in tuple(draft.steps.values()):
-        if step.verb is Verb.CREATE_SNAPSHOT:
-            share = address_of(Kind.SHARE, draft.desired.snapshot(step.address).share)
-            _refuse_lost_source(draft, step, share, Verb.CREATE_SHARE)
-        elif isinstance(step.work, CreateShare) and step.work.spec.source_snapshot:
-            source = address_of(Kind.SNAPSHOT, step.work.spec.source_snapshot)
-            _refuse_lost_source(draft, step, source, Verb.CREATE_SNAPSHOT)
-            taken = draft.steps.get(step_id(Verb.CREATE_SNAPSHOT, source))
-            holder = draft.records[source].backend if taken is None else taken.backend
-            if holder != step.backend:
-                draft.refuse(
-                    "share.source-elsewhere",
-                    step.address,
-                    f"{step.address} would be made on backend {step.backend}, and {source} will be on {holder}",
-                    detail="a clone is made where its snapshot is.",
-                    remedy=f"apply the changes of {source} and its share first",
-                    path="spec.sourceSnapshot",
-                )
-
-
-def _refuse_lost_source(draft: Draft, step: Step, needed: Address, maker: Verb) -> None:
-    deviation = draft.deviations.get(needed)
-    if deviation is not None and deviation.observed is None and not draft.has(needed, maker):
-        refuse_left_out(draft, step.address, needed)
 
 
 def refuse_left_out(draft: Draft, address: Address, needed: Address, holds: frozenset[Verb] | None = None) -> None:

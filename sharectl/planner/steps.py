@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.model.kinds import Kind, address_of, is_of, kind_of
+from sharectl.model.plans import CreateShare
+from sharectl.model.verbs import Verb
 from sharectl.planner.backends.findings import tell_unseen_backends
 from sharectl.planner.backends.steps import plan_backends
-from sharectl.planner.draft import MAKING, REMOVING, refuse_left_out, refuse_lost_sources
+from sharectl.planner.draft import MAKING, REMOVING, refuse_left_out, step_id
 from sharectl.planner.holds import hold_refused
 from sharectl.planner.kinds import planner_of
 from sharectl.planner.moves import tell_undeclared_renames
@@ -50,7 +52,7 @@ def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerS
     _refuse_halves(draft, placed)
     for address in draft.new:
         planner_of(kind_of(address)).new(draft, address)
-    refuse_lost_sources(draft)
+    _refuse_lost_sources(draft)
     plan_share_servers(draft)
     forget_given_up_imports(draft)
     plan_backends(draft)
@@ -118,3 +120,31 @@ def _refuse_halves(draft: Draft, placed: Collection[Address]) -> None:
 def _is_free(draft: Draft, address: Address) -> bool:
     """Tell whether a resource may be made; refuse what is to be taken over, or whose name is taken by what the state does not know."""
     return refuse_unfinished_import(draft, address) and planner_of(kind_of(address)).is_free(draft, address)
+
+
+def _refuse_lost_sources(draft: Draft) -> None:
+    """Refuse snapshots of shares, and clones of snapshots, that are gone or will be elsewhere when they are needed."""
+    for step in tuple(draft.steps.values()):
+        if step.verb is Verb.CREATE_SNAPSHOT:
+            share = address_of(Kind.SHARE, draft.desired.snapshot(step.address).share)
+            _refuse_lost_source(draft, step, share, Verb.CREATE_SHARE)
+        elif isinstance(step.work, CreateShare) and step.work.spec.source_snapshot:
+            source = address_of(Kind.SNAPSHOT, step.work.spec.source_snapshot)
+            _refuse_lost_source(draft, step, source, Verb.CREATE_SNAPSHOT)
+            taken = draft.steps.get(step_id(Verb.CREATE_SNAPSHOT, source))
+            holder = draft.records[source].backend if taken is None else taken.backend
+            if holder != step.backend:
+                draft.refuse(
+                    "share.source-elsewhere",
+                    step.address,
+                    f"{step.address} would be made on backend {step.backend}, and {source} will be on {holder}",
+                    detail="a clone is made where its snapshot is.",
+                    remedy=f"apply the changes of {source} and its share first",
+                    path="spec.sourceSnapshot",
+                )
+
+
+def _refuse_lost_source(draft: Draft, step: Step, needed: Address, maker: Verb) -> None:
+    deviation = draft.deviations.get(needed)
+    if deviation is not None and deviation.observed is None and not draft.has(needed, maker):
+        refuse_left_out(draft, step.address, needed)

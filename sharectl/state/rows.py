@@ -11,6 +11,7 @@ from sharectl.model.canonical import DIGEST_SIZE_BYTES, canonical_json
 from sharectl.model.codec import shapes_of
 from sharectl.model.kinds import PLACED_KINDS, Kind
 from sharectl.model.networks import NetworkAllocation
+from sharectl.model.requests import ShareRef, SnapshotRef
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.table import attribute_shapes, row_shapes
@@ -189,3 +190,29 @@ def _json_object(data: bytes) -> JsonObject | None:
     except orjson.JSONDecodeError:
         return None
     return plain if type(plain) is dict else None
+
+
+def share_ref(record: Record) -> ShareRef:
+    """Return the share as drivers are told of it."""
+    spec, attributes = spec_object_of(record), attributes_of(record)
+    return ShareRef(
+        resource_id=record.resource_id,
+        backend_id=attributes["backend_id"],
+        name=attributes["name"],
+        pool=record.pool or "",
+        protocol=spec["protocol"],
+        size_bytes=record.size_bytes or spec["size_bytes"],
+        share_server_id=attributes.get("share_server_id"),
+    )
+
+
+def snapshot_ref(record: Record) -> SnapshotRef:
+    """Return the snapshot as drivers are told of it."""
+    attributes = attributes_of(record)
+    return SnapshotRef(
+        resource_id=record.resource_id,
+        backend_id=attributes["backend_id"],
+        name=attributes["name"],
+        share_resource_id=attributes["share_resource_id"],
+        share_backend_id=attributes["share_backend_id"],
+    )

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import DriverError, MeasuresUsage
 from sharectl.drivers.share_servers import HandlesShareServers
-from sharectl.engine.verbs.share import share_ref
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.model.field_changes import plain_changes, rule_changes
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.ignoring import IgnoreList
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of, name_of
-from sharectl.state.rows import server_spec_of, spec_object_of
+from sharectl.state.rows import server_spec_of, share_ref, spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

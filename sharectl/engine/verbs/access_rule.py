@@ -9,7 +9,7 @@ from sharectl.drivers.base import BackendUnavailableError, DriverError, NotFound
 from sharectl.drivers.ignoring import rules_to_end
 from sharectl.engine.answers import all_expected
 from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Result, Runner, Site, put, removed
-from sharectl.engine.verbs.share import recover_change, share_ref
+from sharectl.engine.verbs.share import recover_change
 from sharectl.executors.answers import AccessUpdated, RuleOutcome
 from sharectl.executors.calls import UpdateAccess, ask
 from sharectl.model.access import BOTH
@@ -18,7 +18,7 @@ from sharectl.model.observed import ObservedShare
 from sharectl.model.records import RuleRecord
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import as_exported, share_attributes, with_access, with_export_settings, with_spec
-from sharectl.state.rows import share_spec_of
+from sharectl.state.rows import share_ref, share_spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

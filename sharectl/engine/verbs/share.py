@@ -30,7 +30,7 @@ from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import recorded_revert, share_record, spec_as_there, with_policy, with_spec
 from sharectl.planner.strays import import_address
-from sharectl.state.rows import attributes_of, payload_of, share_spec_of, spec_object_of
+from sharectl.state.rows import payload_of, share_ref, share_spec_of, snapshot_ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,32 +44,6 @@ if TYPE_CHECKING:
     from sharectl.model.records import Change
 
 _NOT_THERE: Final = "the share is not there; the next plan shows it"
-
-
-def share_ref(record: Record) -> ShareRef:
-    """Return the share as drivers are told of it."""
-    spec, attributes = spec_object_of(record), attributes_of(record)
-    return ShareRef(
-        resource_id=record.resource_id,
-        backend_id=attributes["backend_id"],
-        name=attributes["name"],
-        pool=record.pool or "",
-        protocol=spec["protocol"],
-        size_bytes=record.size_bytes or spec["size_bytes"],
-        share_server_id=attributes.get("share_server_id"),
-    )
-
-
-def snapshot_ref(record: Record) -> SnapshotRef:
-    """Return the snapshot as drivers are told of it."""
-    attributes = attributes_of(record)
-    return SnapshotRef(
-        resource_id=record.resource_id,
-        backend_id=attributes["backend_id"],
-        name=attributes["name"],
-        share_resource_id=attributes["share_resource_id"],
-        share_backend_id=attributes["share_backend_id"],
-    )
 
 
 def active_rules(rules: Iterable[AccessRule]) -> tuple[RuleRecord, ...]:

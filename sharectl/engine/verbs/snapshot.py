@@ -19,7 +19,7 @@ from sharectl.engine.verbs.base import (
     put,
     removed,
 )
-from sharectl.engine.verbs.share import recover_taking_over, recovered_removal, share_ref, snapshot_ref
+from sharectl.engine.verbs.share import recover_taking_over, recovered_removal
 from sharectl.executors import answers, calls
 from sharectl.executors.calls import ask
 from sharectl.model.kinds import Kind, address_of
@@ -29,7 +29,7 @@ from sharectl.model.requests import SnapshotRef
 from sharectl.model.specs import SnapshotSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import snapshot_record
-from sharectl.state.rows import payload_of
+from sharectl.state.rows import payload_of, share_ref, snapshot_ref
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
