@@ -36,11 +36,13 @@ Wanted = TypeVar("Wanted")
 class ShareServerConformance:
     """Subclass it and override the fixture `make_driver`; set `protocol` to one that the backend exports.
 
+    `directory_service` is one that the backend's servers can join, for drivers that change them.
     `allocations` makes addresses that the backend can really answer on; what it returns for two different `segment` numbers must
     not meet, and `number` tells addresses on one segment apart.
     """
 
     protocol = "NFS"
+    directory_service = SecurityServiceSpec("people", "ldap", {"server": "ldap.example"})
 
     @pytest.fixture
     def make_driver(self) -> DriverMaker:
@@ -219,8 +221,7 @@ class ShareServerConformance:
         request = self.request(driver)
         server = driver.create_share_server(request)
         share = self.share(driver, server)
-        service = SecurityServiceSpec("people", "ldap", {"server": "ldap.example"})
-        changed = able.update_share_server(replace(request, security_services=(service,)))
+        changed = able.update_share_server(replace(request, security_services=(self.directory_service,)))
         assert (changed.resource_id, changed.ip_addresses) == (server.resource_id, server.ip_addresses)
         assert list(driver.list_shares()) == [share]
         with pytest.raises(DriverError):

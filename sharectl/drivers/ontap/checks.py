@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def find_problems(backend: BackendSpec) -> tuple[ConfigProblem, ...]:
     """Return all of them; the configuration meets the schema."""
-    return (*_login(backend), *_svm(backend), *_pools(backend), *_nfs(backend))
+    return (*_login(backend), *_svm(backend), *_share_servers(backend), *_pools(backend), *_nfs(backend))
 
 
 def _login(backend: BackendSpec) -> Iterator[ConfigProblem]:
@@ -49,6 +49,23 @@ def _svm(backend: BackendSpec) -> Iterator[ConfigProblem]:
         )
     if not backend.share_servers and "svm" not in backend.config:
         yield ConfigProblem((), "`svm` is missing", "name the SVM that holds the shares, or write `shareServers: true`")
+
+
+def _share_servers(backend: BackendSpec) -> Iterator[ConfigProblem]:
+    written = backend.config.get("shareServers")
+    if backend.share_servers and written is None:
+        remedy = "write where LIFs are at home: shareServers: {homes: [{node: NAME, port: a0a}, …]}, one for each node"
+        yield ConfigProblem((), "`shareServers` is missing", remedy)
+    if not backend.share_servers and written is not None:
+        summary = "the backend makes no share servers"
+        yield ConfigProblem(("shareServers",), summary, "remove it, or write `shareServers: true` in `spec`")
+    homes: set[tuple[str, str]] = set()
+    for number, home in enumerate((written or {}).get("homes", ())):
+        place = (home["node"], home["port"])
+        if place in homes:
+            summary = f"the port {home['port']} of {home['node']} is named twice"
+            yield ConfigProblem(("shareServers", "homes", number), summary, "name each port once")
+        homes.add(place)
 
 
 def _nfs(backend: BackendSpec) -> Iterator[ConfigProblem]:

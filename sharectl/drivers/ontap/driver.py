@@ -86,9 +86,21 @@ class OntapDriver:
     @property
     def _svm(self) -> str:
         if self._settings.svm is None:
-            message = f"backend {self._settings.backend}: the ontap driver makes no share servers yet; name an `svm`"
-            raise DriverError(message)
+            raise AssertionError
         return self._settings.svm
+
+    def svm_of(self, share_server_id: str | None) -> str:
+        """Return the SVM that a share is to be on. Raises DriverError where there is none."""
+        del share_server_id
+        return self._svm
+
+    def place_of(self, backend_id: str) -> tuple[str, str]:
+        """Return the SVM and the name of a volume by what the listing calls it."""
+        return self._svm, backend_id
+
+    def svms(self) -> Collection[str]:
+        """Return the SVMs with shares."""
+        return [self._svm]
 
     def _svm_record(self, *fields: str) -> JsonObject:
         found = self._array.records(SVMS, svm=self._svm, query={"name": self._svm}, fields=fields)
@@ -116,7 +128,7 @@ class OntapDriver:
         """As in the contract."""
         if (problem := request_problem(request, self._settings)) is not None:
             raise DriverError(problem)
-        volume = self._making.make(request, self._svm)
+        volume = self._making.make(request, self.svm_of(request.share_server_id))
         return self._listing.new_share(volume) if volume.policy == CLOSED_POLICY else self._listing.share(volume)
 
     def delete_share(self, share: ShareRef) -> None:
@@ -153,7 +165,7 @@ class OntapDriver:
 
     def list_snapshots(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedSnapshot]:
         """As in the contract; those that the array takes by its own policies have no id."""
-        found = snapshots.list_snapshots(self._array, [self._svm], resource_ids)
+        found = snapshots.list_snapshots(self._array, self.svms(), resource_ids)
         return [snapshots.observed(record, self._listing.backend_id_of(record)) for record in found]
 
     def create_snapshot(self, share: ShareRef, resource_id: str, name: str) -> ObservedSnapshot:
@@ -191,9 +203,10 @@ class OntapDriver:
     def adopt_share(self, backend_id: str, resource_id: str, size_bytes: int | None) -> ObservedShare:
         """As in the contract: the volume gets a note in its comment, and nothing else of it changes; the array knows its size."""
         del size_bytes
-        volume = self._volumes.named(self._svm, backend_id)
+        svm, name = self.place_of(backend_id)
+        volume = self._volumes.named(svm, name)
         if volume is None:
-            message = f"{self._array.name}: the SVM {self._svm} has no volume {backend_id!r}"
+            message = f"{self._array.name}: the SVM {svm} has no volume {name!r}"
             raise NotFoundError(message)
         if volume.note is not None:
             if volume.note.resource_id != resource_id:

@@ -8,13 +8,14 @@ from sharectl.drivers.base import Capability, DriverError
 from sharectl.drivers.ontap.schema import CONFIG_SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sharectl.drivers.base import Driver, DriverEnvironment, DriverFactory
     from sharectl.model.access import ExportSettings
     from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
-    from sharectl.model.checks import ConfigProblem, ShareCheck, ShareProblem
+    from sharectl.model.checks import ConfigProblem, ShareCheck, ShareProblem, ShareServerProblem
+    from sharectl.model.share_networks import ShareServerSpec
 
 
 class OntapFactory:
@@ -39,8 +40,16 @@ class OntapFactory:
                 Capability.ADOPT,
                 Capability.USAGE,
                 Capability.PROTOCOLS,
+                Capability.SHARE_SERVERS,
+                Capability.SHARE_SERVER_UPDATE,
             }
         )
+
+    def capabilities_of(self, backend: BackendSpec) -> frozenset[Capability]:
+        """Return what holds for a backend: one that shares an SVM makes none."""
+        if backend.share_servers:
+            return self.capabilities
+        return self.capabilities - {Capability.SHARE_SERVERS, Capability.SHARE_SERVER_UPDATE}
 
     @property
     def extra_spec_scopes(self) -> tuple[str, ...]:
@@ -69,6 +78,15 @@ class OntapFactory:
         config = backend.config
         return ShareChecker(settings.treatment_in(config), settings.smb_in(config), settings.flexgroups_in(config))
 
+    def share_server_problems(
+        self, backend: BackendSpec, server: ShareServerSpec, protocols: Collection[str]
+    ) -> Sequence[ShareServerProblem]:
+        """Return what keeps share servers from being there."""
+        from sharectl.drivers.ontap.share_servers.checks import share_server_problems  # noqa: PLC0415 - as above
+
+        del backend
+        return share_server_problems(server, protocols)
+
     def export_settings(self, backend: BackendSpec, protocol: str, extra_specs: Mapping[str, str]) -> ExportSettings:
         """Return how NFS clients are treated."""
         from sharectl.drivers.ontap.settings import treatment_in  # noqa: PLC0415 - as above
@@ -88,7 +106,12 @@ class OntapFactory:
             raise DriverError(message) from missing
         from sharectl.drivers.ontap.driver import OntapDriver  # noqa: PLC0415 - as above
 
-        return OntapDriver(settings, Array(settings.array, environment.resolve_secret))
+        array = Array(settings.array, environment.resolve_secret)
+        if settings.share_servers is None:
+            return OntapDriver(settings, array)
+        from sharectl.drivers.ontap.share_servers.driver import ShareServerDriver  # noqa: PLC0415 - as above
+
+        return ShareServerDriver(settings, array, settings.share_servers, environment.resolve_secret)
 
 
 FACTORY: Final[DriverFactory] = OntapFactory()

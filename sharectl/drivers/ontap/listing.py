@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sharectl.drivers.ontap.exports import owner_of_policy
 from sharectl.drivers.ontap.flexgroups import pool_of
-from sharectl.drivers.ontap.locations import data_lifs, export_locations, preferred_first
+from sharectl.drivers.ontap.locations import (
+    Places,
+    data_lifs,
+    export_locations,
+    home_nodes,
+    preferred_first,
+    servers_by_svm,
+)
 from sharectl.drivers.ontap.smb_access import access_over_smb, protocol_of_foreign, smb_name
 from sharectl.drivers.ontap.volumes import PROTOCOL_NOTE, TRASHED_NOTE, claimed, why_not_adoptable
 from sharectl.model.access import NFS
@@ -17,30 +24,21 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from sharectl.drivers.ontap.access import Access
-    from sharectl.drivers.ontap.locations import DataLif
     from sharectl.drivers.ontap.policies import Policies
     from sharectl.drivers.ontap.settings import OntapSettings
     from sharectl.drivers.ontap.smb_access import SmbAccess
     from sharectl.drivers.ontap.volumes import Volume, Volumes
     from sharectl.model.canonical import JsonObject
 
-_FEW: Final = 10
-"""Shares that are asked for one by one; for more, all are read."""
-
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What shares are shown with: policies by id, SMB shares by the volumes that they export, names of those that no volume has by the share that they were made for, LIFs.
-
-    `nodes` are the home nodes of aggregates, `servers` the ids of share servers by the names of their SVMs.
-    """
+    """What shares are shown with: policies by id, SMB shares by the volumes that they export, names of those that no volume has by the share that they were made for, and where they are."""
 
     policies: Mapping[int, JsonObject] = field(default_factory=dict)
     smb: Mapping[str, Sequence[JsonObject]] = field(default_factory=dict)
     unused: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    lifs: Sequence[DataLif] = ()
-    nodes: Mapping[str, str] = field(default_factory=dict)
-    servers: Mapping[str, str] = field(default_factory=dict)
+    places: Places = field(default_factory=Places)
 
 
 class Listing:
@@ -53,24 +51,21 @@ class Listing:
         self._volumes, self._policies, self._access, self._smb = volumes, policies, access, smb
         self._svm, self._flexgroups = settings.svm, settings.flexgroups
         self._has_smb = settings.smb is not None
-        self._lifs: Sequence[DataLif] | None = None
+        self._places: Places | None = None
 
     def shares(self, resource_ids: Collection[str] | None) -> list[ObservedShare]:
         """Return all shares, or those with these ids."""
-        if resource_ids is None or len(resource_ids) > _FEW:
-            volumes, policies = self._volumes.all(), self._policies.all()
-            if not {volume.policy_id for volume in volumes} - {None} <= {policy["id"] for policy in policies}:
-                # somebody gave a volume another policy between the two
-                volumes, policies = self._volumes.all(), self._policies.all()
-            if resource_ids is not None:
-                wanted = set(resource_ids)
-                volumes = [each for each in claimed(volumes).values() if each.note and each.note.resource_id in wanted]
+        if resource_ids is None:
+            volumes = self._volumes.all()
+            policies = self._policies.all()
         else:
             volumes = self._volumes.find_all(resource_ids)
             policies = [policy for volume in volumes for policy in self._policies_of(volume)]
         if not volumes:
             return []
-        self._lifs = data_lifs(self._volumes.array, self._svm)
+        places = self._places = self._look_around()
+        if self._svm is None:
+            volumes = [volume for volume in volumes if volume.svm in places.servers]
         used = {volume.policy_id for volume in volumes}
         unused: dict[str, list[str]] = {}
         for policy in policies:
@@ -78,22 +73,35 @@ class Listing:
             if owner is not None and policy["id"] not in used:
                 unused.setdefault(owner, []).append(str(policy["name"]))
         smb = self._smb_shares(None if resource_ids is None else volumes)
-        around = Surroundings({policy["id"]: policy for policy in policies}, smb, unused, self._lifs)
+        around = Surroundings({policy["id"]: policy for policy in policies}, smb, unused, places)
         owners = {volume.uuid for volume in claimed(volumes).values()}
         return [self.observed(volume, around, is_owner=volume.uuid in owners) for volume in volumes]
 
     def share(self, volume: Volume) -> ObservedShare:
         """Return one share as a listing would show it."""
-        if self._lifs is None:
-            self._lifs = data_lifs(self._volumes.array, self._svm)
         policies = {policy["id"]: policy for policy in self._policies_of(volume)}
-        return self.observed(volume, Surroundings(policies, self._smb_shares([volume]), {}, self._lifs), is_owner=True)
+        return self.observed(
+            volume, Surroundings(policies, self._smb_shares([volume]), {}, self._places_for(volume)), is_owner=True
+        )
 
     def new_share(self, volume: Volume) -> ObservedShare:
         """Return a share that nobody may reach yet, without looking at policies."""
-        if self._lifs is None:
-            self._lifs = data_lifs(self._volumes.array, self._svm)
-        return self.observed(volume, Surroundings(lifs=self._lifs), is_owner=True)
+        return self.observed(volume, Surroundings(places=self._places_for(volume)), is_owner=True)
+
+    def forget_places(self) -> None:
+        """Look again where shares are: a share server was made or changed."""
+        self._places = None
+
+    def _places_for(self, volume: Volume) -> Places:
+        """Return where shares are, as it was when last looked at, if the SVM of the volume was there then."""
+        if self._places is None or (self._svm is None and volume.svm not in self._places.servers):
+            self._places = self._look_around()
+        return self._places
+
+    def _look_around(self) -> Places:
+        array = self._volumes.array
+        servers = servers_by_svm(array) if self._svm is None else {}
+        return Places(data_lifs(array, self._svm), home_nodes(array), servers)
 
     def _smb_shares(self, volumes: Sequence[Volume] | None) -> Mapping[str, Sequence[JsonObject]]:
         """Return the SMB shares of these volumes, or all; none of a backend that has nothing to do with SMB."""
@@ -125,7 +133,7 @@ class Listing:
             protocol = note.values.get(PROTOCOL_NOTE, NFS)
         over_smb = access_over_smb(volume, exports)
         pool = pool_of(volume.aggregates, str(volume.record.get("style")), self._flexgroups)
-        lifs = preferred_first(around.lifs, volume.svm, around.nodes.get(next(iter(volume.aggregates), "")))
+        lifs = preferred_first(around.places.lifs, volume.svm, self._home_of(volume, around.places))
         why_not = "" if note is not None else why_not_adoptable(volume)
         if note is None and not why_not and len(exports) > 1:
             why_not = "it is exported over SMB under several names, and a share has one"
@@ -145,10 +153,15 @@ class Listing:
             if trashed_at is None
             else (),
             trashed_at=trashed_at,
-            share_server_id=around.servers.get(volume.svm),
+            share_server_id=around.places.servers.get(volume.svm),
             not_adoptable=why_not,
             export_settings=settings if NFS in protocol else None,
         )
+
+    def _home_of(self, volume: Volume, places: Places) -> str | None:
+        """Return the node that a volume is at home on; a FlexGroup is on several."""
+        homes = {places.nodes.get(aggregate, "") for aggregate in volume.aggregates}
+        return homes.pop() if len(homes) == 1 else None
 
     def backend_id(self, volume: Volume) -> str:
         """Return the array's own name for a share."""

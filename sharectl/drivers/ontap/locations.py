@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sharectl.drivers.ontap.errors import ArrayError
+from sharectl.drivers.ontap.names import read_note
 from sharectl.model.access import CIFS, NFS, protocols_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sharectl.drivers.ontap.client import Array
     from sharectl.model.canonical import JsonObject
 
+SVMS: Final = "svm/svms"
 INTERFACES: Final = "network/ip/interfaces"
 INTERFACE_FIELDS: Final = ("name", "uuid", "svm.name", "ip", "enabled", "state", "services", "location.home_node.name")
 _SERVICES: Final = {NFS: "data_nfs", CIFS: "data_cifs"}
@@ -45,6 +48,34 @@ def _lif(record: JsonObject) -> DataLif:
         home_node=(location.get("home_node") or {}).get("name"),
         is_enabled=bool(record.get("enabled", True)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where shares are: the data LIFs of all SVMs, the home nodes of aggregates, and the share servers that SVMs are, by their names."""
+
+    lifs: tuple[DataLif, ...] = ()
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    servers: Mapping[str, str] = field(default_factory=dict)
+
+
+def home_nodes(array: Array) -> dict[str, str]:
+    """Return the home node of each aggregate; of none to a login that may not see them."""
+    try:
+        records = array.records("storage/aggregates", fields=("name", "home_node.name"))
+    except ArrayError as problem:
+        if problem.kind != "auth":
+            raise
+        return {}
+    return {record["name"]: (record.get("home_node") or {}).get("name", "") for record in records}
+
+
+def servers_by_svm(array: Array) -> dict[str, str]:
+    """Return the ids of the share servers on an array by the names of their SVMs."""
+    notes = {
+        record["name"]: read_note(record.get("comment")) for record in array.records(SVMS, fields=("name", "comment"))
+    }
+    return {svm: note.resource_id for svm, note in notes.items() if note is not None}
 
 
 def preferred_first(lifs: Iterable[DataLif], svm: str, node: str | None) -> list[DataLif]:

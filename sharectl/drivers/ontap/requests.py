@@ -21,7 +21,7 @@ QueryValue: TypeAlias = "str | int | bool | Pattern | Sequence[str]"
 
 _PLAIN_VALUE: Final = re.compile(r"[A-Za-z0-9_:/@-]+(\.[A-Za-z0-9_:/@-]+)*")
 _KEYS: Final = ("uuid", "id", "name", "index", "user_or_group", "type")
-_PARENTS: Final = ("svm", "volume", "share", "policy", "node")
+_PARENTS: Final = ("svm", "volume", "share", "policy", "node", "interface")
 _LONGEST_WAIT_SECONDS: Final = 600.0
 _NULL: Final = "null"
 _MEANS_MORE: Final = frozenset('*|"<>?')

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.drivers.ontap.share_servers.settings import SHARE_SERVERS_SCHEMA
+
 if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
 
@@ -161,6 +163,7 @@ CONFIG_SCHEMA: Final[JsonObject] = {
                 },
             },
         },
+        "shareServers": SHARE_SERVERS_SCHEMA,
         "requestsAtOnce": {
             "type": "integer",
             "minimum": 1,

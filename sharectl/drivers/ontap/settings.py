@@ -17,6 +17,7 @@ from sharectl.drivers.ontap.schema import (
     DEFAULT_SNAPSHOT_RESERVE,
     HTTPS_PORT,
 )
+from sharectl.drivers.ontap.share_servers.settings import ShareServerSettings, share_server_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,6 +76,7 @@ class OntapSettings:
     aggregates: str = ".*"
     flexgroups: tuple[FlexGroupPool, ...] = ()
     smb: SmbSettings | None = None
+    share_servers: ShareServerSettings | None = None
 
 
 def read_settings(backend: BackendSpec, base_directory: str) -> OntapSettings:
@@ -97,6 +99,7 @@ def read_settings(backend: BackendSpec, base_directory: str) -> OntapSettings:
         aggregates=config.get("aggregates", ".*"),
         flexgroups=flexgroups_in(config),
         smb=smb_in(config),
+        share_servers=share_server_settings(config) if backend.share_servers else None,
     )
 
 

@@ -33,14 +33,19 @@ def test_what_is_left_out_has_defaults() -> None:
     )
 
 
+HOMES = {"homes": [{"node": "filer-01", "port": "a0a"}]}
+
+
 @pytest.mark.parametrize(
     ("config", "share_servers", "paths"),
     [
         ({**LOGIN, "svm": "vs1"}, False, []),
-        (LOGIN, True, []),
+        ({**LOGIN, "shareServers": HOMES}, True, []),
+        (LOGIN, True, [()]),
+        ({**LOGIN, "svm": "vs1", "shareServers": HOMES}, False, [("shareServers",)]),
         ({"address": "a", "clientCertificate": CERTIFICATE, "svm": "vs1"}, False, []),
         (LOGIN, False, [()]),
-        ({**LOGIN, "svm": "vs1"}, True, [("svm",)]),
+        ({**LOGIN, "svm": "vs1", "shareServers": HOMES}, True, [("svm",)]),
         ({"address": "a", "svm": "vs1"}, False, [(), ()]),
         ({"address": "a", "user": "u", "svm": "vs1"}, False, [()]),
         ({**LOGIN, "clientCertificate": CERTIFICATE, "svm": "vs1"}, False, [("user",), ("password",)]),

@@ -1,0 +1,1 @@
+"""Share servers of the ontap driver."""
