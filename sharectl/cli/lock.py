@@ -26,8 +26,8 @@ def status(*, output: Annotated[Format, opt.output("lock")] = Format.TEXT, chdir
 
     session = start(chdir)
     with session.repository.existing_store() as store:
-        held = store.leases()
-    session.output.show("lock", output, held)
+        held, promises = store.leases(), session.repository.promises(store)
+    session.output.show("lock", output, held, promises)
 
 
 def unlock(

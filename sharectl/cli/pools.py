@@ -53,7 +53,7 @@ def pools(
     from sharectl.cli.session import start
     from sharectl.planner.backends.findings import unread_findings
     from sharectl.render.pools import PoolsView, SortKey, sorted_pools
-    from sharectl.workspace.capacity import pools_after_plan, pools_of_type, survey_pools
+    from sharectl.workspace.capacity import pools_after_plan, pools_of_type, promised_room, survey_pools
     from sharectl.workspace.lookup import allowed_backends
 
     session = start(chdir, file)
@@ -73,6 +73,8 @@ def pools(
                 forecast = pools_after_plan(session.project, desired, store, backends, found, repository.elsewhere())
             after = {pool.host: pool for pool in forecast.pools}
             diagnostics = tuple(dict.fromkeys((*diagnostics, *forecast.diagnostics)))
+        else:
+            diagnostics = (*diagnostics, *promised_room(repository, found))
     out = session.output
     simulation = None
     if pattern is not None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Place = tuple[str, str]
 """A backend and a pool of it."""
-_CODE: Final = "pool.promised"
+PROMISED: Final = "pool.promised"
 _NAMED: Final = 4
 _REMOVES: Final = verbs_that(Effect.REMOVES)
 _UNHELD: Final = frozenset({Verb.MOVE, Verb.UPDATE_ACCESS})
@@ -81,12 +81,12 @@ def reduced(pools: Sequence[Pool], promises: Sequence[Promise]) -> tuple[Pool, .
 
 
 def warnings_of(promises: Sequence[Promise], pools: Sequence[Pool]) -> Iterator[Diagnostic]:
-    """Yield what is to be known of promised room by whoever plans."""
+    """Yield what whoever plans, or looks at these pools, is to know of the room in them that is promised."""
     places = {(pool.backend, pool.name) for pool in pools}
     for promise in promises:
         if (promise.backend, promise.pool) in places:
             summary = f"{format_size(promise.size_bytes)} of pool {promise.pool} on backend {promise.backend} are promised to {promise.status.run}"
-            yield warning(_CODE, summary, detail="this plan does not count on them.")
+            yield warning(PROMISED, summary, detail="plans do not count on them.")
 
 
 def keep_to_room(
@@ -123,10 +123,10 @@ def keep_to_room(
         steps.append(step if len(left) == len(need.places) else _narrowed(step, left))
     if not refused:
         return replace(plan, steps=tuple(steps)), kept
-    remaining, entries = held_by(steps, refused, _CODE, _causes(steps, refused))
+    remaining, entries = held_by(steps, refused, PROMISED, _causes(steps, refused))
     summary = f"others have promised the room of {listed(sorted(refused), _NAMED)}"
     found = error(
-        _CODE,
+        PROMISED,
         summary,
         detail="; ".join(sorted(set(refused.values()))),
         remedy="wait until that run has ended, make room, or plan anew: a new plan looks for other places",

@@ -138,7 +138,12 @@ class Output:
     def diagnostics(self, diagnostics: Sequence[Diagnostic]) -> None:
         """Write diagnostics to standard error; nothing where there are none."""
         width = self.width if self.err_is_terminal else None
-        self._err.write_lines(self._told(diagnostics_lines(diagnostics, color=self.color_err, width=width)))
+        lines = diagnostics_lines(diagnostics, color=self.color_err, width=width)
+        if self._note_sink is not None:
+            for line in lines:
+                self._note_sink(line)
+        else:
+            self._err.write_lines(self._told(lines))
 
     def divert_notes(self, sink: Callable[[str], None] | None) -> None:
         """Give notes to `sink` while a view draws on standard error; None ends that."""

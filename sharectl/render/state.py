@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
-    from sharectl.model.records import LockStatus, OperationRecord, Record, RuleRecord, StateView
+    from sharectl.model.records import LockStatus, OperationRecord, Promise, Record, RuleRecord, StateView
     from sharectl.render.text import Look
     from sharectl.state.sqlite.copies import Copy
     from sharectl.workspace.trash import TrashedShare
@@ -194,17 +194,21 @@ _HELD_SHOWN: Final = 8
 """How many addresses of a lease are shown by name."""
 
 
-def lock_lines(held: Sequence[LockStatus], look: Look = PLAIN) -> Iterator[str]:
-    """Yield who holds the lock: each lease and what it is for, the oldest first."""
+def lock_lines(held: Sequence[LockStatus], promises: Sequence[Promise] = (), look: Look = PLAIN) -> Iterator[str]:
+    """Yield who holds the lock: each lease and what it is for, with the room that is promised under it, the oldest first."""
     if not held:
         yield "Nobody holds the lock."
     for number, status in enumerate(held):
         if number:
             yield ""
-        yield from _lease_lines(status, look)
+        yield from _lease_lines(status, _promised_under(status, promises), look)
 
 
-def _lease_lines(status: LockStatus, look: Look) -> Iterator[str]:
+def _promised_under(status: LockStatus, promises: Sequence[Promise]) -> list[Promise]:
+    return sorted(each for each in promises if each.status.token == status.token)
+
+
+def _lease_lines(status: LockStatus, promised: Sequence[Promise], look: Look) -> Iterator[str]:
     holder = status.holder
     holds = f"{visible(holder.name)} holds the lock (process {holder.process_id})"
     yield paint(holds, "heading", look.color)
@@ -219,19 +223,22 @@ def _lease_lines(status: LockStatus, look: Look) -> Iterator[str]:
         found = listed(sorted(map(visible, status.scope.addresses or status.scope.backends)), _HELD_SHOWN)
         yield f"  for          {found}"
         yield f"  token        {status.token}"
+    for each in promised:
+        yield f"  promised     {format_size(each.size_bytes)} of {visible(each.backend)}#{visible(each.pool)}"
     taken = "can be taken over" if status.expired else "held"
     yield f"  status       {taken}{f': {visible(status.reason)}' if status.reason else ''}"
 
 
-def lock_object(held: Sequence[LockStatus]) -> JsonObject:
+def lock_object(held: Sequence[LockStatus], promises: Sequence[Promise] = ()) -> JsonObject:
     """Return the lock as a JSON object, `sharectl-lock` version 1: all `locks`, and as `lock` the oldest, null where nobody holds one."""
-    locks = [_lock_fields(status) for status in held]
+    locks = [_lock_fields(status, _promised_under(status, promises)) for status in held]
     return document("lock", lock=locks[0] if locks else None, locks=locks)
 
 
-def _lock_fields(status: LockStatus) -> JsonObject:
+def _lock_fields(status: LockStatus, promised: Sequence[Promise]) -> JsonObject:
     scope = {"backends": sorted(status.scope.backends), "addresses": sorted(status.scope.addresses)}
-    return {**asdict(status), "scope": scope}
+    room = [named_fields(each, "backend", "pool", "size_bytes") for each in promised]
+    return {**asdict(status), "scope": scope, "promised": room}
 
 
 _COPY_COLUMNS: Final = (

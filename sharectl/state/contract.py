@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Protocol, runtime_checkable
 from sharectl.model.records import EVERYTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -156,6 +156,14 @@ class TellsDoubts(Protocol):
 
     def doubts(self) -> str:
         """Return why a commit might not survive a power cut, in words; an empty text where it does. Raises StateError."""
+
+
+@runtime_checkable
+class TellsWaiting(Protocol):
+    """A store that may wait for its server."""
+
+    def tell_waiting(self, tell: Callable[[str], object]) -> None:
+        """Call `tell` with the reason, from any thread, where the server has been waited for in vain for some seconds; once until it answers."""
 
 
 @runtime_checkable

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
+from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import CreateShare, ResizeShare
 from sharectl.model.quantities import GIB
 from sharectl.model.verbs import Verb
+from sharectl.state.contract import StateError
 from sharectl.state.rows import spec_object_of
 from sharectl.workspace.lookup import require_backends
 from sharectl.workspace.survey import Question, survey
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sharectl.scheduler.pools import Pool
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
+    from sharectl.workspace.repository import Repository
 
 
 def survey_pools(
@@ -43,6 +45,20 @@ def survey_pools(
         if seen.error is not None
     )
     return found.pools, diagnostics
+
+
+def promised_room(repository: Repository, pools: Sequence[Pool]) -> tuple[Diagnostic, ...]:
+    """Return warnings of the room in these pools that runs at work have promised to their shares."""
+    from sharectl.planner.promises import warnings_of  # noqa: PLC0415 - only where pools are shown
+
+    if repository.project.state_path is not None:
+        return ()  # a state in a file takes one run at a time
+    try:
+        with repository.store(hint=False) as store:
+            return tuple(warnings_of(repository.promises(store), pools))
+    except StateError as failure:
+        summary = f"whether other runs have promised room in these pools is not known: {failure}"
+        return (warning("pool.promises-unknown", summary, remedy=failure.remedy),)
 
 
 def pools_of_type(project: Project, desired: Desired, pools: Sequence[Pool], share_type: str) -> tuple[Pool, ...]:

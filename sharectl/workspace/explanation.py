@@ -12,6 +12,7 @@ from sharectl.model.quantities import GIB
 from sharectl.model.settings import SchedulerSettings
 from sharectl.planner.backends.findings import UNREAD_CODES, unread_findings
 from sharectl.planner.options import PlanOptions
+from sharectl.planner.promises import PROMISED
 from sharectl.scheduler.decision import Outcome
 from sharectl.workspace.lookup import allowed_backends
 from sharectl.workspace.survey import Question, survey
@@ -185,7 +186,7 @@ def _recorded_place(store: StateStore, address: Address) -> str | None:
 
 
 def _said_of(plan: Plan, address: Address, allowed: frozenset[str]) -> tuple[Diagnostic, ...]:
-    said = (found for found in plan.diagnostics if found.code in UNREAD_CODES or found.address == address)
+    said = (found for found in plan.diagnostics if found.code in {*UNREAD_CODES, PROMISED} or found.address == address)
     return unread_findings(said, allowed)
 
 

@@ -241,7 +241,7 @@ def _left_out(shares: Sequence[tuple[str, ObservedShare]]) -> tuple[Diagnostic, 
             "import.left-out",
             f"{len(shares)} of what backend {shares[0][0]} holds cannot be taken over, and {'is' if len(shares) == 1 else 'are'} left out",
             detail=f"{named}{more}.",
-            remedy="rename them on the backend, then import again",
+            remedy="mend that on the backend, then import again",
         ),
     )
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sharectl.model.backends import BackendSpec
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address, Kind
+    from sharectl.model.records import Promise
     from sharectl.planner.options import Elsewhere
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
@@ -209,6 +210,7 @@ class Repository:
                 self._tell_overtaken(store, is_to_change=create)
             if create:
                 self._tell_doubts(store)
+                self._tell_waiting(store)
             elif is_there:
                 self._tell_moved(store)
             yield store
@@ -227,6 +229,13 @@ class Repository:
         self.require_state()
         with self.store() as store:
             yield store
+
+    @staticmethod
+    def promises(store: StateStore) -> Sequence[Promise]:
+        """Return the room in pools that runs have promised to their shares; none where a state takes one run at a time."""
+        from sharectl.state.contract import KeepsPromises  # noqa: PLC0415 - a command may need no state
+
+        return store.promises() if isinstance(store, KeepsPromises) else ()
 
     def has_state(self) -> bool:
         """Tell whether there is a state."""
@@ -302,6 +311,19 @@ class Repository:
                     ),
                 )
             )
+
+    def _tell_waiting(self, store: StateStore) -> None:
+        """Let a run say why it stands still while the server of the state is away."""
+        from sharectl.state.contract import TellsWaiting  # noqa: PLC0415 - a command may need no state
+
+        def tell(reason: str) -> None:
+            summary = f"{store.location} does not answer, and is waited for: {reason}"
+            detail = "what runs goes on; nothing more is begun, or recorded, until it answers."
+            remedy = "see to the database; after most of the lease of this run, the command ends and says so"
+            self._tell((warning("state.waiting", summary, detail=detail, remedy=remedy),))
+
+        if isinstance(store, TellsWaiting):
+            store.tell_waiting(tell)
 
     def _tell(self, diagnostics: Sequence[Diagnostic]) -> None:
         if diagnostics:

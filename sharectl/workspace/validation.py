@@ -10,7 +10,7 @@ from sharectl.drivers.registry import driver_factory, driver_names, make_secret_
 from sharectl.manifests.cache import ManifestCache
 from sharectl.manifests.loader import addresses_beginning, load
 from sharectl.manifests.schemas import DriverSchemas, compiled_test
-from sharectl.model.diagnostics import did_you_mean, error
+from sharectl.model.diagnostics import did_you_mean, error, warning
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.settings import SchedulerSettings
 from sharectl.planner.backends.problems import extra_spec_findings, storage_findings
@@ -76,6 +76,7 @@ def load_manifests(
         *setting_findings(project, directory),
         *remote_findings(loaded.readable, project),
         *(() if sources else _unknown_remote(loaded.readable, project, directory)),
+        *(_idle_executor(project, directory) if only is None or only else ()),  # else it may be a worker who asks
         *server_findings(loaded.readable),
         *config_findings(loaded.readable),
         *storage_findings(loaded.readable, str(project.root), _own_folders(project), _manifest_folders(project)),
@@ -150,6 +151,21 @@ def _unknown_remote(desired: Desired, project: Project, directory: Path) -> Iter
         source = setting_source(project, ("execution", "backends", name), directory, key=True)
         summary, remedy = f"there is no backend {name}, which is to be remote", near or "describe it, or leave it out"
         yield error("project.execution", summary, remedy=remedy, source=source)
+
+
+def _idle_executor(project: Project, directory: Path) -> Iterator[Diagnostic]:
+    """Yield a warning of an executor for workers where no backend is theirs: whoever wrote it believes that they make the calls."""
+    settings = project.execution
+    if settings.executor == "local" or settings.remote:
+        return
+    from sharectl.manifests.project import setting_source  # noqa: PLC0415 - most projects have no workers
+
+    yield warning(
+        "execution.idle",
+        f"the executor is {settings.executor}, and no backend is remote: all calls are made by this process",
+        remedy=f"name the backends that workers serve: `execution: {{executor: {settings.executor}, backends: {{NAME: remote}}}}`; or leave the executor out",
+        source=setting_source(project, ("execution", "executor"), directory),
+    )
 
 
 def config_findings(desired: Desired) -> tuple[Diagnostic, ...]:

@@ -145,6 +145,22 @@ def test_an_apply_waits_for_a_server_that_was_stopped_like_a_crash(slow: Path, o
     expect_converged(slow)
 
 
+def test_an_apply_that_waits_for_its_server_says_so(slow: Path, own_postgresql: Server) -> None:
+    """Once, while it waits, so that a log does not just stand still; then it goes on."""
+    with begin_apply(slow) as applying:
+        own_postgresql.stop("immediate")
+        told = []
+        for line in applying.stdout or ():
+            told.append(line)
+            if "state.waiting" in line:
+                own_postgresql.start()
+        assert applying.wait(PATIENCE_SECONDS) == 0, told
+    words = " ".join("".join(told).split())
+    assert words.count("warning[state.waiting]") == 1
+    assert "does not answer, and is waited for:" in words
+    expect_converged(slow)
+
+
 def test_an_apply_whose_server_stays_away_ends_with_a_word(slow: Path, own_postgresql: Server) -> None:
     """Before its lease does, with the code of a failure; the next apply converges."""
     manifests = slow / "all.yaml"

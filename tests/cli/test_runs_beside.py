@@ -247,6 +247,21 @@ def test_room_that_another_run_has_promised_is_not_counted_on(narrow: Console) -
     assert [len(shares(narrow.root, name)) for name in ("a2", "b2")] == [1, 0]
 
 
+def test_promised_room_is_shown_wherever_one_looks(narrow: Console) -> None:
+    """With the pools, with the place of a share, and with the lock under which it is promised."""
+    with promised(narrow.root, 60 * GIB):
+        for command in (("pools",), ("explain", "share/b2")):
+            told = " ".join(narrow(*command).err.split())
+            assert (
+                "warning[pool.promised]: 60GiB of pool gold1 on backend sim are promised to alice@one.example" in told
+            )
+        assert "promised     60GiB of sim#gold1" in narrow("lock", "status").out
+        assert [lock["promised"] for lock in locks(narrow)] == [
+            [{"backend": "sim", "pool": "gold1", "size_bytes": 60 * GIB}]
+        ]
+    assert "promised" not in narrow("pools").err + narrow("explain", "share/b2").err + narrow("lock", "status").out
+
+
 def test_a_share_goes_where_nothing_is_promised(narrow: Console) -> None:
     """To the next of its candidates, as if the first had refused it."""
     crowded = (narrow.root / "all.yaml").read_text(encoding="utf-8")

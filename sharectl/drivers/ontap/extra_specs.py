@@ -152,6 +152,11 @@ _REFUSED: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
+def is_scoped(key: str) -> bool:
+    """Tell whether a spec is the driver's by its scope: what is wrong with it is told of the type, and not of each share again."""
+    return ":" in key and key.partition(":")[0] in SCOPES
+
+
 class Asked:
     """What a share type asks for; a wrong value, which is refused elsewhere, counts as none."""
 
@@ -183,7 +188,7 @@ def extra_spec_problems(extra_specs: Mapping[str, str]) -> Iterator[ShareProblem
             reason, remedy = _REFUSED[key]
             yield ShareProblem(("extra_specs", key), f"the ontap driver does not honour {key}: {reason}", remedy)
         elif spec is None:
-            if key.partition(":")[0] in SCOPES and ":" in key:
+            if is_scoped(key):
                 yield unknown_extra_spec(key, "ontap", tuple(EXTRA_SPECS))
         elif spec.read(value) is None:
             near = did_you_mean(value, spec.choices) if spec.choices else ""
@@ -199,22 +204,20 @@ def combination_problems(extra_specs: Mapping[str, str]) -> Iterator[ShareProble
     asked = Asked(extra_specs)
     if asked.flag("netapp:compression") and not asked.flag("netapp:dedup"):
         key = next(key for key in ("netapp:compression", "compression") if key in extra_specs)
-        yield _problem(
-            key, "compresses, and compression needs deduplication", "write `dedupe: <is> True` too, or leave it out"
-        )
+        yield _problem(key, "which needs deduplication", "write `dedupe: <is> True` too, or leave it out")
     for one, other in (
         ("netapp:max_files", "netapp:max_files_multiplier"),
         ("netapp_flexvol_encryption", "netapp_aggregate_encryption"),
     ):
         if asked.value(one) and asked.value(other):
-            yield _problem(other, f"gives {one} as well, and only one of the two can hold", f"remove {one} or {other}")
+            yield _problem(other, f"and for {one}; only one of the two can hold", f"remove {one} or {other}")
     yield from _qos_problems(asked)
     if asked.value("netapp_snaplock_type") is None:
         for key in extra_specs:
             if key.startswith("netapp:snaplock_") and asked.value(key) is not None:
                 yield _problem(
                     key,
-                    "names no netapp_snaplock_type, without which nothing is retained",
+                    "and names no netapp_snaplock_type, without which nothing is retained",
                     "write `netapp_snaplock_type: enterprise` or `compliance` too",
                 )
 
@@ -224,25 +227,25 @@ def _qos_problems(asked: Asked) -> Iterator[ShareProblem]:
     if asked.value("qos") and asked.value("netapp:adaptive_qos_policy_group") is not None:
         yield _problem(
             "netapp:adaptive_qos_policy_group",
-            "has `qos: true` as well, and a volume has one QoS policy",
+            "and for `qos`; a volume has one QoS policy",
             "remove `qos` with its limits, or the adaptive policy group",
         )
     elif asked.value("qos") and not limits:
-        yield _problem("qos", "gives no limit", f"write one of {', '.join((*MAXIMUMS, *MINIMUMS))} too")
+        yield _problem("qos", "and gives no limit", f"write one of {', '.join((*MAXIMUMS, *MINIMUMS))} too")
     elif limits and not asked.value("qos"):
-        yield _problem(limits[0], "does not ask for QoS, so that it would not hold", "write `qos: <is> True` too")
+        yield _problem(limits[0], "which holds with `qos` alone", "write `qos: <is> True` too")
     for several in (MAXIMUMS, MINIMUMS):
         given = [key for key in limits if key in several]
         if len(given) > 1:
             yield _problem(
                 given[1],
-                f"gives {given[0]} as well, and a policy has one such limit",
+                f"and for {given[0]}; a policy has one such limit",
                 f"remove one of {' and '.join(given)}",
             )
     for most, least in zip(MAXIMUMS, MINIMUMS, strict=True):
         if asked.value(most) is not None and (asked.value(least) or 0) > asked.value(most):
-            yield _problem(least, f"has a lower {most}", "write a lower minimum, or a higher maximum")
+            yield _problem(least, f"and for a lower {most}", "write a lower minimum, or a higher maximum")
 
 
 def _problem(key: str, words: str, remedy: str) -> ShareProblem:
-    return ShareProblem(("extra_specs", key), f"the share type asks for {key}, and {words}", remedy)
+    return ShareProblem(("extra_specs", key), f"the share type asks for {key}, {words}", remedy)

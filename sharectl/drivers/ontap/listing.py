@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.ontap.exports import owner_of_policy
 from sharectl.drivers.ontap.flexgroups import pool_of
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from sharectl.drivers.ontap.volumes import Volume, Volumes
     from sharectl.model.canonical import JsonObject
 
+_FEW: Final = 10
+"""Shares that are asked for one by one; for more, all are read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -55,9 +58,14 @@ class Listing:
 
     def shares(self, resource_ids: Collection[str] | None) -> list[ObservedShare]:
         """Return all shares, or those with these ids."""
-        if resource_ids is None:
-            volumes = self._volumes.all()
-            policies = self._policies.all()
+        if resource_ids is None or len(resource_ids) > _FEW:
+            volumes, policies = self._volumes.all(), self._policies.all()
+            if not {volume.policy_id for volume in volumes} - {None} <= {policy["id"] for policy in policies}:
+                # somebody gave a volume another policy between the two
+                volumes, policies = self._volumes.all(), self._policies.all()
+            if resource_ids is not None:
+                wanted = set(resource_ids)
+                volumes = [each for each in claimed(volumes).values() if each.note and each.note.resource_id in wanted]
         else:
             volumes = self._volumes.find_all(resource_ids)
             policies = [policy for volume in volumes for policy in self._policies_of(volume)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.drivers.base import NotFoundError, ShareInUseError, TransientError
+from sharectl.drivers.base import DriverError, NotFoundError, ShareInUseError, TransientError
 from sharectl.drivers.ontap import qos
 from sharectl.drivers.ontap.creation import candidate_names
 from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
@@ -56,15 +56,15 @@ class Removal:
             if problem.kind != "gone":
                 self._raise(volume, problem)
         self._volumes.forget(resource_id)
+        if not volume.is_online:
+            self._access.remove_policies(volume.svm, resource_id)
         if volume.value("qos.policy.name") == qos.policy_name(resource_id):
             qos.remove_policy(self._volumes.array, volume.svm, resource_id)
 
     def _withdraw(self, volume: Volume) -> Volume:
-        """Take the volume from its clients; one that is offline serves nobody, and cannot be changed."""
+        """Take the volume from its clients; one that is offline serves nobody, cannot be changed, and keeps its policy in use."""
         self._rules.withdraw(volume)
         if not volume.is_online:
-            if volume.note is not None:
-                self._access.remove_policies(volume.svm, volume.note.resource_id)
             return volume
         try:
             return self._access.close(volume, {"nas": {"path": ""}} if volume.path is not None else None)
@@ -90,6 +90,9 @@ class Removal:
         volume = self._volumes.needed(resource_id)
         if volume.note is None or TRASHED_NOTE in volume.note.values:
             return
+        if not volume.is_online:
+            message = f"{self._volumes.array.name}: the volume {volume.name} is {volume.record.get('state')}, and cannot be changed; bring it online"
+            raise DriverError(message)
         volume = self._withdraw(volume)
         note = volume.note or volume_of(volume.record).note
         if note is None:

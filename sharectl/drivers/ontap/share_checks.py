@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.ontap.acls import refused, rules_for
 from sharectl.drivers.ontap.exports import Treatment, render
-from sharectl.drivers.ontap.extra_specs import combination_problems, extra_spec_problems
+from sharectl.drivers.ontap.extra_specs import combination_problems, extra_spec_problems, is_scoped
 from sharectl.drivers.ontap.flexgroups import size_problem as member_problem
 from sharectl.drivers.ontap.sizes import size_problem
 from sharectl.model import export_names
@@ -84,7 +84,7 @@ class ShareChecker:
             yield ShareProblem(("size",), problem, "write a larger size, or one in MiB or GiB")
         if (problem := member_problem(share.pool, share.size_bytes, self.flexgroups)) is not None:
             yield ShareProblem(("size",), problem, "write a larger size, or choose a type without netapp_flexgroup")
-        yield from extra_spec_problems(share.extra_specs)
+        yield from (each for each in extra_spec_problems(share.extra_specs) if not is_scoped(each.path[1]))
         yield from combination_problems(share.extra_specs)
         if (problem := protocol_problem(share.protocol, self.smb)) is not None:
             remedy = "write NFS, or `smb: {}` in the backend's config where its SVM has a CIFS server"

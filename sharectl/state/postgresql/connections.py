@@ -12,7 +12,7 @@ from psycopg import sql
 
 from sharectl.private import SecretError, read_secret
 from sharectl.state.contract import StateUnavailableError
-from sharectl.state.postgresql.errors import UnansweredError, is_passing, translated
+from sharectl.state.postgresql.errors import UnansweredError, is_passing, line_of, translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -58,6 +58,8 @@ _WRITING: Final = (
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '15s'; SET LOCAL statement_timeout = '{statement}';"
     " SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL standard_conforming_strings = on"
 )
+_SILENT_SECONDS: Final = 3.0
+"""A wait of this length is told."""
 _READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '10min'"
 
 
@@ -119,6 +121,9 @@ class Connections:
         self._idle: list[Connection] = []
         self._closed = threading.Event()
         self._was_reached = False
+        self.tell_waiting: Callable[[str], object] = lambda _: None
+        """Called with the reason where a server that was reached before is waited for, once until it answers."""
+        self._is_waiting = False
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -146,7 +151,8 @@ class Connections:
         `patience_seconds`: `work` has to be right when an earlier try was committed and its answer lost, or is still at it and
         keeps what this one wants. A server that could never be reached is not waited for. Raises StateError.
         """
-        deadline_seconds = time.monotonic() + patience_seconds
+        began_seconds = time.monotonic()
+        deadline_seconds = began_seconds + patience_seconds
         pause_seconds = _FIRST_PAUSE_SECONDS
         commit_seconds = _COMMIT_SECONDS if statement == _USUAL_STATEMENT else _LONG_COMMIT_SECONDS
         is_in_doubt = False
@@ -158,6 +164,7 @@ class Connections:
                         result = work(connection, rows)
                         is_committing = True
                         _commit(connection, commit_seconds)
+                        self._is_waiting = False
                         return result
                 except psycopg.Error as error:
                     left_seconds = deadline_seconds - time.monotonic()
@@ -169,8 +176,16 @@ class Connections:
                     if not self._was_reached or not is_worth_it or left_seconds <= 0:
                         raise
                     is_in_doubt = is_in_doubt or is_committing
+                    if time.monotonic() - began_seconds >= _SILENT_SECONDS:
+                        self._wait_aloud(error)
                 self.pause(min(pause_seconds, left_seconds))
                 pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+
+    def _wait_aloud(self, problem: psycopg.Error) -> None:
+        with self._guard:
+            is_told, self._is_waiting = self._is_waiting, True
+        if not is_told:
+            self.tell_waiting(line_of(problem))
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

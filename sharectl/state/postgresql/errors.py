@@ -110,7 +110,7 @@ def translated(location: str) -> Iterator[None]:
 
 def from_psycopg(location: str, error: psycopg.Error) -> StateError:
     """Return the contract's error for psycopg's; codes are PostgreSQL's own (its manual, appendix A)."""
-    words = _line_of(error)
+    words = line_of(error)
     code = error.sqlstate or ""
     known = _BY_CODE.get(code) or _BY_CLASS.get(code[:2])
     if known is not None:
@@ -143,7 +143,7 @@ def is_passing(error: psycopg.Error) -> bool:
     return isinstance(error, psycopg.OperationalError) and not any(part in str(error) for part, *_ in _BY_WORDS)
 
 
-def _line_of(error: psycopg.Error) -> str:
+def line_of(error: psycopg.Error) -> str:
     """Return what was said, on one line and without what stands twice in it."""
     primary = error.diag.message_primary if error.sqlstate else None
     lines = dict.fromkeys(line.strip() for line in (primary or str(error)).splitlines() if line.strip())

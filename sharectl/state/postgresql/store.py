@@ -319,6 +319,10 @@ class PostgresqlStore:
         off = " and ".join(sorted(name for (name,) in settings))
         return f"the server runs with {off} off" if off else ""
 
+    def tell_waiting(self, tell: Callable[[str], object]) -> None:
+        """See TellsWaiting."""
+        self._connections.tell_waiting = tell
+
     def close(self) -> None:
         """See StateStore."""
         self._connections.close()

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.emulators.ontap import foreign
 from tests.emulators.ontap.cluster import Node, node_named
 from tests.emulators.ontap.internal import perform
 from tests.emulators.ontap.licenses import License
@@ -13,6 +14,7 @@ from tests.emulators.ontap.logins import Account, role_of
 from tests.emulators.ontap.security import deny
 from tests.emulators.ontap.surroundings import directory_of, set_directory
 from tests.emulators.ontap.tunnel import svm_uuid
+from tests.emulators.ontap.volume_records import Volume
 
 if TYPE_CHECKING:
     from tests.emulators.ontap.world import World
@@ -73,6 +75,18 @@ def domain_answers(world: World, fqdn: str, *, answers: bool) -> None:
     set_directory(world, directory_of(world).with_domain(dataclasses.replace(domain, is_answering=answers)))
 
 
+def write(world: World, volume: str, data: int | None = None, snapshots: int | None = None) -> None:
+    """Let clients write: what a volume's files use from then on, and what its snapshots hold beside them, in bytes."""
+    found = world[Volume].where(name=volume, deleted_at=None)[0]
+    figures = {"data": data, "snapshot_data": snapshots}
+    world[Volume].change(found.uuid, **{name: value for name, value in figures.items() if value is not None})
+
+
+def add_foreign_volumes(world: World) -> None:
+    """Let others make volumes in vs1, each odd in its own way (foreign.py)."""
+    foreign.add(world)
+
+
 def skew_clock(world: World, seconds: float) -> None:
     """Let the array's dates be wrong."""
     world.clock.skew_seconds = seconds
@@ -88,7 +102,7 @@ CHANGES: Final[dict[str, Change]] = {
     each.__name__: each
     for each in (
         *(take_space, node_down, node_up, svm_state, deny_path, remove_license),
-        *(forget_account, domain_answers, skew_clock, restart),
+        *(forget_account, domain_answers, write, add_foreign_volumes, skew_clock, restart),
     )
 }
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 OWNER: Final = "volume_clone"
 _NOT_TAKEN: Final = (
     *("aggregates", "size", "space.size", "qos.policy", "nas.security_style", "language", "style"),
-    *("constituents_per_aggregate", "space.snapshot.reserve_percent", "encryption.enabled", "efficiency.policy"),
+    *("constituents_per_aggregate", "space.snapshot.reserve_percent", "files.maximum"),
 )
+_NOT_TAKEN_OBJECTS: Final = ("efficiency.", "encryption.", "snaplock.")
 """What a clone has from its parent and cannot be given."""
 _SPLIT_SECONDS: Final = 120.0
 _SPLIT_BYTES_A_SECOND: Final = 200 * 2**20
@@ -31,8 +32,10 @@ def new_clone(world: World, svm: Svm, body: dict[str, Any]) -> Volume:
     clone = body["clone"]
     parent = _parent(world, svm, clone)
     fields = volume_fields.flat({name: value for name, value in body.items() if name not in {"svm", "name", "clone"}})
-    for name in _NOT_TAKEN:
-        if name in fields and not (name == "style" and fields["style"] == parent.style):
+    for name in fields:
+        if name == "style" and fields["style"] == parent.style:
+            continue
+        if name in _NOT_TAKEN or name.startswith(_NOT_TAKEN_OBJECTS):
             raise Refused(918247, f'The field "{name}" is not taken when a volume is cloned.', name)
     if fields.pop("type", "rw") != "rw":
         raise Refused(918244, "The type of a clone must be rw.", "type")

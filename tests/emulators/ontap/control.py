@@ -66,6 +66,8 @@ class Control:
 
     def _post_change(self, body: dict[str, Any]) -> None:
         change(self.world, **body)
+        if body["name"] == "restart":
+            self.connections.abort_all()
 
     def _post_cut(self, _: dict[str, Any]) -> None:
         self.connections.abort_all()

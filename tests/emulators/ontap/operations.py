@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tests.emulators.ontap.facts import OPERATIONS, RESOURCES, JsonObject, shape_of
@@ -71,12 +72,13 @@ class Row(NamedTuple):
     `keys` are cheap and dotted: what a collection shows when it is asked for no fields, and every key of the instance's path by
     the name that operations.json gives it. Their order is the order of the listing. `record` gives the whole nested record, keys
     included; names of other objects are looked up in it, so that a rename shows everywhere. `svm` is the UUID of the SVM that
-    the object belongs to, or None for the cluster's own.
+    the object belongs to, or None for the cluster's own. `known` are values beside the keys that filters find without the record.
     """
 
     keys: Mapping[str, object]
     record: Callable[[], JsonObject]
     svm: str | None = None
+    known: Mapping[str, object] = MappingProxyType({})
 
 
 Rows = Callable[["World"], Iterable[Row]]

@@ -45,7 +45,7 @@ def all_of(world: World, volume: Volume) -> list[Qtree]:
 def qtrees(world: World) -> Iterable[Row]:
     """Show the qtrees of all volumes."""
     for volume in world[Volume]:
-        if volume.deleted_at is not None or volume.state != "online" or volume.members:
+        if volume.deleted_at is not None or volume.state != "online":
             continue
         svm = world[Svm][volume.svm].name
         for qtree in all_of(world, volume):
@@ -104,8 +104,8 @@ def create_qtree(world: World, call: Call) -> Outcome:
     name = call.body.get("name", "")
     if not name:
         raise Refused(5242953, "The name of the qtree must be provided.", "name")
-    if volume.type != "rw" or volume.members:
-        raise Refused(5242881, f'Volume "{volume.name}" is read-only or takes no qtrees.', "volume")
+    if volume.type != "rw":
+        raise Refused(5242881, f'Volume "{volume.name}" is read-only.', "volume")
     _refuse_name(world, volume, name)
     taken = {each.id for each in world[Qtree].where(uuid=volume.uuid)}
     number = next(each for each in range(1, _MOST + 2) if each not in taken | _coming(world, volume.uuid))

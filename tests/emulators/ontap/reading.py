@@ -277,8 +277,9 @@ def matching(rows: Iterable[Row], filters: Sequence[query.Filter]) -> Iterator[t
     for row in rows:
         rest = []
         for each in filters:
-            if len(each.names) == 1 and each.names[0] in row.keys:
-                value = row.keys[each.names[0]]
+            cheap = row.keys if len(each.names) == 1 and each.names[0] in row.keys else row.known
+            if len(each.names) == 1 and each.names[0] in cheap:
+                value = cheap[each.names[0]]
                 if not each.test([] if value is None else [value]):
                     break
             else:

@@ -20,6 +20,8 @@ _ARRAY_EXPECTED: Final = 262254
 _GIVEN_TWICE: Final = 262188
 _ARRAY_TWICE: Final = 262222
 
+_OWN_LENGTHS: Final = frozenset({("volume", "name"), ("export_policy", "name"), ("cifs_share", "name")})
+"""Fields whose length their resource refuses with a code of its own."""
 UNITS: Final = {
     "": 1,
     "B": 1,
@@ -176,7 +178,8 @@ class Reader:
             read = next((each for each in leaf["enum"] if str(each).lower() == str(read).lower()), None)
             if read is None:
                 raise invalid(value, dotted, ", ".join(map(str, leaf["enum"])))
-        _bounded(leaf, read, dotted)
+        if (self.resource.name, dotted) not in _OWN_LENGTHS:
+            _bounded(leaf, read, dotted)
         return read
 
 

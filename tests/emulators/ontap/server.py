@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from tests.emulators.ontap.faults import Fault, Faults
 
+_CLOSING_SECONDS: Final = 10
 IDLE_SECONDS: Final = 5
 REQUESTS_OF_A_CONNECTION: Final = 100
 
@@ -63,10 +65,20 @@ class Connections:
                 protocol.transport.write(last_words)
             protocol.transport.abort()
 
-    def abort_all(self) -> None:
-        """Drop every connection."""
-        for protocol in list(self._protocols.values()):
+    def abort_all(self) -> list[Any]:
+        """Drop every connection, soon, and return them."""
+        dropped = list(self._protocols.values())
+        for protocol in dropped:
             protocol.loop.call_soon_threadsafe(protocol.transport.abort)
+        return dropped
+
+    def wait_closed(self, dropped: list[Any]) -> None:
+        """Wait, in another thread than the server's, until these are closed."""
+        until = time.monotonic() + _CLOSING_SECONDS
+        while time.monotonic() < until and not set(map(id, dropped)).isdisjoint(
+            map(id, list(self._protocols.values()))
+        ):
+            time.sleep(0.001)
 
     def is_used(self, http: HttpRequest) -> bool:
         """Whether an earlier request came by the same connection."""
@@ -174,8 +186,10 @@ class Emulator:
         return self.world.fault(kind, method, path, **options)
 
     def change(self, name: str, **values: Any) -> None:  # noqa: ANN401 - of any change
-        """Let something happen behind the clients' backs; see changes.py."""
+        """Let something happen behind the clients' backs; see changes.py. An array that restarts drops its connections."""
         change(self.world, name, **values)
+        if name == "restart":
+            self.connections.wait_closed(self.connections.abort_all())
 
     def dump(self) -> dict[str, list[str]]:
         """Return all that the array holds, by kind, in a form that can be compared."""
@@ -222,6 +236,7 @@ def serving(directory: Path, world: World | None = None, **options: Any) -> Iter
     )
     server = uvicorn.Server(config)
     listening = socket.create_server(("127.0.0.1", how.port))
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else a body waits 40 ms for its headers
     thread = threading.Thread(target=server.run, args=([listening],), name="ontap-emulator")
     thread.start()
     try:

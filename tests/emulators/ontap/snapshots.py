@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.emulators.ontap import clones, restore, snapshot_names
+from tests.emulators.ontap import aggregates, clones, restore, snapshot_names
 from tests.emulators.ontap.errors import Refused, gone
 from tests.emulators.ontap.operations import Call, Job, Outcome, Row, operation, rows
 from tests.emulators.ontap.svm_records import Svm
@@ -87,7 +87,8 @@ def create_snapshot(world: World, call: Call) -> Outcome:
 def _refuse(world: World, volume: Volume, name: str) -> None:
     if volume.type != "rw":
         raise Refused(1638461, f'Volume "{volume.name}" is not read-write.')
-    if volume.state != "online" or (volume.space.available(None) <= 0 and volume.space.data > 0):
+    room = None if volume.thick else sum(aggregates.room(world, each) for each in volume.aggregates)
+    if volume.state != "online" or volume.space.available(room) <= 0:
         raise Refused(524479, f'Failed to create snapshot of volume "{volume.name}": it is offline, or has no room.')
     if restore.under_way(world, volume.uuid):
         raise Refused(1638532, f'Volume "{volume.name}" is being restored.')

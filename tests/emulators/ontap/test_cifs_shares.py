@@ -65,6 +65,7 @@ _REFUSALS: dict[str, tuple[dict[str, Any], int]] = {
     "a directory that there is not": ({"path": "/v/none"}, 655551),
     "a path that is not absolute": ({"path": "v"}, 656423),
     "an administrative name": ({"name": "C$"}, 656424),
+    "a name of 81 characters": ({"name": "a" * 81}, 655577),
     "a name with a slash": ({"name": "a/b"}, 656426),
     "a name with a star": ({"name": "a*"}, 656426),
     "a taken name in other letters": ({"name": "TAKEN"}, 1),

@@ -61,6 +61,7 @@ def test_a_policy_may_still_be_in_use_after_a_switch(storage: Storage) -> None:
 
 _POLICY_REFUSALS: dict[str, tuple[dict[str, Any], int]] = {
     "a name with a space": ({"name": "a b"}, 1703952),
+    "a name of 257 characters": ({"name": "p" * 257}, 1704047),
     "a taken name": ({"name": "default"}, 1),
     "a rule without clients": ({"rules": [{"ro_rule": ["sys"], "rw_rule": ["sys"]}]}, 262212),
     "host bits": ({"rules": [rule("10.0.0.1/24")]}, 1704040),

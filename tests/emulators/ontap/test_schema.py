@@ -101,7 +101,7 @@ def test_booleans_may_be_words(written: object) -> None:
         ("volume", {"nas": "vs1"}, 262201),
         ("volume", {"aggregates": 5}, 262254),
         ("volume", {"style": "flexible"}, 262197),
-        ("volume", {"name": "v" * 204}, 262197),
+        ("snapshot", {"snapmirror_label": "x" * 32}, 262197),
         ("volume", {"nas": {"path": "/a"}, "nas.path": "/b"}, 262188),
         ("export_policy", {"rules": [{"ro_rule": "sys"}]}, 262254),
         ("export_policy", {"rules": [{"ro_rule": ["sys", "sys"]}]}, 262222),

@@ -47,6 +47,14 @@ def test_a_wrong_snapshot_is_refused(storage: Storage, changes: dict[str, Any], 
     assert storage.snapshot(uuid, name).code == code
 
 
+def test_a_full_aggregate_has_no_room_for_snapshots(storage: Storage) -> None:
+    """Of thin volumes; what is guaranteed has its room."""
+    thin, thick = storage.volume("v"), storage.volume("w", **{"guarantee.type": "volume"})
+    storage.client.emulator.world.taken_bytes["aggr1"] = 2**60
+    assert (storage.snapshot(thin, "s").code, storage.snapshot(thick, "s").status) == (524479, 201)
+    storage.client.emulator.world.taken_bytes.clear()
+
+
 def test_a_volume_has_1023_snapshots_at_most(storage: Storage) -> None:
     """One more is refused."""
     uuid = storage.volume("v")
@@ -130,6 +138,7 @@ _CLONE_REFUSALS: dict[str, tuple[dict[str, Any], int]] = {
     "a parent that there is not": ({"clone": {"is_flexclone": True, "parent_volume": {"name": "x"}}}, 524601),
     "a security style": ({"nas.security_style": "ntfs"}, 918247),
     "a QoS policy": ({"qos.policy.name": "value"}, 918247),
+    "what saves space": ({"efficiency": {"dedupe": "none"}}, 918247),
     "an aggregate": ({"aggregates": [{"name": "aggr2"}]}, 918247),
     "a replica": ({"type": "dp"}, 918244),
     "a snapshot that there is not": (

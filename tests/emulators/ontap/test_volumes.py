@@ -51,6 +51,7 @@ _CREATE_REFUSALS: dict[str, tuple[dict[str, Any], int]] = {
     "a style that nobody makes": ({"style": "flexgroup_constituent"}, 918241),
     "less than 20 MB": ({"size": "19MB"}, 917534),
     "a reserve above 90 percent": ({"space.snapshot.reserve_percent": 91}, 917835),
+    "a name of 204 characters": ({"name": "v" * 204}, 917886),
     "a digit in front": ({"name": "1v"}, 917887),
     "a character that is not allowed": ({"name": "a-b"}, 917888),
     "a junction that is no path": ({"nas.path": "v"}, 918252),

@@ -15,7 +15,7 @@ def refuse_wrong_name(name: str) -> None:
     """Refuse a name that no volume can have."""
     if len(name) > _LONGEST:
         raise Refused(917886, f'The volume name "{name}" is longer than {_LONGEST} characters.', "name")
-    if not re.match(r"[A-Za-z_]", name):
+    if not re.match(r"[A-Za-z_]", name):  # an empty one too
         raise Refused(917887, f'The volume name "{name}" does not begin with a letter or "_".', "name")
     if not re.fullmatch(r"[A-Za-z0-9_]+", name):
         raise Refused(917888, f'The volume name "{name}" has characters other than letters, digits and "_".', "name")

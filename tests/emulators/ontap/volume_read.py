@@ -32,7 +32,9 @@ def volume(world: World, uuid: str) -> Iterable[Row]:
 def _rows_of(volume: Volume, around: volume_shown.Surroundings) -> Iterable[Row]:
     if volume.deleted_at is not None:
         return
-    yield Row({"uuid": volume.uuid, "name": volume.name}, partial(volume_shown.shown, volume, around), volume.svm)
+    known = {"comment": volume.comment}
+    show = partial(volume_shown.shown, volume, around)
+    yield Row({"uuid": volume.uuid, "name": volume.name}, show, volume.svm, known)
     for number, member in enumerate(volume.members, start=1):
         keys = {"uuid": member.uuid, "name": f"{volume.name}__{number:04}", "is_constituent": True}
         yield Row(keys, partial(volume_shown.member_shown, volume, number, around), volume.svm)

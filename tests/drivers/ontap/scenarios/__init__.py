@@ -1,0 +1,1 @@
+"""Acceptance scenarios of the ontap driver, each ending with a look at all that the array holds."""
