@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 from tests.emulators.ontap.aggregates import Aggregate
 from tests.emulators.ontap.cluster import Node, version_shown
 from tests.emulators.ontap.errors import Refused, gone, invalid
+from tests.emulators.ontap.layer2 import domain_named, ipspace_named, lifs_at
 from tests.emulators.ontap.lifs import current_port
-from tests.emulators.ontap.network_records import Ipspace, Lif
+from tests.emulators.ontap.network_records import Ipspace, Lif, Port
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, rows
+from tests.emulators.ontap.ports import leave_domain
 from tests.emulators.ontap.svm import state_of
 from tests.emulators.ontap.svm_lookup import svm_named
 from tests.emulators.ontap.svm_records import Svm
@@ -96,4 +98,27 @@ def change_volume(world: World, call: Call) -> Outcome:
                 raise invalid(value, other)
     if not call.body:
         raise Refused(262190, "No fields to modify were given.")
+    return Done()
+
+
+@operation("PATCH /private/cli/network/port/broadcast-domain/remove-ports")
+def remove_ports(world: World, call: Call) -> Outcome:
+    """Take ports, each `node:port`, out of a broadcast domain; the array finds a place for them by itself some time later."""
+    query = {name.replace("-", "_"): value for name, value in call.query.items()}
+    ipspace = ipspace_named(world, query.get("ipspace", "Default"))
+    domain = domain_named(world, ipspace.uuid, query.get("broadcast_domain", "")) if ipspace is not None else None
+    if domain is None:
+        raise gone(target="broadcast_domain")
+    for name in call.body.get("ports", ()):
+        node, _, port_name = str(name).partition(":")
+        found = [
+            port
+            for port in world[Port].where(domain=domain.uuid, name=port_name)
+            if world[Node][port.node].name == node
+        ]
+        if not found:
+            raise gone(target="ports")
+        if lifs_at(world, found[0]):
+            raise Refused(1377608, f'Port "{name}" is the home or the current port of a LIF.', "ports")
+        leave_domain(world, found[0])
     return Done()

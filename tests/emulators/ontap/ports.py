@@ -137,6 +137,12 @@ def _asked_domain(world: World, body: JsonObject) -> BroadcastDomain | None:
     return found
 
 
+def leave_domain(world: World, port: Port) -> None:
+    """Take a port out of its broadcast domain until the array finds a place for it."""
+    world[Port].change(port.uuid, domain=None)
+    world.later(SECONDS_UNTIL_PLACED, partial(_place, uuid=port.uuid))
+
+
 def _place(world: World, uuid: str) -> None:
     port = world[Port].get(uuid)
     if port is None or port.domain is not None:

@@ -47,14 +47,33 @@ def _segments(raw_path: str) -> list[str]:
 
 def _found(method: str, parts: list[str]) -> tuple[Operation, dict[str, str]] | None:
     for template, operation in _by_method().get((method, len(parts)), ()):
-        keys = {}
-        for wanted, part in zip(template, parts, strict=True):
-            if wanted.startswith("{"):
-                keys[wanted.strip("{}")] = unquote(part)
-            elif wanted != part:
-                break
-        else:
+        keys = _keys(template, parts)
+        if keys is not None:
             return operation, keys
+    return _found_in_part(method, parts)
+
+
+def _keys(template: list[str], parts: list[str]) -> dict[str, str] | None:
+    keys = {}
+    for wanted, part in zip(template, parts, strict=True):
+        if wanted.startswith("{"):
+            keys[wanted.strip("{}")] = unquote(part)
+        elif wanted != part:
+            return None
+    return keys
+
+
+def _found_in_part(method: str, parts: list[str]) -> tuple[Operation, dict[str, str]] | None:
+    """Return the collection of which an address names objects by the first of their keys alone."""
+    for operation in operations().values():
+        template = operation.path.split("/")[1:]
+        missing = len(template) - len(parts)
+        if operation.method != method or not 0 < missing < len(operation.own_keys):
+            continue
+        keys = _keys(template[: len(parts)], parts)
+        collection = operations().get(f"{method} {operation.collection}")
+        if keys is not None and collection is not None:
+            return collection, keys
     return None
 
 

@@ -70,6 +70,17 @@ def test_account_without_its_domain(client: Client, emulator: Emulator, shown: s
     assert client.post(path, {**acl, "user_or_group": "example\\bob"}).code == 1
 
 
+def test_first_key_alone_stands_for_all_that_have_it(client: Client) -> None:
+    """`/protocols/cifs/shares/{svm.uuid}?name=…` is how some clients remove one share; without a condition nothing is removed."""
+    (svm,) = client.get("/svm/svms?name=vs1").records
+    mine = f"/protocols/cifs/shares/{svm['uuid']}"
+    assert {one["name"] for one in client.get(mine).records} == {"admin$", "c$", "ipc$"}
+    assert client.post("/protocols/cifs/shares", {"svm": "vs1", "name": "s", "path": "/", "acls": []}).status == 201
+    assert client.delete(mine).code == 262212
+    assert client.delete(f"{mine}?name=s").status == 200
+    assert client.delete(f"{mine}?name=s").code == 4
+
+
 def test_command_line_knows_svms(client: Client) -> None:
     """The largest number of volumes is set there by clients of old releases."""
     assert client.patch("/private/cli/vserver?vserver=vs1", {"max_volumes": "200"}).status == 200
@@ -77,3 +88,13 @@ def test_command_line_knows_svms(client: Client) -> None:
     assert (shown["max_volumes"], shown["ipspace"]) == ("200", "Default")
     assert client.patch("/private/cli/vserver?vserver=vs9", {"max_volumes": "1"}).code == 4
     assert client.get("/private/cli/version?fields=version").records[0]["version"]["major"] == 16
+
+
+def test_ports_leave_a_broadcast_domain_on_the_command_line(client: Client) -> None:
+    """REST moves a port to another domain, and takes it out of none."""
+    path = "/private/cli/network/port/broadcast-domain/remove-ports?ipspace=Default&broadcast-domain"
+    assert client.patch(f"{path}=Default", {"ports": ["n1:e0c"]}).code == 1377608
+    assert client.patch(f"{path}=Default", {"ports": ["n1:e9z"]}).code == 4
+    assert client.patch(f"{path}=none", {"ports": []}).code == 4
+    assert client.patch(f"{path}=Default", {"ports": ["n1:e0d"]}).status == 200
+    assert "broadcast_domain" not in client.get("/network/ethernet/ports?name=e0d&node.name=n1&fields=*").records[0]
