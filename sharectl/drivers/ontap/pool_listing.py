@@ -62,13 +62,22 @@ def _aggregates(array: Array, choice: PoolChoice) -> tuple[tuple[Aggregate, ...]
     assigned = None if choice.svm is None else _svm(array, choice.svm)
     try:
         records = array.records("storage/aggregates", fields=AGGREGATE_FIELDS)
-        disks = array.records("storage/disks", fields=("effective_type", "aggregates.name"))
     except ArrayError as problem:
         if problem.kind != "auth" or assigned is None:
             raise
         return svm_aggregates(assigned), False
+    disks = _disks(array)
     names = None if assigned is None else {each["name"] for each in assigned.get("aggregates", ())}
     return aggregates_of([each for each in records if _may_hold_shares(each["name"], names)], disks), True
+
+
+def _disks(array: Array) -> list[JsonObject]:
+    try:
+        return array.records("storage/disks", fields=("effective_type", "aggregates.name"))
+    except ArrayError as problem:
+        if problem.kind != "auth":
+            raise
+        return []
 
 
 def _may_hold_shares(name: str, assigned: Collection[str] | None) -> bool:

@@ -23,6 +23,9 @@ LEAST_MEMBER_BYTES: Final = 100 << 30
 
 _BY_TYPE: Final = (True, False)
 _UNIFIED: Final = ("compliance", "enterprise")
+_AS_DISKS_SAY: Final = {"fc": "FCAL", "nl_sas": "FSAS", "nvme_ssd": "SSD_NVM", "vm_disk": "VMDISK", "sata": "ATA"}
+"""Types of disks as aggregates call them, by what the disks themselves say, which Manila reports."""
+
 AGGREGATE_FIELDS: Final = (
     "uuid",
     "name",
@@ -31,6 +34,8 @@ AGGREGATE_FIELDS: Final = (
     "node.name",
     "space.block_storage",
     "block_storage.primary.raid_type",
+    "block_storage.primary.disk_type",
+    "block_storage.hybrid_cache.disk_type",
     "block_storage.storage_type",
     "data_encryption",
 )
@@ -90,13 +95,22 @@ class Facts:
 
 
 def aggregates_of(records: Iterable[JsonObject], disks: Iterable[JsonObject]) -> tuple[Aggregate, ...]:
-    """Return the aggregates in records of `/storage/aggregates`, with the types of the disks that they are on; one that is not online has no room."""
+    """Return the aggregates in records of `/storage/aggregates`, with the types of the disks that they are on; one that is not online has no room.
+
+    Where no disks are listed, since a login need not see them, the type is the one that the aggregate itself tells.
+    """
     types: dict[str, set[str]] = {}
     for disk in disks:
         for aggregate in disk.get("aggregates", ()):
             if (kind := disk.get("effective_type")) is not None:
                 types.setdefault(aggregate["name"], set()).add(kind.upper())
-    return tuple(_aggregate(record, types.get(record["name"], set())) for record in records)
+    return tuple(_aggregate(record, types.get(record["name"]) or _own_types(record)) for record in records)
+
+
+def _own_types(record: JsonObject) -> set[str]:
+    storage = record.get("block_storage", {})
+    told = [storage.get(part, {}).get("disk_type") for part in ("primary", "hybrid_cache")]
+    return {_AS_DISKS_SAY.get(kind, kind.upper()) for kind in told if kind}
 
 
 def _aggregate(record: JsonObject, disk_types: set[str]) -> Aggregate:

@@ -114,6 +114,13 @@ def test_types_written_for_manila_choose_the_same_pools(specs: dict[str, str], f
     assert " ".join(found) == fits
 
 
+def test_without_disks_an_aggregate_tells_their_type_itself() -> None:
+    """As the disks would: NL-SAS is FSAS there."""
+    storage = {"primary": {"disk_type": "nl_sas"}, "hybrid_cache": {"disk_type": "ssd"}}
+    (aggregate,) = aggregates_of([record("aggr2", block_storage=storage)], [])
+    assert aggregate.disk_types == ("FSAS", "SSD")
+
+
 def test_an_aggregate_that_is_not_online_has_no_room() -> None:
     """It stays a pool: its shares are still on it."""
     (aggregate,) = aggregates_of([record("aggr1", state="offline", space={})], [])
