@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from tests.emulators.ontap.world import World
 
 _CHUNKED_FROM_BYTES: Final = 16_384
+IDLE_SECONDS: Final = 5
+REQUESTS_OF_A_CONNECTION: Final = 100
 _TICK_SECONDS: Final = 0.002
 
 
@@ -125,8 +127,10 @@ class Front:
 
     def _response(self, http: HttpRequest, request: Request, answer: Answer) -> Response:
         headers = dict(answer.headers)
+        headers["keep-alive"] = f"timeout={IDLE_SECONDS}, max={REQUESTS_OF_A_CONNECTION}"
         if self.connections.is_last(http):
             headers["connection"] = "close"
+            del headers["keep-alive"]
         indented = "pretty=false" not in request.raw_query
         return self._json(answer.body, answer.status, headers, indented=indented, head=request.method == "HEAD")
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -272,25 +273,34 @@ def hidden_key(shape: str, keys: Mapping[str, object]) -> tuple[str, tuple[str, 
     return shape, (str(keys.get("uuid", keys.get("id", keys.get("name")))),)
 
 
+def _known(row: Row, one: query.Filter) -> Mapping[str, object] | None:
+    """Return where a row holds what a filter asks for without a record being made, if it does."""
+    name = one.names[0]
+    if len(one.names) > 1:
+        return None
+    return row.keys if name in row.keys else row.known if name in row.known else None
+
+
+def _may_pass(row: Row, filters: Sequence[query.Filter]) -> bool:
+    """Tell whether a row passes those conditions that are cheap to look at."""
+    for each in filters:
+        held = _known(row, each)
+        if held is not None:
+            value = held[each.names[0]]
+            if not each.test([] if value is None else [value]):
+                return False
+    return True
+
+
 def matching(rows: Iterable[Row], filters: Sequence[query.Filter]) -> Iterator[tuple[Row, JsonObject | None]]:
     """Return the rows that pass, with the record where one had to be made for it; cheap conditions are looked at first."""
     for row in rows:
-        rest = []
-        for each in filters:
-            cheap = row.keys if len(each.names) == 1 and each.names[0] in row.keys else row.known
-            if len(each.names) == 1 and each.names[0] in cheap:
-                value = cheap[each.names[0]]
-                if not each.test([] if value is None else [value]):
-                    break
-            else:
-                rest.append(each)
-        else:
-            if not rest:
-                yield row, None
-                continue
-            record = row.record()
-            if all(each.passes(record) for each in rest):
-                yield row, record
+        if not _may_pass(row, filters):
+            continue
+        rest = [each for each in filters if _known(row, each) is None]
+        record = row.record() if rest else None
+        if record is None or all(each.passes(record) for each in rest):
+            yield row, record
 
 
 def read(world: World, route: Route, pairs: Pairs, scope: str | None, *, links: bool) -> Answer:
@@ -315,29 +325,43 @@ def _page(  # noqa: PLR0913 - all that a page depends on
 ) -> Answer:
     view = view_of(route, pairs, world.version, links=links, filters=filters)
     order = query.order_of(route.operation.resource, parameter(pairs, "order_by", "") or "", world.version)
-    entries = query.in_order(
-        (
-            query.entry_of(row, (record or row.record()) if order else record or {}, order)
-            for row, record in matching(rows, filters)
-        ),
-        order,
-    )
     start = {name: value for name, value in pairs if name.startswith("start.")}
-    before, entries = query.split_at(entries, start, order)
-    entries = entries[whole_number(pairs, "offset", 0, 0, 2**31) :]
+    before, rest = _around(rows, filters, start, order)
+    rest = islice(rest, whole_number(pairs, "offset", 0, 0, 2**31), None)
     limit = whole_number(pairs, "max_records", 10_000, 1, 2**31)
     cut = world.faults.take("page_short", "GET", route.path, world.clock.now())
     if cut is not None:
         limit = min(limit, int(cut.values.get("records", 0)))
-    page, left = entries[:limit], entries[limit:]
+    page, left = list(islice(rest, limit)), next(rest, None)
     mixed = world.faults.take("page_mixed", "GET", route.path, world.clock.now())
     if mixed is not None:
-        page = [*page[::-1], *before[-1:]]
+        page = [*page[::-1], *islice(before, 1)]
     body: JsonObject = {"num_records": len(page)}
     if flag(pairs, "return_records", default=True):
         body = {"records": [view.show(each.row, each.record or each.row.record()) for each in page], **body}
-    following = query.start_of(left[0], order) if left else None
+    following = None if left is None else query.start_of(left, order)
     return _linked(route, pairs, body, following, links=links)
+
+
+def _around(
+    rows: Iterable[Row], filters: Sequence[query.Filter], start: Mapping[str, str], order: Sequence[tuple[str, bool]]
+) -> tuple[Iterator[query.Entry], Iterator[query.Entry]]:
+    """Return what is before a page, backwards, and what is from its start on; in the order of the keys no more is made than is read."""
+    if order:
+        found = ((row, record or row.record()) for row, record in matching(rows, filters))
+        before, rest = query.split_at(
+            query.in_order((query.entry_of(row, record, order) for row, record in found), order), start, order
+        )
+        return iter(before[::-1]), iter(rest)
+    placed = (query.entry_of(row, {}, ()) for row in rows if _may_pass(row, filters))
+    before, rest = query.split_at(query.in_order(placed, ()), start, ())
+    return _passing(before[::-1], filters), _passing(rest, filters)
+
+
+def _passing(entries: Iterable[query.Entry], filters: Sequence[query.Filter]) -> Iterator[query.Entry]:
+    for entry in entries:
+        for row, record in matching((entry.row,), filters):
+            yield query.Entry(row, record or {}, entry.cursor)
 
 
 def _linked(

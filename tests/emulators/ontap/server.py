@@ -16,7 +16,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tests.emulators.ontap import resources
-from tests.emulators.ontap.app import Front, application
+from tests.emulators.ontap.app import IDLE_SECONDS, REQUESTS_OF_A_CONNECTION, Front, application
 from tests.emulators.ontap.calls import Calls
 from tests.emulators.ontap.changes import change
 from tests.emulators.ontap.control import Control
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from tests.emulators.ontap.faults import Fault, Faults
 
 _CLOSING_SECONDS: Final = 10
-IDLE_SECONDS: Final = 5
-REQUESTS_OF_A_CONNECTION: Final = 100
 
 
 @dataclass(slots=True)

@@ -115,6 +115,7 @@ def test_a_connection_serves_a_hundred_requests(client: Client) -> None:
     """The last answer says that it closes."""
     answers = [client.get("/cluster").headers.get("connection") for _ in range(100)]
     assert answers == [None] * 99 + ["close"]
+    assert client.get("/cluster").headers["keep-alive"] == "timeout=5, max=100"
     assert client.get("/cluster").status == 200
 
 
