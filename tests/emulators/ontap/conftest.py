@@ -37,5 +37,6 @@ def client(emulator: Emulator) -> Client:
 
 @pytest.fixture
 def storage(client: Client) -> Storage:
-    """Return short ways to the storage of `vs1`."""
+    """Return short ways to the storage of `vs1`, where time passes only when a test lets it."""
+    client.emulator.world.clock.scale = 0.0
     return Storage(client)

@@ -77,7 +77,6 @@ def test_deleting_a_qtree_takes_minutes(storage: Storage) -> None:
     uuid = storage.volume("v")
     _qtree(storage)
     client = storage.client
-    client.emulator.world.clock.scale = 0.0
     assert client.delete(f"{QTREES}/{uuid}/0").code == 5242894
     assert client.delete(f"{QTREES}/{uuid}/1?{WAIT}").status == 202
     assert client.get(f"{QTREES}/{uuid}/1").status == 200
@@ -97,7 +96,6 @@ def test_quotas_are_on_once_all_was_scanned(storage: Storage) -> None:
     _qtree(storage)
     assert storage.change(uuid, quota__enabled=True).code == 917536
     _rule(storage)
-    storage.client.emulator.world.clock.scale = 0.0
     assert storage.change(uuid, quota__enabled=True).status == 200
     assert storage.show(uuid, "quota")["quota"] == {"state": "initializing"}
     storage.client.emulator.world.pass_time(10)
@@ -127,7 +125,6 @@ def test_a_rule_that_comes_during_a_scan_is_made_but_not_in_force(storage: Stora
         _qtree(storage, name=name)
     _rule(storage)
     world = storage.client.emulator.world
-    world.clock.scale = 0.0
     storage.change(uuid, quota__enabled=True)
     assert _rule(storage, **{"qtree.name": "r"}).code == 5308571
     assert len(storage.client.get(RULES).records) == 2

@@ -183,7 +183,6 @@ def test_during_a_split_much_is_refused(storage: Storage) -> None:
     clone = storage.clone("c", "v", **{"nas.path": "/c"})
     storage.snapshot(clone, "s")
     client = storage.client
-    client.emulator.world.clock.scale = 0.0
     assert client.patch(f"/storage/volumes/{clone}", {"clone.split_initiated": True}).status == 202
     client.emulator.world.pass_time(30)
     shown = storage.show(clone)["clone"]
@@ -246,7 +245,6 @@ def test_during_a_restore_there_are_no_new_snapshots(storage: Storage) -> None:
     """They are refused as busy until it is through."""
     uuid = storage.volume("v")
     storage.snapshot(uuid, "s")
-    storage.client.emulator.world.clock.scale = 0.0
     storage.client.patch(f"/storage/volumes/{uuid}", {"restore_to.snapshot.name": "s"})
     assert storage.snapshot(uuid, "t").code == 1638532
     storage.client.emulator.world.pass_time(5)

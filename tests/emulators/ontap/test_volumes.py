@@ -83,7 +83,6 @@ def test_a_wrong_volume_is_refused(storage: Storage, fields: dict[str, Any], cod
 def test_a_name_is_taken_once_in_an_svm(storage: Storage) -> None:
     """Also while a volume of that name is still being made."""
     client = storage.client
-    client.emulator.world.clock.scale = 0.0
     body = {"svm.name": "vs1", "name": "v", "style": "flexvol", "aggregates": [{"name": "aggr1"}]}
     codes = [client.post("/storage/volumes", body).code, client.post("/storage/volumes", body).code]
     client.emulator.world.pass_time(2)
@@ -249,7 +248,6 @@ def test_a_flexgroup_has_members_that_are_shown_on_request(storage: Storage) -> 
 def test_a_flexgroup_shows_its_new_size_before_the_job_ends(storage: Storage) -> None:
     """Resizing takes long; the size can be read at once."""
     uuid = storage.volume("fg", style="flexgroup", aggregates=None, size=800 * GIB)
-    storage.client.emulator.world.clock.scale = 0.0
     got = storage.client.patch(f"/storage/volumes/{uuid}", {"size": 900 * GIB})
     assert (got.status, storage.show(uuid, "size")["size"]) == (202, 900 * GIB)
 
