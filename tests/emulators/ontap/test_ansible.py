@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.emulators.ontap.foreign import installed
+from tests.emulators.ontap.clients_of_others import installed
 
 if TYPE_CHECKING:
     from tests.emulators.ontap.server import Emulator

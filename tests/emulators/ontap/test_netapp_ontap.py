@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.emulators.ontap.foreign import installed
+from tests.emulators.ontap.clients_of_others import installed
 
 if TYPE_CHECKING:
     from tests.emulators.ontap.server import Emulator
@@ -34,6 +34,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("release", ["oldest", "newest"])
 def test_library_makes_changes_and_removes_everything(emulator: Emulator, release: str) -> None:
     """A server from its IPspace to its teardown, and shares on an SVM as its own administrator; nothing is left of them."""
@@ -45,7 +46,7 @@ def test_library_makes_changes_and_removes_everything(emulator: Emulator, releas
         env={"PATH": os.environ["PATH"], **({"PYTHONPATH": str(root / "oldest")} if release == "oldest" else {})},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
