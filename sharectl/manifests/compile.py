@@ -103,7 +103,7 @@ class _Compiler:
                     f"there are mistakes in more than {_MOST_EXPLAINED:,} documents; those from here on are not shown"
                 )
                 Checker((document.number, document.line), "", self.findings).add(
-                    "too-many", summary, "mend the others first"
+                    "too-many", summary, "fix the others first"
                 )
             return None
         self.drivers.explained += 1

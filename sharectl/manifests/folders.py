@@ -53,7 +53,7 @@ class Walk:
                         self._entry(entry, shown, is_root=len(visited) == 1)
             except OSError as failure:
                 summary = f"cannot read the folder {shown}: {why_unreadable(failure, path)}"
-                self.refuse(shown, summary, "mend its permissions")
+                self.refuse(shown, summary, "fix its permissions")
 
     def refuse(self, shown: str, summary: str, remedy: str) -> None:
         """Record that something cannot be read."""
@@ -90,7 +90,7 @@ class Walk:
         try:
             _, data = read_regular_file(entry.path)
         except OSError as failure:
-            self.refuse(shown, f"cannot read {shown}: {why_unreadable(failure, entry.path)}", "mend or remove the file")
+            self.refuse(shown, f"cannot read {shown}: {why_unreadable(failure, entry.path)}", "fix or remove the file")
             return
         kinds = {kind.decode() for kind in _KIND.findall(data)} - {"Project"}
         if kinds:
@@ -114,7 +114,7 @@ class Walk:
             is_folder = stat.S_ISDIR(os.stat(entry.path).st_mode)  # noqa: PTH116 - strings, as above
         except OSError as failure:
             summary = f"cannot read {shown}: {why_unreadable(failure, entry.path)}"
-            self.refuse(shown, summary, "mend the link or remove it: there may be manifests behind it")
+            self.refuse(shown, summary, "fix the link or remove it: there may be manifests behind it")
             return
         if not is_folder:
             if may_hold_manifest(entry.name) or may_hold_manifest(os.path.basename(os.path.realpath(entry.path))):  # noqa: PTH119 - strings, as above

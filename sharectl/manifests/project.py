@@ -166,7 +166,7 @@ def _read(file: Path, shown: str) -> tuple[JsonObject | None, list[Diagnostic]]:
     except OSError as failure:
         summary = f"cannot read {shown}: {failure.strerror or failure}"
         problem = error(
-            "project.unreadable", summary, remedy="mend the file or its permissions", source=Source(shown, 1, 1)
+            "project.unreadable", summary, remedy="fix the file or its permissions", source=Source(shown, 1, 1)
         )
         return None, [problem]
     kept, key = f"{file.parent}/{_CACHE_DIRECTORY}/project", f"{__version__}\0".encode() + schemas_digest() + data

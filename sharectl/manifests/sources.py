@@ -155,7 +155,7 @@ class Sources:
             if compiled is None:
                 status, data = read_regular_file(file.path)
         except OSError as failure:
-            remedy = "mend the file or its permissions, or take it out of the manifests"
+            remedy = "fix the file or its permissions, or take it out of the manifests"
             if not os.path.lexists(file.path):
                 remedy = _instead_of_missing(file)
             self._refuse(file.shown, f"cannot read {file.shown}: {why_unreadable(failure, file.path)}", remedy)

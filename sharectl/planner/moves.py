@@ -80,7 +80,7 @@ def _tell_former_target(draft: Draft, address: Address, formers: Sequence[Addres
     draft.tell(
         error,
         "move.not-applied",
-        f"{address} is {former} in the state still, and is not destroyed under its new name",
+        f"{address} is still {former} in the state, and cannot be destroyed under its new name",
         remedy=f"name it as the state does, --target {former}; or apply the rename first",
         address=address,
         path="metadata.annotations.sharectl/moved-from",

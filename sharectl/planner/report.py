@@ -57,7 +57,7 @@ def drift_report(draft: Draft) -> tuple[Drift, ...]:
         elif deviation.observed is None:
             summary = f"is gone from backend {record.backend}"
         elif deviation.observed.trashed_at is not None:
-            summary = f"lies in the trash of backend {record.backend}"
+            summary = f"is in the trash of backend {record.backend}"
         else:
             summary = f"was changed on backend {record.backend}"
         repaired_by = _repair(repairs.get(renamed.get(address, address), ()), changes)

@@ -173,7 +173,7 @@ def _closing_lines(plan: Plan, losses: Sequence[Block], *, color: bool, hint: bo
     yield paint(summary_sentence(plan), "heading", color)
     errors = error_count(plan)
     if plan.is_stopped and not plan.is_empty:
-        yield f"This plan has {counted(errors, 'error')} and cannot be applied; mend {'it' if errors == 1 else 'them'} and plan again."
+        yield f"This plan has {counted(errors, 'error')} and cannot be applied; fix {'it' if errors == 1 else 'them'} and plan again."
     elif plan.held and not plan.is_empty:
         yield f"{held_count(plan)} held; `sharectl apply` does the rest and ends with exit code 1."
     elif hint and not plan.is_empty:

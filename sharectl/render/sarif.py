@@ -27,7 +27,7 @@ MOST_RESULTS: Final = 5_000
 FINGERPRINT: Final = "sharectl/v1"
 _ROOT: Final = "%SRCROOT%"
 _NOWHERE: Final = "sharectl.yaml"
-_HOW_TO_MEND: Final = "Each result says what is wrong, why, and how to mend it."
+_HOW_TO_MEND: Final = "Each result says what is wrong, why, and how to fix it."
 
 
 def plan_sarif(plan: Plan) -> JsonObject:

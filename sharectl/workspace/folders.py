@@ -102,5 +102,5 @@ class Shelf:
             why = f"backend {self._name} has no share {backend_id}: there is no such folder, or (on btrfs) it is no subvolume"
             return LostFolder(why, "make it one, then import again; docs/linux.md, Existing data")
         if share.not_adoptable:
-            return LostFolder(f"it cannot be taken over: {share.not_adoptable}", "mend that, then import again")
+            return LostFolder(f"it cannot be taken over: {share.not_adoptable}", "fix that, then import again")
         return FoundFolder(share)

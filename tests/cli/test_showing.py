@@ -162,7 +162,7 @@ def test_a_renamed_share_is_not_destroyed_by_a_name_that_the_state_does_not_know
     rename(applied, ("{name: uno,", "{name: uno, annotations: {sharectl/moved-from: one},"))
     refused = applied("destroy", "--yes", "--target", "share/uno")
     assert refused.code == 1
-    assert "error[move.not-applied]: share/uno is share/one in the state still" in refused.err
+    assert "error[move.not-applied]: share/uno is still share/one in the state" in refused.err
     assert applied("destroy", "--yes", "--target", "share/one").code == 0
     assert "share/one" not in applied("state", "list").out
 

@@ -59,7 +59,7 @@ def test_a_share_that_was_trashed_by_hand_holds_nobody_else_back(repository: Rep
     repository.write("snapshot.yaml", "Snapshot", "monday", {"share": "gone"})
     ended = repository.run("apply", "--yes")
     assert ended.code == 1
-    assert "lies in the trash" in ended.text
+    assert "has been in the trash of backend" in ended.text
     assert "snapshot/monday: depends on share/gone, which is held" in ended.text
     assert repository.on_backend("SELECT size_bytes >> 30 FROM shares WHERE name = 'other'") == [3]
     assert repository.on_backend("SELECT name FROM snapshots") == []

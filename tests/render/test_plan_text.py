@@ -77,7 +77,7 @@ def test_a_plan_with_errors_does_not_advise_to_apply() -> None:
     """The last line says that it cannot be."""
     plan = a_plan(*new_share(), diagnostics=(error("a", "b"), error("a", "c")), by_action={"create": 1})
     lines = list(plan_lines(plan))
-    assert lines[-1] == "This plan has 2 errors and cannot be applied; mend them and plan again."
+    assert lines[-1] == "This plan has 2 errors and cannot be applied; fix them and plan again."
     assert not any("sharectl apply" in line for line in lines)
 
 

@@ -51,14 +51,14 @@ def _note_left_open(draft: Draft) -> None:
 
 
 def _note_writer(draft: Draft, writer: LockStatus) -> None:
-    """Tell of another run that is at work: what the plan sees is in motion."""
+    """Tell of another run that is at work: what the plan sees may change at any moment."""
     count = len(draft.state.operations)
     begun = f"{count} of its operations {'has' if count == 1 else 'have'} begun and not ended; " if count else ""
     draft.tell(
         warning,
         "state.in-motion",
         f"this state is being changed by {writer.run}",
-        detail=f"{begun}what this plan shows, drift too, is in motion: state and backends were not read at one moment.",
+        detail=f"{begun}what this plan shows, drift too, may have changed already: that run went on while state and backends were read.",
         remedy="wait for it to end, then plan again; `sharectl lock status` shows whether it is still at work",
     )
 
@@ -252,7 +252,7 @@ def _unread_pools(draft: Draft, seen: BackendObservation) -> Diagnostic:
         "backend.pool-unknown",
         f"backend {seen.backend}: the pool {first} could not be read"
         + (f", nor {len(reasons) - 1} more" if len(reasons) > 1 else ""),
-        detail=f"{reasons[first]}.{kept} Other pools are not concerned.",
+        detail=f"{reasons[first]}.{kept} Other pools are not affected.",
         remedy="see to the pool, then plan again",
         address=address_of(Kind.BACKEND, seen.backend),
     )

@@ -45,7 +45,7 @@ def _refusal(found: list[str]) -> Diagnostic:
     more = [f"and {len(found) - _MOST_LINES} more"] if len(found) > _MOST_LINES else []
     return error(
         _CODE,
-        f"a plan made now would not be this one: {counted(len(found), 'difference')}, and nothing was done",
+        f"a plan made now would differ from this one ({counted(len(found), 'difference')}); nothing was done",
         detail="\n".join([*found[:_MOST_LINES], *more]),
         remedy=_REMEDY,
     )

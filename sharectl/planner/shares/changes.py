@@ -184,7 +184,7 @@ def holds_growth(  # noqa: PLR0913, PLR0917 - both specs and what is there
         warning,
         "share.grown",
         f"{address} was made larger on its backend: it has {change.before}, its manifest says {change.after}",
-        detail="it stays as it is; taking the room away again is for somebody to decide.",
+        detail="it stays as it is; sharectl takes room away only where that is asked for.",
         remedy=f"write size: {change.before}, or set allowShrink: true, then the next apply makes it {change.after}",
         address=address,
         path="spec.size",

@@ -324,7 +324,7 @@ def _certain(found: Mapping[str, tuple[ShareProblem, ...]]) -> tuple[Found, ...]
     if common:
         return tuple(Found(problem, backends) for problem in first if problem.path in common)
     each = "; ".join(f"{name}: {problems[0].summary}" for name, problems in found.items())
-    return (Found(ShareProblem((), each, "mend what keeps one of them from taking it"), backends),)
+    return (Found(ShareProblem((), each, "fix what keeps one of them from taking it"), backends),)
 
 
 def needs_of(spec: ShareSpec, desired: Desired, *, has_snapshots: bool = False) -> dict[Capability, str]:

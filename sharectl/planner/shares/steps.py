@@ -115,7 +115,7 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
         draft.refuse(
             "share.trashed",
             address,
-            f"{address} lies in the trash of backend {record.backend} since {observed.trashed_at}",
+            f"{address} has been in the trash of backend {record.backend} since {observed.trashed_at}",
             detail="somebody put it there by other means than sharectl.",
             remedy=(
                 f"`sharectl state rm {address}`, then `sharectl import {address} {observed.backend_id} "

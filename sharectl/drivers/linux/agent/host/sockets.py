@@ -85,7 +85,7 @@ def missing_address(namespace: str | None, addresses: Iterable[str]) -> Problem 
     where = f" of {namespace}" if namespace is not None else ""
     kind = ProblemKind.TRANSIENT if ":" in address and _comes(namespace, address) else ProblemKind.REFUSED
     return Problem(
-        kind, f"no interface{where} has the address {address}; add it to one, or mend the server's addresses"
+        kind, f"no interface{where} has the address {address}; add it to one, or correct the server's addresses"
     )
 
 
