@@ -76,8 +76,9 @@ class Making:
         if snapshot is None:
             raise AssertionError
         found = self._volumes.find(request.resource_id)
-        if found is None:
-            clones.parent_of(self._array, request, snapshot)
+        if found is None and (home := clones.parent_of(self._array, request, snapshot)["svm"]["name"]) != svm:
+            message = f"{self._array.name}: the snapshot {snapshot.name!r} is in the SVM {home}, and a clone cannot be in another, {svm}"
+            raise DriverError(message)
         body = {"nas": {}, **clones.clone_fields(snapshot)}
         volume = self._creation.create(request, svm, body, {**notes, BASE_NOTE: snapshot.backend_id.partition("/")[2]})
         if volume.note is None or BASE_NOTE not in volume.note.values:
