@@ -139,6 +139,18 @@ def test_rules_that_are_replaced_are_away_for_a_moment(storage: Storage) -> None
     assert seen == [0, 2]
 
 
+def test_a_listing_cuts_a_policy_of_more_than_500_rules(storage: Storage) -> None:
+    """From 9.18.1 on, and says so; its own rules are all there."""
+    world = storage.client.emulator.world
+    policy = storage.policy("p", *(rule(f"10.0.{number // 256}.{number % 256}") for number in range(501)))
+    world.version = (9, 18, 1)
+    cut = storage.client.get(f"{PATH}/{policy}").body
+    whole = storage.client.get(f"{PATH}/{policy}/rules").records
+    world.version = (9, 16, 1)
+    assert (cut["are_rules_truncated"], len(cut["rules"]), len(whole)) == (True, 500, 501)
+    assert len(storage.rules(policy)) == 501
+
+
 def test_all_rules_of_all_policies_are_one_listing(storage: Storage) -> None:
     """With the rules in it, whether they are asked for by name or with `*`."""
     storage.policy("p", rule("10.0.0.1"))

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.emulators.ontap.storage_calls import GIB, WAIT
+from tests.emulators.ontap.volume_records import Snapshot, Volume
+from tests.emulators.ontap.world import World
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.emulators.ontap.client import Client
     from tests.emulators.ontap.storage_calls import Storage
 
@@ -21,6 +25,26 @@ def test_a_volume_is_there_once_its_job_is_through(client: Client) -> None:
     seen = len(client.get("/storage/volumes?name=v").records)
     client.emulator.world.pass_time(2)
     assert (got.status, seen, len(client.get("/storage/volumes?name=v").records)) == (202, 0, 1)
+
+
+def test_what_was_begun_goes_on_after_a_restart(storage: Storage, tmp_path: Path) -> None:
+    """A volume that is being made, a clone that is being split, one in the recovery queue, and the hours."""
+    client, world = storage.client, storage.client.emulator.world
+    storage.volume("v", snapshot_policy=None)
+    clone = storage.clone("c", "v")
+    storage.delete(storage.volume("gone"))
+    body = {"svm.name": "vs1", "name": "coming", "style": "flexvol", "aggregates": [{"name": "aggr1"}]}
+    client.post("/storage/volumes", body)
+    client.patch(f"/storage/volumes/{clone}", {"clone.split_initiated": True})
+    world.save(tmp_path / "state")
+    again = World()
+    again.load(tmp_path / "state")
+    again.pass_time(2 * 3600)
+    assert {each.name for each in again[Volume] if each.deleted_at is None} == {"vs1_root", "v", "c", "coming"}
+    assert again[Volume][clone].origin is None
+    assert sum(each.name.startswith("hourly.") for each in again[Snapshot].where(volume=storage.uuid("v"))) == 2
+    again.pass_time(12 * 3600)
+    assert [each.name for each in again[Volume] if each.deleted_at is not None] == []
 
 
 def test_defaults_are_the_arrays(storage: Storage) -> None:
