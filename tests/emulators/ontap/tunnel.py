@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tests.emulators.ontap.errors import FORBIDDEN, Refused
-from tests.emulators.ontap.operations import Call, Login, get, rows_of
+from tests.emulators.ontap.operations import Login, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from tests.emulators.ontap.world import World
 
 NO_SUCH_SVM: Final = 2621462
-SVM_NOT_NAMED: Final = 2621707
 NAME_AND_UUID_DIFFER: Final = 2621706
 
 
@@ -52,15 +51,6 @@ def scope_of(world: World, login: Login, headers: Mapping[str, str]) -> str | No
     if login.svm is not None and tunnelled not in {None, login.svm}:
         raise Refused(FORBIDDEN, f'User "{login.name}" is not authorized for that SVM.')
     return login.svm or tunnelled
-
-
-def svm_of(world: World, call: Call) -> str:
-    """Return the UUID of the SVM that a POST is about; refuse a call that names none, an unknown one, or two."""
-    named = resolved(world, get(call.body, "svm", {}))
-    found = named or call.svm
-    if found is None:
-        raise Refused(SVM_NOT_NAMED, 'The "svm.uuid" or "svm.name" must be provided.', "svm.uuid")
-    return found
 
 
 def confine(world: World, body: JsonObject, scope: str | None, login: Login) -> None:
