@@ -20,7 +20,6 @@ CLUSTER_ONLY: Final = (
     "/network/ethernet/",
     "/network/ip/subnets",
     "/private/cli",
-    "/support/",
 )
 """What a login to an SVM may not look at, but for the jobs of that SVM."""
 

@@ -21,7 +21,7 @@ PLAYBOOK = Path(installed.__file__).with_name("playbook.yaml")
 def test_playbook_makes_changes_and_removes_everything(emulator: Emulator, tmp_path: Path) -> None:
     """A server from its IPspace to its teardown; the array is left as it was."""
     root = installed.clients()
-    emulator.world.clock.scale = 500.0
+    installed.hurry(emulator.world)
     before = emulator.dump()
     finished = subprocess.run(
         [root / "environment" / "bin" / "ansible-playbook", "-i", "localhost,", PLAYBOOK],

@@ -1,4 +1,4 @@
-"""Habits of clients that others wrote, each seen with Manila's client or Ansible's modules."""
+"""Habits of clients that others wrote, each seen with Manila's client, Ansible's modules or Trident."""
 
 from __future__ import annotations
 
@@ -98,3 +98,17 @@ def test_ports_leave_a_broadcast_domain_on_the_command_line(client: Client) -> N
     assert client.patch(f"{path}=none", {"ports": []}).code == 4
     assert client.patch(f"{path}=Default", {"ports": ["n1:e0d"]}).status == 200
     assert "broadcast_domain" not in client.get("/network/ethernet/ports?name=e0d&node.name=n1&fields=*").records[0]
+
+
+def test_no_fields_at_all_may_be_asked_for(client: Client) -> None:
+    """`fields=` gives what a collection shows by itself."""
+    got = client.get("/svm/svms?name=vs1&fields=")
+    assert got.records == client.get("/svm/svms?name=vs1").records
+
+
+def test_administrator_of_an_svm_may_write_to_the_event_log(client: Client) -> None:
+    """Clients tell the array about themselves, whatever they are logged in to."""
+    client.login = "vsadmin"
+    fields = ("app_version", "category", "computer_name", "event_description", "event_source")
+    body = {**dict.fromkeys(fields, "x"), "event_id": 1, "severity": "notice", "autosupport_required": False}
+    assert client.post("/support/ems/application-logs", body).status == 201

@@ -39,7 +39,7 @@ EXPECTED = {
 def test_library_makes_changes_and_removes_everything(emulator: Emulator, release: str) -> None:
     """A server from its IPspace to its teardown, and shares on an SVM as its own administrator; nothing is left of them."""
     root = installed.clients()
-    emulator.world.clock.scale = 500.0
+    installed.hurry(emulator.world)
     logins = [each for name in ("admin", "vsadmin") for each in (name, emulator.login_of(name).password)]
     finished = subprocess.run(
         [root / "environment" / "bin" / "python", PROGRAM, "127.0.0.1", str(emulator.port), emulator.ca_file, *logins],
