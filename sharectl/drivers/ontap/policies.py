@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.base import ConflictError
+from sharectl.drivers.base import ConflictError, TransientError
 from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
 from sharectl.drivers.ontap.exports import policy_name, policy_prefix, same_rules
 from sharectl.drivers.ontap.names import CLOSED_POLICY
@@ -52,7 +52,12 @@ class Policies:
             if problem.kind != "dup":
                 raise
         found = self.named(svm, CLOSED_POLICY)
-        if found is None or found.get("rules"):
+        if found is None:
+            message = (
+                f"{self._array.name}: the export policy {CLOSED_POLICY} of the SVM {svm} was made, and is not shown yet"
+            )
+            raise TransientError(message, _WAIT_SECONDS)
+        if found.get("rules"):
             message = (
                 f"{self._array.name}: the export policy {CLOSED_POLICY} of the SVM {svm} is for shares that nobody may reach, and has rules; "
                 "remove them, or the policy"

@@ -79,6 +79,12 @@ class Removal:
                 "remove them, or wait until the queue lets go of them"
             )
             raise ShareInUseError(message) from problem
+        if volume.path is not None and (below := self._volumes.below(volume)):
+            message = (
+                f"{problem}: inside of the volume {volume.name} {' and '.join(below)} {'are' if len(below) > 1 else 'is'} mounted; "
+                "unmount what is inside of it, or remove that first"
+            )
+            raise ShareInUseError(message) from problem
         if problem.code == _MOUNTED or "job ID" in str(problem):
             raise TransientError(str(problem), _UNMOUNT_AGAIN_SECONDS) from problem
         if problem.kind == "partial":

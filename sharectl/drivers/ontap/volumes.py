@@ -222,6 +222,11 @@ class Volumes:
         found = self._read({"nas.path": path, "svm.name": svm})
         return found[0] if found else None
 
+    def below(self, volume: Volume) -> list[str]:
+        """Return the names of the volumes that are mounted inside of one."""
+        found = self._read({"svm.name": volume.svm, "nas.junction_parent.uuid": volume.uuid})
+        return sorted(each.name for each in found)
+
     def change(self, volume: Volume, fields: JsonObject) -> Volume:
         """Change fields of a volume; return it as it is then. After a failure it is looked at again before the next change."""
         note = volume.note

@@ -1,0 +1,74 @@
+"""Beside the odd volumes that others made: they are told apart, nothing of them changes, and what hangs on them is named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sharectl.drivers.base import ShareInUseError, TransientError
+from sharectl.drivers.testing import new_id, ref
+from tests.emulators.ontap import foreign, oracle
+
+from .ground import rule
+
+if TYPE_CHECKING:
+    from .ground import Ground
+
+NOT_TAKEN = {
+    "no_junction": "mounted nowhere",
+    "stopped": "is offline",
+    "big_group": "flexgroup",
+    "mirror": "of type dp",
+}
+
+
+def test_each_is_told_apart_from_what_can_be_taken_over(ground: Ground) -> None:
+    """The listing is whole, and says of four why they stay as they are."""
+    foreign.add(ground.emulator.world)
+    found = {share.name: share for share in ground.driver.list_shares()}
+    assert found.keys() == set(foreign.NAMES)
+    reasons = {name: share.not_adoptable for name, share in found.items() if share.not_adoptable}
+    assert reasons.keys() == NOT_TAKEN.keys()
+    assert all(NOT_TAKEN[name] in reason for name, reason in reasons.items())
+    assert {share.resource_id for share in found.values()} == {None}
+
+
+def test_the_life_of_a_share_changes_nothing_of_its_neighbours(ground: Ground) -> None:
+    """Made, given clients, extended, put aside, brought back and removed, it leaves a volume in the recovery queue."""
+    foreign.add(ground.emulator.world)
+    before = ground.emulator.dump()
+    share = ground.share(rule("10.0.1.0/24"), name="ours")
+    ground.driver.extend_share(share, 3 << 30)
+    ground.driver.trash_share(share)
+    ground.driver.restore_share(share.resource_id)
+    ground.driver.delete_share(share)
+    assert oracle.changed_outside(before, ground.emulator.dump(), share.resource_id) == []
+    assert [volume.name.startswith("ours_") for volume in ground.queue()] == [True]
+    assert oracle.unowned_policies(ground.emulator.world, "sharectl_", but=["sharectl_none"]) == []
+
+
+def test_a_share_with_a_volume_inside_is_in_use(ground: Ground) -> None:
+    """The array does not unmount it; who is inside is named, and reached as before."""
+    foreign.add(ground.emulator.world)
+    share = ref(ground.driver.adopt_share("projects", new_id(), None))
+    since = ground.oracle.now()
+    for remove in (ground.driver.delete_share, ground.driver.trash_share):
+        with pytest.raises(ShareInUseError, match="nested is mounted"):
+            remove(share)
+    assert ground.oracle.check_between("nested", None, None, since) == []
+    assert ground.volumes()["projects"].path == "/projects"
+
+
+def test_what_is_not_shown_yet_is_waited_for(ground: Ground) -> None:
+    """A policy that was just made may not be listed for some seconds, and is nobody else's for that."""
+    world = ground.emulator.world
+    for policy in ground.admin.get("/protocols/nfs/export-policies?name=sharectl_none").records:
+        ground.send("DELETE", f"/protocols/nfs/export-policies/{policy['id']}")
+    world.clock.scale = 0.0
+    world.settings.hidden_after_post_seconds = 5.0
+    driver = ground.fresh()
+    with pytest.raises(TransientError):
+        driver.prepare()
+    world.pass_time(6)
+    driver.prepare()
