@@ -26,6 +26,7 @@ CLOSED_POLICY: Final = f"{OWNER}_none"
 
 _ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _NOTE: Final = re.compile(rf"{OWNER}:([A-Za-z0-9-]{{1,64}})((?: [a-z_]+=[^ ;]*)*)(?:; (.*))?", re.DOTALL)
+_BEFORE_WORDS: Final = "; "
 _HASH_LENGTH: Final = 8
 
 
@@ -56,14 +57,17 @@ def read_note(comment: object) -> Note | None:
 
 
 def comment_of(note: Note, longest: int = MAX_COMMENT) -> str:
-    """Return the comment that says this. The words of others are left out where they do not fit; raises DriverError where the rest does not."""
+    """Return the comment that says this. The words of others are cut where they do not fit; raises DriverError where the rest does not."""
     pairs = "".join(f" {key}={quote(value, safe='/')}" for key, value in note.values.items())
     text = f"{OWNER}:{note.resource_id}{pairs}"
     if _ID.fullmatch(note.resource_id) is None or len(text) > longest:
         message = f"what sharectl has to write into the comment of {note.resource_id!r} does not fit there"
         raise DriverError(message)
-    whole = f"{text}; {note.words}"
-    return whole if note.words and len(whole) <= longest else text
+    room = longest - len(text) - len(_BEFORE_WORDS)
+    if not note.words or room < 1:
+        return text
+    words = note.words if len(note.words) <= room else f"{note.words[: room - 1]}…"
+    return f"{text}{_BEFORE_WORDS}{words}"
 
 
 def id_filter(resource_id: str) -> str:

@@ -32,9 +32,14 @@ def test_a_comment_of_others_is_none_of_ours(comment: object) -> None:
     assert read_note(comment) is None
 
 
-def test_the_words_of_others_go_only_where_they_do_not_fit() -> None:
-    """Ours have to."""
-    assert comment_of(Note("1", {}, "x" * 2000)) == "sharectl:1"
+def test_the_words_of_others_are_cut_only_where_they_do_not_fit() -> None:
+    """Ours have to, whole."""
+    long = comment_of(Note("1", {"name": "a"}, "x" * 2000))
+    assert (len(long), long[:20], long[-2:]) == (1023, "sharectl:1 name=a; x", "x…")
+    assert read_note(long) == Note("1", {"name": "a"}, long.partition("; ")[2])
+    fits = "y" * (1023 - len("sharectl:1; "))
+    assert read_note(comment_of(Note("1", {}, fits))) == Note("1", {}, fits)
+    assert comment_of(Note("1", {"name": "x" * 1006}, "words")) == f"sharectl:1 name={'x' * 1006}"
     with pytest.raises(DriverError, match="does not fit"):
         comment_of(Note("1", {"name": "x" * 2000}))
     assert id_filter("1") == "sharectl:1*"
