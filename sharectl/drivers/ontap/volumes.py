@@ -152,12 +152,20 @@ def _merged(record: Mapping[str, Any], changed: Mapping[str, Any]) -> JsonObject
 
 
 def claimed(volumes: Iterable[Volume]) -> dict[str, Volume]:
-    """Return the volume of each share by its id: the oldest that says so, since a copy that somebody makes of one may say the same."""
+    """Return the volume of each share by its id: of several that say so the one that is no clone, and the oldest.
+
+    A copy that somebody makes of a volume may have its comment.
+    """
     found: dict[str, Volume] = {}
-    for volume in sorted(volumes, key=lambda each: (str(each.record.get("create_time", "")), each.uuid)):
+    for volume in sorted(volumes, key=_likeliness):
         if volume.note is not None:
             found.setdefault(volume.note.resource_id, volume)
     return found
+
+
+def _likeliness(volume: Volume) -> tuple[bool, str, str]:
+    """Return what puts the volume that sharectl made before its copies."""
+    return volume.value("clone.is_flexclone") is True, str(volume.record.get("create_time", "")), volume.uuid
 
 
 class Volumes:

@@ -187,3 +187,26 @@ def test_an_aggregate_that_filled_up_since_the_plan_is_a_full_pool(ground: Groun
     made = ground.driver.create_share(dataclasses.replace(wanted, pool="aggr2"))
     assert made.pool == "aggr2"
     ground.is_tidy(shares=1, with_access=0)
+
+
+def test_a_copy_that_says_it_is_the_share_is_nobodys(ground: Ground) -> None:
+    """A clone that an administrator made with the comment of its parent is listed as what it is, and never changed in its place."""
+    share = ground.share(CLIENT)
+    parent = ground.volumes()["projects"]
+    body = {
+        "svm": {"name": "vs1"},
+        "name": "a_copy",
+        "comment": parent.comment,
+        "clone": {"is_flexclone": True, "parent_volume": {"name": "projects"}},
+        "nas": {"path": "/a_copy", "export_policy": {"name": "sharectl_none"}},
+    }
+    ground.send("POST", "/storage/volumes", body)
+    found = {each.backend_id: each for each in ground.driver.list_shares()}
+    assert (found["projects"].resource_id, found["a_copy"].resource_id) == (share.resource_id, None)
+    assert "another volume is" in found["a_copy"].not_adoptable
+    copy = ground.volumes()["a_copy"]
+    ground.driver.extend_share(share, 2 * GIB)
+    assert ground.volumes()["projects"].size == 2 * GIB
+    with pytest.raises(ShareInUseError, match="clones"):
+        ground.driver.delete_share(share)
+    assert ground.volumes()["a_copy"] == copy
