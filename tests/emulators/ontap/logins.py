@@ -91,6 +91,7 @@ LEAST_PRIVILEGE: Final = {
     "/api/protocols/nfs/kerberos": ("readonly", "readonly", "all"),
     "/api/protocols/cifs/shares": ("all", "all", "all"),
     "/api/protocols/cifs/services": ("readonly", "readonly", "all"),
+    "/api/protocols/cifs/domains": ("none", "none", "all"),
     "/api/name-services/dns": ("readonly", "readonly", "all"),
     "/api/name-services/ldap": ("readonly", "readonly", "all"),
     "/api/private/cli/volume/recovery-queue": ("all", "none", "all"),

@@ -59,7 +59,7 @@ def backend_of(emulator: Emulator, **config: Any) -> BackendSpec:  # noqa: ANN40
 def servers_of(emulator: Emulator, **settings: Any) -> ShareServers:  # noqa: ANN401 - any setting
     """Return the share servers of a backend there, as another process would open it."""
     return ShareServers(
-        array_of(emulator),
+        array_of(emulator, ACCOUNT),
         replace(SETTINGS, **settings),
         lambda reference: SECRETS[reference["env"]],
         Patience(20.0, sleep=quickly),

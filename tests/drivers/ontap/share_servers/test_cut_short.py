@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -117,3 +121,18 @@ def test_what_a_creation_left_before_its_svm_is_listed(emulator: Emulator, step:
     servers_of(emulator).delete(ref_of(request))
     servers_of(emulator).delete(ref_of(other, made))
     assert shape(emulator)["Ipspace"] == empty
+
+
+def test_killed_after_any_change_it_is_finished_by_another_process(emulator: Emulator) -> None:
+    """The maker, and the remover: real processes, and SIGKILL."""
+    before = emulator.dump()
+    script = Path(__file__).with_name("killed_child.py")
+    arguments = (str(emulator.port), str(emulator.ca_file), emulator.login.password, str(MAKING))
+    answer = subprocess.run(
+        [sys.executable, "-m", f"{__package__}.{script.stem}", *arguments], check=True, capture_output=True, text=True
+    )
+    told = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert [each["maker"] for each in told] == [True] * MAKING
+    assert [each["remover"] for each in told] == [step < REMOVING for step in range(MAKING)]
+    assert all(each["healthy"] and each["left"] == [] for each in told)
+    assert emulator.dump() == before

@@ -40,7 +40,7 @@ def driver(emulator: Emulator) -> Iterator[ShareServerDriver]:
     secrets = {**SECRETS, "admin": emulator.login_of(ACCOUNT).password}
     environment = DriverEnvironment("/", lambda reference: secrets[reference["env"]])
     opened = cast("ShareServerDriver", FACTORY.open(backend_of(emulator, smb={}), environment))
-    opened._servers._patience.sleep = quickly  # type: ignore[method-assign]
+    opened._servers._patience.sleep = quickly
     opened.prepare()
     yield opened
     opened.close()
