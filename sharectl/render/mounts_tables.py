@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sharectl.mounting.locations import Location
     from sharectl.mounting.selection import Mount
 
-NFS_VERSION: Final = "vers=4.2"
 SMB_VERSION: Final = "vers=3.1.1"
 CREDENTIALS: Final = "/etc/smb-credentials"
 _NAMED_RULES: Final = 10
@@ -52,11 +51,11 @@ def file_system_type(mount: Mount) -> str:
 
 
 def mount_options(mount: Mount, settings: MountSettings) -> list[str]:
-    """Return the options of nfs(5) or mount.cifs(8)."""
+    """Return the options of nfs(5) or mount.cifs(8). For NFS, client and server agree on the newest version that both have."""
     level = "ro" if mount.read_only else "rw"
     if mount.location.protocol is Protocol.CIFS:
         return [level, "guest" if mount.is_for_guests else f"credentials={settings.credentials}", SMB_VERSION]
-    return [level, NFS_VERSION]
+    return [level]
 
 
 def header(mounts: Sequence[Mount], origin: Origin, hints: Sequence[str], secret: str) -> Iterator[str]:
@@ -104,7 +103,7 @@ def mount_commands(protocol: str, location: str, name: str) -> tuple[MountComman
 
 def _nfs_commands(location: Location, name: str) -> Iterable[MountCommand]:
     source = location.source
-    yield MountCommand("Linux", shlex.join(["mount", "-t", "nfs", "-o", NFS_VERSION, source, f"/mnt/{name}"]))
+    yield MountCommand("Linux", shlex.join(["mount", "-t", "nfs", source, f"/mnt/{name}"]))
     # Servers take requests from privileged ports alone by default; macOS uses others unless told.
     yield MountCommand("macOS", shlex.join(["mount_nfs", "-o", "vers=4,resvport", source, f"/Volumes/{name}"]))
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.specs import Protocol
 from sharectl.render.mounts_tables import (
-    NFS_VERSION,
     SMB_VERSION,
     credentials_file,
     file_system_type,
@@ -106,7 +105,6 @@ def _volume(mount: Mount, name: str, settings: MountSettings) -> JsonObject:
         "claimRef": {"namespace": _Given(settings.namespace), "name": _Given(name)},
     }
     if location.protocol is Protocol.NFS:
-        spec["mountOptions"] = [NFS_VERSION]
         # The kubelet puts the brackets around an IPv6 address.
         spec["nfs"] = {"server": _Given(location.host), "path": _Given(location.path), "readOnly": mount.read_only}
     else:

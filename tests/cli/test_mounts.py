@@ -54,7 +54,7 @@ def test_a_client_gets_what_it_may_reach(site: Console) -> None:
     assert ended.out.startswith("# Made by `sharectl mounts --format fstab --for 10.0.0.5` from the state ")
     at_boot = "_netdev,nofail,x-systemd.automount 0 0"
     assert entries(ended.out) == [
-        f"simulated.invalid:/gold1/home /mnt/home nfs ro,vers=4.2,{at_boot}",
+        f"simulated.invalid:/gold1/home /mnt/home nfs ro,{at_boot}",
         f"//simulated.invalid/gold1-win /mnt/win cifs rw,credentials=/etc/smb-credentials,vers=3.1.1,{at_boot}",
     ]
     assert site("mounts", "--for", "10.0.0.5").out == ended.out

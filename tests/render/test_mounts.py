@@ -122,7 +122,7 @@ def test_fstab_is_read_by_findmnt(tmp_path: Path) -> None:
     ]
     expected = [(mount.location.source, mount.point(str(tmp_path))) for mount in mounts]
     assert [(row["source"], row["target"]) for row in rows] == expected
-    assert rows[0]["options"] == "ro,vers=4.2,_netdev,nofail,x-systemd.automount"
+    assert rows[0]["options"] == "ro,_netdev,nofail,x-systemd.automount"
     assert "Success, no errors or warnings" in run(program("findmnt"), "--verify", "--tab-file", str(table))
 
 
@@ -225,7 +225,7 @@ def test_a_map_of_autofs_has_odd_locations_in_quotes() -> None:
     """In quotes nothing has a meaning to it: neither `&`, which would be the key, nor `$`, `#`, blanks or backslashes."""
     found = Selected((hostile(HOSTILE), a_mount("six", r"\\fd00::1\data", protocol="CIFS")), ())
     entries = [line for line in mounts_lines(MountFormat.AUTOFS, found, SETTINGS, ORIGIN) if line[0] != "#"]
-    assert entries[0] == f'home -fstype=nfs,rw,vers=4.2 "nas1:{HOSTILE}"'
+    assert entries[0] == f'home -fstype=nfs,rw "nas1:{HOSTILE}"'
     assert entries[1].endswith(' "://fd00::1/data"')
 
 
@@ -245,7 +245,7 @@ def test_tasks_are_read_back(rest: str) -> None:
         "src": f"nas1:/{rest}",
         "path": "/mnt/home",
         "fstype": "nfs",
-        "opts": "rw,vers=4.2,_netdev,nofail",
+        "opts": "rw,_netdev,nofail",
         "state": "mounted",
     }
     assert ("!unsafe" in "\n".join(lines)) == ("{" in rest)
@@ -273,8 +273,8 @@ COMMON = {
     "persistentVolumeReclaimPolicy": {"const": "Retain"},
     "storageClassName": {"const": ""},
     "claimRef": a_schema(namespace=DNS_NAME, name=DNS_NAME),
-    "mountOptions": {"type": "array", "items": TEXT},
 }
+OPTIONS = {"type": "array", "items": TEXT}
 NFS_SOURCE = a_schema(server=TEXT, path={"type": "string", "pattern": "^/"}, readOnly={"type": "boolean"})
 CSI_SOURCE = a_schema(
     driver=DNS_NAME,
@@ -287,7 +287,7 @@ VOLUME = a_schema(
     apiVersion={"const": "v1"},
     kind={"const": "PersistentVolume"},
     metadata=a_schema(name=DNS_NAME, labels=LABELS, annotations=NOTES),
-    spec={"oneOf": [a_schema(**COMMON, nfs=NFS_SOURCE), a_schema(**COMMON, csi=CSI_SOURCE)]},
+    spec={"oneOf": [a_schema(**COMMON, nfs=NFS_SOURCE), a_schema(**COMMON, mountOptions=OPTIONS, csi=CSI_SOURCE)]},
 )
 CLAIM = a_schema(
     apiVersion={"const": "v1"},

@@ -135,7 +135,7 @@ def test_a_resource_as_json() -> None:
     assert (six["host"], six["ip_version"]) == ("fd00::1", 6)
     assert four["mount"][0] == {
         "system": "Linux",
-        "command": "mount -t nfs -o vers=4.2 nas1.example:/srv/home /mnt/home",
+        "command": "mount -t nfs nas1.example:/srv/home /mnt/home",
     }
     assert (plain["snapshots"], plain["used_bytes"]) == (["snapshot/daily"], 30 * GIB)
 
