@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+import orjson
 import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProtocolError, SSLError
 
@@ -286,7 +286,7 @@ class Array:
         content = None
         if request.body is not None:
             headers["Content-Type"] = "application/json"
-            content = json.dumps(request.body).encode()
+            content = orjson.dumps(request.body)
         try:
             response = pool.urlopen(
                 request.method,
@@ -365,7 +365,7 @@ def _json_object(content: bytes) -> JsonObject | None:
     if not content.strip():
         return {}
     try:
-        value: Any = json.loads(content)
+        value: Any = orjson.loads(content)
     except ValueError:
         return None
     return value if isinstance(value, dict) else None

@@ -10,6 +10,7 @@ import hashlib
 import ipaddress
 import itertools
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.drivers.ontap.names import OWNER
@@ -210,11 +211,17 @@ def read(rules: Iterable[JsonObject], usual: Treatment) -> tuple[AccessRule, ...
             network = _network_in(match)
             if network is None or granted is None:
                 remarks.append(_unreadable(match, rule))
-            elif network not in found and not any(each in before for each in _around(network)):
+            elif network not in found and not _is_covered(network, before):
                 level, treatment = granted
                 options = () if level == "none" else treatment.options_beside(usual)
                 found[network] = AccessRule("ip", str(network), level, options)
     return (*sorted(found.values()), *remarks)
+
+
+def _is_covered(network: Network, others: Collection[Network]) -> bool:
+    if len(others) < network.length:
+        return any(network.is_within(other) for other in others)
+    return any(each in others for each in _around(network))
 
 
 def _granted(rule: JsonObject) -> tuple[str, Treatment] | None:
@@ -254,6 +261,7 @@ def _squash(flavours: tuple[str, ...], superuser: tuple[str, ...]) -> str | None
     return "none" if superuser and set(flavours) <= set(superuser) else None
 
 
+@lru_cache(maxsize=65536)
 def _network_in(match: str) -> Network | None:
     try:
         network: Any = ipaddress.ip_network(match)
