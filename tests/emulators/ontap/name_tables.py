@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tests.emulators.ontap.addresses import address_of
 from tests.emulators.ontap.errors import Refused, duplicate, invalid
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, rows
-from tests.emulators.ontap.service_settings import of_svm, without
+from tests.emulators.ontap.service_settings import nested, of_svm, without
 from tests.emulators.ontap.svm_lookup import asked_svm, check_made
 from tests.emulators.ontap.svm_records import LocalHost, NameMapping, Svm, UnixGroup, UnixUser
 
@@ -121,6 +122,7 @@ def unix_groups(world: World) -> Iterable[Row]:
 @operation("POST /name-services/unix-groups")
 def add_unix_group(world: World, call: Call) -> Outcome:
     """Add a UNIX group."""
+    call = replace(call, body=nested(call.body))
     svm = asked_svm(world, call)
     check_made(world, svm)
     _demand(call.body, "name", "id")
@@ -158,6 +160,7 @@ def _mapping_shown(world: World, one: NameMapping) -> JsonObject:
 @operation("POST /name-services/name-mappings")
 def add_name_mapping(world: World, call: Call) -> Outcome:
     """Add a name mapping."""
+    call = replace(call, body=nested(call.body))
     svm = asked_svm(world, call)
     check_made(world, svm)
     _demand(call.body, "direction", "index", "pattern", "replacement")
@@ -179,6 +182,7 @@ def _mapping(world: World, call: Call) -> NameMapping:
 @operation("PATCH /name-services/name-mappings/{svm.uuid}/{direction}/{index}")
 def change_name_mapping(world: World, call: Call) -> Outcome:
     """Change a name mapping, or its place."""
+    call = replace(call, body=nested(call.body))
     one = _mapping(world, call)
     settings = {**one.settings, **without(call.body, ("svm", "direction", "index"))}
     if "new_index" in call.query:

@@ -25,6 +25,18 @@ def merged(old: JsonObject, new: JsonObject) -> JsonObject:
     return result
 
 
+def nested(body: JsonObject) -> JsonObject:
+    """Return a body of a resource that is in no table made plain: dotted names as objects, and the name of an SVM for the SVM."""
+    result: JsonObject = {}
+    for dotted, value in body.items():
+        *above, last = dotted.split(".")
+        part = {last: {"name": value} if dotted in {"svm", "owner"} and isinstance(value, str) else value}
+        for name in reversed(above):
+            part = {name: part}
+        result = merged(result, part)
+    return result
+
+
 def without(body: JsonObject, names: Iterable[str]) -> JsonObject:
     """Return an object without some of its dotted names: secrets, and what is shown from elsewhere."""
     result = dict(body)

@@ -208,6 +208,16 @@ def test_tables_of_names(client: Client, svm: str) -> None:
     assert client.delete(f"/name-services/name-mappings/{svm}/win_unix/3").status == 200
 
 
+def test_bodies_of_what_is_in_no_table_may_be_dotted(client: Client, svm: str) -> None:
+    """UNIX groups and name mappings take the SVM in each way in which others take it."""
+    for number, named in enumerate(({"svm.name": "s1"}, {"svm": "s1"}, {"svm": {"uuid": svm}}), start=1):
+        assert client.post("/name-services/unix-groups", {**named, "name": f"g{number}", "id": number}).status == 201
+        mapping = {**named, "direction": "krb_unix", "index": number, "pattern": "a", "replacement": "b"}
+        assert client.post("/name-services/name-mappings", mapping).status == 201
+    assert client.delete(f"/name-services/unix-groups/{svm}/g1").status == 200
+    assert client.get(f"/name-services/unix-groups?svm.uuid={svm}").body["num_records"] == 2
+
+
 def test_local_cifs_users(client: Client, emulator: Emulator, svm: str) -> None:
     """They need a CIFS server, and are accounts of it."""
     body = {"svm": "s1", "name": "guest1", "password": "Secret-9"}
