@@ -161,7 +161,7 @@ def test_its_steps_make_an_image_that_plans_applies_and_can_work(image: Image) -
     assert applied.returncode == 0, applied.stdout + applied.stderr
     assert image.sharectl("plan", "--detailed-exitcode", "-C", "repository").returncode == 0
     python = str(Path(image.entry[0]).with_name("python"))
-    loaded = image.run([python, "-c", "import celery, psycopg; print(psycopg.pq.__impl__)"], {})
+    loaded = image.run([python, "-c", "import celery, psycopg, urllib3; print(psycopg.pq.__impl__)"], {})
     assert loaded.stdout == "binary\n", loaded.stderr
     assert image.run(["id", "-u"], {}).stdout.strip() == image.user != "0"
     assert not (image.root / "src").exists()
