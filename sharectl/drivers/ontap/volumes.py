@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.drivers.base import NotFoundError
+from sharectl.drivers.base import ConflictError, NotFoundError
 from sharectl.drivers.ontap.exports import owner_of_policy
 from sharectl.drivers.ontap.names import CLOSED_POLICY, comment_of, id_filter, read_note
 from sharectl.drivers.ontap.requests import Pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sharectl.drivers.ontap.client import Array
     from sharectl.drivers.ontap.names import Note
@@ -152,19 +152,39 @@ def _merged(record: Mapping[str, Any], changed: Mapping[str, Any]) -> JsonObject
 
 
 def claimed(volumes: Iterable[Volume]) -> dict[str, Volume]:
-    """Return the volume of each share by its id: of several that say so the one that is no clone, and the oldest.
+    """Return the volume of each share by its id; of several that say so, the one that most likely is it.
 
-    A copy that somebody makes of a volume may have its comment.
+    That is to be shown by, not to be changed by: a copy that somebody makes of a volume may have its comment.
     """
-    found: dict[str, Volume] = {}
+    return {resource_id: alike[0] for resource_id, alike in _claimants(volumes).items()}
+
+
+def certain(volumes: Iterable[Volume]) -> dict[str, Volume]:
+    """Return the volume of each share that may be changed by its id: the only one that says so, but for clones of it."""
+    return {resource_id: alike[0] for resource_id, alike in _claimants(volumes).items() if not _rivals(alike)}
+
+
+def _claimants(volumes: Iterable[Volume]) -> dict[str, list[Volume]]:
+    """Return all volumes that say in their comments that they are a share, by its id, the likeliest first."""
+    found: dict[str, list[Volume]] = {}
     for volume in sorted(volumes, key=_likeliness):
         if volume.note is not None:
-            found.setdefault(volume.note.resource_id, volume)
+            found.setdefault(volume.note.resource_id, []).append(volume)
     return found
 
 
+def _rivals(alike: Sequence[Volume]) -> list[Volume]:
+    """Return the volumes that may as well be the share as the first: all others but clones of it, and clones of those."""
+    family = {(alike[0].svm, alike[0].name)}
+    rivals = list(alike[1:])
+    while kin := [each for each in rivals if (each.svm, each.value("clone.parent_volume.name")) in family]:
+        family |= {(each.svm, each.name) for each in kin}
+        rivals = [each for each in rivals if each not in kin]
+    return rivals
+
+
 def _likeliness(volume: Volume) -> tuple[bool, str, str]:
-    """Return what puts the volume that sharectl made before its copies."""
+    """Return what puts the volume that sharectl made before its copies, mostly."""
     return volume.value("clone.is_flexclone") is True, str(volume.record.get("create_time", "")), volume.uuid
 
 
@@ -182,21 +202,34 @@ class Volumes:
     def all(self) -> list[Volume]:
         """Return all but the root volumes of SVMs, whoever made them."""
         found = self._read({"is_svm_root": False})
-        self._seen = claimed(found)
+        self._seen = certain(found)
         return found
 
     def find(self, resource_id: str) -> Volume | None:
-        """Return the volume of a share as it is now, None where there is none."""
-        found = claimed(self._read({"comment": Pattern(id_filter(resource_id))})).get(resource_id)
-        if found is None:
-            self._seen.pop(resource_id, None)
-        else:
-            self._seen[resource_id] = found
-        return found
+        """Return the volume of a share as it is now, None where there is none. Raises ConflictError where it may be one of several."""
+        self._seen.pop(resource_id, None)
+        alike = self._claiming(resource_id)
+        if not alike:
+            return None
+        if rivals := _rivals(alike):
+            names = " and ".join(sorted(each.name for each in (alike[0], *rivals)))
+            message = (
+                f"{self.array.name}: the volumes {names} all say in their comments that they are the share {resource_id}; "
+                "nothing was changed: correct the comment of each that is not"
+            )
+            raise ConflictError(message)
+        return self.remember(alike[0])
 
     def find_all(self, resource_ids: Iterable[str]) -> list[Volume]:
-        """Return the volumes of these shares that there are."""
-        return [volume for each in sorted(set(resource_ids)) if (volume := self.find(each)) is not None]
+        """Return the volumes of these shares that there are, to be shown."""
+        alike = [found for each in sorted(set(resource_ids)) if (found := self._claiming(each))]
+        for volumes in alike:
+            self._seen |= certain(volumes)
+        return [volumes[0] for volumes in alike]
+
+    def _claiming(self, resource_id: str) -> Sequence[Volume]:
+        found = _claimants(self._read({"comment": Pattern(id_filter(resource_id))}))
+        return found.get(resource_id, ())
 
     def needed(self, resource_id: str) -> Volume:
         """Return the volume of a share as it is now; raises NotFoundError."""
