@@ -52,9 +52,11 @@ class Access:
         if not is_known:
             old |= {policy["id"] for policy in self._policies.of_share(volume.svm, share.resource_id)}
         if repairs and not rendered.rules:
-            self._policies.ensure_closed(volume.svm)
+            self._policies.closed(volume.svm)
         now = self._switch(volume, rendered.rules, active, treatment)
         self._policies.remove(sorted(old - {now.policy_id}))
+        if not rendered.rules:
+            self._policies.check_closed(volume.svm)
         return rendered.statuses
 
     def close(self, volume: Volume, more: JsonObject | None = None) -> Volume:
@@ -62,12 +64,12 @@ class Access:
         if volume.note is None:
             message = f"the volume {volume.name} is not sharectl's"
             raise DriverError(message)
-        closed = self._give(volume, CLOSED_POLICY, None, self._without_rules(volume.note), more)
+        closed = self._give_closed(volume, volume.note, more)
         policies = self._policies.of_share(volume.svm, volume.note.resource_id)
         own = {policy["id"] for policy in policies}
         if volume.has_own_policy and volume.policy_id is not None:
             own.add(volume.policy_id)
-        self._policies.remove(sorted(own))
+        self._policies.remove(sorted(own - {closed.policy_id}))
         return closed
 
     def remove_policies(self, svm: str, resource_id: str) -> None:
@@ -94,7 +96,7 @@ class Access:
         if volume.note is None:
             raise AssertionError
         if not rules:
-            return self._give(volume, CLOSED_POLICY, None, self._without_rules(volume.note))
+            return self._give_closed(volume, volume.note)
         name, policy_id = self._policies.make(volume.svm, volume.note.resource_id, rules)
         values = {
             TREATMENT_NOTE: "/".join((treatment.squash, treatment.anonymous_uid, ",".join(treatment.security))),
@@ -103,6 +105,13 @@ class Access:
         asked = asked_in(active, rules, treatment)
         note = volume.note.without(ASKED_NOTE).having(**values, **({ASKED_NOTE: asked} if asked else {}))
         return self._give(volume, name, policy_id, note)
+
+    def _give_closed(self, volume: Volume, note: Note, more: JsonObject | None = None) -> Volume:
+        """Give the volume the policy without rules; one of its own without any, where somebody has put rules into that."""
+        if self._policies.is_closed(volume.svm):
+            return self._give(volume, CLOSED_POLICY, None, self._without_rules(note), more)
+        name, policy_id = self._policies.make(volume.svm, note.resource_id, [])
+        return self._give(volume, name, policy_id, self._without_rules(note), more)
 
     def _give(
         self, volume: Volume, policy: str, policy_id: int | None, note: Note, more: JsonObject | None = None

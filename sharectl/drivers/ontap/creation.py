@@ -13,6 +13,7 @@ from sharectl.drivers.share_checks import taken_since
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from sharectl.drivers.ontap.policies import Policies
     from sharectl.drivers.ontap.volumes import Volume, Volumes
     from sharectl.model.canonical import JsonObject
     from sharectl.model.requests import ShareRequest
@@ -32,9 +33,9 @@ def candidate_names(name: str, resource_id: str) -> Iterator[tuple[str, str]]:
 class Creation:
     """Makes the volumes of shares."""
 
-    def __init__(self, volumes: Volumes) -> None:
+    def __init__(self, volumes: Volumes, policies: Policies) -> None:
         """Make them on this backend."""
-        self._volumes, self._array = volumes, volumes.array
+        self._volumes, self._policies, self._array = volumes, policies, volumes.array
 
     def create(
         self, request: ShareRequest, svm: str, fields: JsonObject, notes: Mapping[str, str] | None = None
@@ -46,6 +47,7 @@ class Creation:
         found = self._volumes.find(request.resource_id)
         if found is not None:
             return self._finished(found, request)
+        self._policies.check_closed(svm)
         values = {NAME_NOTE: request.name, PROTOCOL_NOTE: request.protocol, **(notes or {})}
         note = Note(request.resource_id, values)
         for name, path in candidate_names(request.name, request.resource_id):

@@ -48,7 +48,7 @@ class OntapDriver:
         self._volumes = Volumes(array, svm)
         self._policies = Policies(array, svm, sleep)
         self._access = Access(self._volumes, self._policies, settings.treatment)
-        self._creation = Creation(self._volumes)
+        self._creation = Creation(self._volumes, self._policies)
         self._sizes = Sizes(self._volumes)
         self._smb = SmbAccess(self._volumes, svm)
         self._rules = Rules(self._volumes, self._access, self._smb, settings.smb)
@@ -61,7 +61,7 @@ class OntapDriver:
     def report(self) -> BackendReport:
         """As in the contract; the identity is that of the cluster and the SVM, once the policy without rules is there."""
         svm = self._svm_record("uuid", "name", "state")
-        closed = self._policies.named(self._svm, CLOSED_POLICY)
+        closed = self._policies.closed(self._svm)
         identity = None if closed is None else f"{self._array.cluster.get('uuid')}/{svm['uuid']}"
         hindrances = []
         if svm.get("state", "running") != "running":

@@ -30,6 +30,7 @@ class Policies:
     def __init__(self, array: Array, svm: str | None, sleep: Callable[[float], None]) -> None:
         """Look at this SVM; at all where None. `sleep` waits between attempts to remove what was in use a moment ago."""
         self._array, self._svm, self._sleep = array, svm, sleep
+        self._closed: dict[str, bool] = {}
 
     def all(self) -> list[JsonObject]:
         """Return all policies with all their rules."""
@@ -44,6 +45,18 @@ class Policies:
         """Return all policies that were made for a share."""
         return self._read(svm, Pattern(f"{policy_prefix(resource_id)}*"))
 
+    def closed(self, svm: str) -> JsonObject | None:
+        """Return the policy without rules of an SVM, None where it is missing; by its name alone it may have some."""
+        found = self.named(svm, CLOSED_POLICY)
+        self._closed[svm] = not (found or {}).get("rules")
+        return found
+
+    def is_closed(self, svm: str) -> bool:
+        """Tell whether the policy without rules has none, as it was when this process last looked."""
+        if svm not in self._closed:
+            self.closed(svm)
+        return self._closed[svm]
+
     def ensure_closed(self, svm: str) -> None:
         """Make the policy without rules of an SVM, unless it is there; raises ConflictError where it has rules: then it is not ours to use."""
         try:
@@ -51,13 +64,17 @@ class Policies:
         except ArrayError as problem:
             if problem.kind != "dup":
                 raise
-        found = self.named(svm, CLOSED_POLICY)
+        found = self.closed(svm)
         if found is None:
             message = (
                 f"{self._array.name}: the export policy {CLOSED_POLICY} of the SVM {svm} was made, and is not shown yet"
             )
             raise TransientError(message, _WAIT_SECONDS)
-        if found.get("rules"):
+        self.check_closed(svm)
+
+    def check_closed(self, svm: str) -> None:
+        """Raise ConflictError where the policy without rules has some."""
+        if not self.is_closed(svm):
             message = (
                 f"{self._array.name}: the export policy {CLOSED_POLICY} of the SVM {svm} is for shares that nobody may reach, and has rules; "
                 "remove them, or the policy"

@@ -9,7 +9,7 @@ import pytest
 from sharectl.drivers.base import ConflictError, DriverError
 from tests.emulators.ontap.access_records import ExportPolicy
 
-from .ground import CLOSED, rule
+from .ground import CLOSED, request, rule
 
 if TYPE_CHECKING:
     from sharectl.model.access import AccessRule
@@ -230,3 +230,26 @@ def test_a_policy_that_counts_as_used_for_a_while_goes_all_the_same(ground: Grou
         assert any(each.is_remark for each in ground.listed().access)
         ground.repair(share, THREE[:1])
     ground.is_tidy(shares=1, with_access=1)
+
+
+def test_who_is_to_be_out_is_out_where_somebody_opened_the_closed_policy(ground: Ground) -> None:
+    """The share gets an empty policy of its own, each change says what is wrong, and no new share is made to be open."""
+    share = ground.share(*THREE)
+    body = {"clients": [{"match": "0.0.0.0/0"}], "ro_rule": ["any"], "rw_rule": ["any"], "superuser": ["any"]}
+    ground.send("POST", f"/protocols/nfs/export-policies/{ground.policies()[CLOSED].id}/rules", body)
+    since = ground.oracle.now()
+    driver = ground.fresh()
+    with pytest.raises(ConflictError, match="has rules"):
+        driver.update_access(share, [], [], THREE)
+    with pytest.raises(ConflictError, match="has rules"):
+        ground.fresh().create_share(request("another"))
+    assert ground.oracle.check_between("projects", meant(*THREE), {}, since) == []
+    assert ground.listed().access == ()
+    assert set(ground.volumes()) == {"projects"}
+    driver = ground.fresh()
+    driver.trash_share(share)
+    driver.restore_share(share.resource_id)
+    assert ground.oracle.check_between("projects", meant(*THREE), {}, since) == []
+    ground.send("DELETE", f"/protocols/nfs/export-policies/{ground.policies()[CLOSED].id}/rules/1")
+    ground.fresh().update_access(share, [], [], [])
+    ground.is_tidy(shares=1, with_access=0)
