@@ -218,9 +218,17 @@ def history_row(sequence: int | None, entry: HistoryEntry) -> tuple[Any, ...]:
 
 
 def rule_rows(rules: Iterable[tuple[Address, Iterable[RuleRecord]]]) -> Iterator[tuple[Any, ...]]:
-    """Yield the values of the rules of shares."""
+    """Yield the values of the rules of shares; drivers may say types and levels as members of their enumerations."""
     return (
-        (address, *rule[:3], options_json(rule.options), status, reason)
+        (
+            address,
+            str(rule.access_type),
+            rule.access_to,
+            str(rule.access_level),
+            options_json(rule.options),
+            status,
+            reason,
+        )
         for address, records in rules
         for rule, status, reason in records
     )

@@ -15,7 +15,7 @@ from sharectl.drivers.ontap.locations import (
     preferred_first,
     servers_by_svm,
 )
-from sharectl.drivers.ontap.smb_access import access_over_smb, protocol_of_foreign, smb_name
+from sharectl.drivers.ontap.smb_access import access_over_smb, is_noted_for_smb, protocol_of_foreign, smb_name
 from sharectl.drivers.ontap.volumes import PROTOCOL_NOTE, TRASHED_NOTE, claimed, why_not_adoptable
 from sharectl.model.access import NFS
 from sharectl.model.observed import ObservedShare
@@ -80,7 +80,7 @@ class Listing:
             owner = owner_of_policy(str(policy["name"]))
             if owner is not None and policy["id"] not in used:
                 unused.setdefault(owner, []).append(str(policy["name"]))
-        smb = self._smb_shares(None if resource_ids is None else volumes)
+        smb = self._smb_shares(volumes, reads_all=resource_ids is None)
         around = Surroundings({policy["id"]: policy for policy in policies}, smb, unused, places)
         owners = {volume.uuid for volume in claimed(volumes).values()}
         return [self.observed(volume, around, is_owner=volume.uuid in owners) for volume in volumes]
@@ -89,7 +89,9 @@ class Listing:
         """Return one share as a listing would show it."""
         policies = {policy["id"]: policy for policy in self._policies_of(volume)}
         return self.observed(
-            volume, Surroundings(policies, self._smb_shares([volume]), {}, self._places_for(volume)), is_owner=True
+            volume,
+            Surroundings(policies, self._smb_shares([volume], reads_all=False), {}, self._places_for(volume)),
+            is_owner=True,
         )
 
     def new_share(self, volume: Volume) -> ObservedShare:
@@ -111,11 +113,11 @@ class Listing:
         servers = servers_by_svm(array) if self._svm is None else {}
         return Places(data_lifs(array, self._svm), home_nodes(array), servers)
 
-    def _smb_shares(self, volumes: Sequence[Volume] | None) -> Mapping[str, Sequence[JsonObject]]:
-        """Return the SMB shares of these volumes, or all; none of a backend that has nothing to do with SMB."""
-        if not self._has_smb:
+    def _smb_shares(self, volumes: Sequence[Volume], *, reads_all: bool) -> Mapping[str, Sequence[JsonObject]]:
+        """Return the SMB shares of these volumes; none of a backend that has nothing to do with SMB."""
+        if not self._has_smb and not any(map(is_noted_for_smb, volumes)):
             return {}
-        if volumes is None or len(volumes) > 1:
+        if reads_all or len(volumes) > 1:
             return self._smb.all()
         return {volume.uuid: self._smb.of(volume) for volume in volumes}
 

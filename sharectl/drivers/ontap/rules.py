@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.ontap.acls import rules_for
 from sharectl.drivers.ontap.names import CLOSED_POLICY
+from sharectl.drivers.ontap.smb_access import is_noted_for_smb
 from sharectl.model.access import CIFS, NFS, may_become, protocols_in
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Rules:
     """Puts the whole set of rules of a share in force, over each of its protocols."""
 
     def __init__(self, volumes: Volumes, access: Access, smb: SmbAccess, settings: SmbSettings | None) -> None:
-        """Export nothing over SMB where there are no settings of it."""
+        """Where there are no settings of SMB, only shares that were made for it are looked at."""
         self._volumes, self._access, self._smb, self._settings = volumes, access, smb, settings
 
     def update(
@@ -33,10 +34,8 @@ class Rules:
         hosts, people, statuses = rules_for(share.protocol, rules, self._settings)
         if NFS in protocols_in(share.protocol):
             statuses |= self._access.update(share, hosts, repairs=repairs)
-        if self._settings is None:
-            return statuses
         is_for_smb = CIFS in protocols_in(share.protocol)
-        if not is_for_smb and not repairs:
+        if not is_for_smb and (self._settings is None or not repairs):
             return statuses
         volume = None if repairs else self._volumes.known(share.resource_id)
         volume = volume or self._volumes.needed(share.resource_id)
@@ -49,7 +48,7 @@ class Rules:
 
     def withdraw(self, volume: Volume) -> None:
         """End what a volume lets in over SMB."""
-        if self._settings is not None:
+        if self._settings is not None or is_noted_for_smb(volume):
             self._smb.withdraw(volume)
 
     def change_protocols(self, share: ShareRef, protocol: str) -> None:

@@ -118,3 +118,8 @@ def protocol_of_foreign(records: Sequence[JsonObject], *, has_clients: bool) -> 
 def has_smb(protocol: str | None) -> bool:
     """Tell whether a share is exported over SMB."""
     return CIFS in protocols_in(protocol)
+
+
+def is_noted_for_smb(volume: Volume) -> bool:
+    """Tell whether a volume was made for a share that is exported over SMB; it may be, whatever the settings say by now."""
+    return volume.note is not None and CIFS in protocols_in(volume.note.values.get(PROTOCOL_NOTE, NFS))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.model.access import AccessRule
+from sharectl.model.access import AccessLevel, AccessRule, AccessType
 from sharectl.model.kinds import Kind, address_of, rule_address
 from sharectl.model.records import (
     AddHistory,
@@ -161,6 +161,15 @@ class CommitsConformance(Conformance):
         store.commit(lease, [PutRules("share/a", (make_rule("10.0.0.9", "ro"),)), PutRules("share/b", ())])
         with store.read() as reader:
             assert reader.rules() == {"share/a": (make_rule("10.0.0.9", "ro"),)}
+
+    def test_a_rule_of_enumeration_members_is_a_rule(self, store: StateStore, lease: Lease) -> None:
+        """As drivers may list it; it reads back as text."""
+        rule = AccessRule(AccessType.USER, "alice", AccessLevel.READ_ONLY)
+        store.commit(lease, [PutResource(make_record("a"), None), PutRules("share/a", (RuleRecord(rule, "active"),))])
+        with store.read() as reader:
+            (found,) = reader.rules()["share/a"]
+        assert found.rule == rule
+        assert {type(part) for part in found.rule[:3]} == {str}
 
     def test_a_rule_keeps_its_options(self, store: StateStore, lease: Lease) -> None:
         """In the store and in its document."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ from sharectl.model.access import AccessRule
 from sharectl.model.checks import WantedShare
 from sharectl.model.quantities import GIB
 from sharectl.model.requests import ShareRequest
+from tests.emulators.ontap.access_records import CifsShare
 from tests.emulators.ontap.client import Client
 from tests.emulators.ontap.oracle import Oracle
 
@@ -215,4 +217,33 @@ def test_the_request_of_a_windows_share_has_windows_rights(driver: OntapDriver, 
     """As Manila's driver makes it."""
     made(driver)
     (request,) = [each for each in emulator.calls.all() if each.method == "POST" and each.path == "/storage/volumes"]
-    assert b'"security_style": "ntfs"' in request.body
+    assert json.loads(request.body)["nas"]["security_style"] == "ntfs"
+
+
+def test_without_smb_in_the_settings_windows_shares_stay_in_hand(driver: OntapDriver, emulator: Emulator) -> None:
+    """A setting that somebody removed hides nobody who may come, and whose rule goes does not come any more."""
+    share = made(driver)
+    driver.update_access(ref(share), [ALICE, BOB], [ALICE, BOB], [])
+    later = driver_on(emulator)
+    assert set(listed(later).access) == {ALICE, BOB}
+    (one,) = later.list_shares([str(share.resource_id)])
+    assert set(one.access) == {ALICE, BOB}
+    later.update_access(ref(share), [BOB], [], [ALICE])
+    assert set(listed(driver).access) == {BOB}
+    later.update_access(ref(share), [], [], [BOB])
+    assert not listed(driver).access
+    assert "office" not in {each.name for each in emulator.world[CifsShare]}
+    later.close()
+
+
+@pytest.mark.parametrize("end", ["trash", "delete"])
+def test_without_smb_in_the_settings_a_windows_share_ends_with_its_volume(
+    driver: OntapDriver, emulator: Emulator, end: str
+) -> None:
+    """Nobody reaches what is in the trash, and no export is left of what is gone."""
+    share = made(driver)
+    driver.update_access(ref(share), [ALICE], [ALICE], [])
+    later = driver_on(emulator)
+    (later.trash_share if end == "trash" else later.delete_share)(ref(share))
+    assert "office" not in {each.name for each in emulator.world[CifsShare]}
+    later.close()
