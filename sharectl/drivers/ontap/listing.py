@@ -15,6 +15,7 @@ from sharectl.drivers.ontap.locations import (
     preferred_first,
     servers_by_svm,
 )
+from sharectl.drivers.ontap.luns import LunVolumes, lun_volumes
 from sharectl.drivers.ontap.smb_access import access_over_smb, is_noted_for_smb, protocol_of_foreign, smb_name
 from sharectl.drivers.ontap.volumes import PROTOCOL_NOTE, TRASHED_NOTE, claimed, why_not_adoptable
 from sharectl.model.access import NFS
@@ -36,12 +37,13 @@ _FEW: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What shares are shown with: policies by id, SMB shares by the volumes that they export, names of those that no volume has by the share that they were made for, and where they are."""
+    """What shares are shown with: policies by id, SMB shares by the volumes that they export, names of policies that no volume has by the share that they were made for, where they are, and which volumes hold LUNs."""
 
     policies: Mapping[int, JsonObject] = field(default_factory=dict)
     smb: Mapping[str, Sequence[JsonObject]] = field(default_factory=dict)
     unused: Mapping[str, Sequence[str]] = field(default_factory=dict)
     places: Places = field(default_factory=Places)
+    luns: LunVolumes = field(default_factory=LunVolumes)
 
 
 class Listing:
@@ -80,19 +82,17 @@ class Listing:
             owner = owner_of_policy(str(policy["name"]))
             if owner is not None and policy["id"] not in used:
                 unused.setdefault(owner, []).append(str(policy["name"]))
-        smb = self._smb_shares(volumes, reads_all=resource_ids is None)
-        around = Surroundings({policy["id"]: policy for policy in policies}, smb, unused, places)
+        smb, luns = self._smb_shares(volumes, reads_all=resource_ids is None), self._luns_in(volumes)
+        around = Surroundings({policy["id"]: policy for policy in policies}, smb, unused, places, luns)
         owners = {volume.uuid for volume in claimed(volumes).values()}
         return [self.observed(volume, around, is_owner=volume.uuid in owners) for volume in volumes]
 
     def share(self, volume: Volume) -> ObservedShare:
         """Return one share as a listing would show it."""
         policies = {policy["id"]: policy for policy in self._policies_of(volume)}
-        return self.observed(
-            volume,
-            Surroundings(policies, self._smb_shares([volume], reads_all=False), {}, self._places_for(volume)),
-            is_owner=True,
-        )
+        smb, places = self._smb_shares([volume], reads_all=False), self._places_for(volume)
+        around = Surroundings(policies, smb, {}, places, self._luns_in([volume]))
+        return self.observed(volume, around, is_owner=True)
 
     def new_share(self, volume: Volume) -> ObservedShare:
         """Return a share that nobody may reach yet, without looking at policies."""
@@ -121,6 +121,13 @@ class Listing:
             return self._smb.all()
         return {volume.uuid: self._smb.of(volume) for volume in volumes}
 
+    def _luns_in(self, volumes: Sequence[Volume]) -> LunVolumes:
+        """Return which of these volumes hold LUNs, as far as it decides whether somebody may take them over."""
+        strange = [volume for volume in volumes if volume.note is None and not why_not_adoptable(volume)]
+        if not strange:
+            return LunVolumes()
+        return lun_volumes(self._volumes.array, self._svm, strange[0] if len(volumes) == 1 else None)
+
     def _policies_of(self, volume: Volume) -> Iterator[JsonObject]:
         """Yield the policy of a volume, and all that were made for its share."""
         found = [] if volume.note is None else self._policies.of_share(volume.svm, volume.note.resource_id)
@@ -144,7 +151,7 @@ class Listing:
         over_smb = access_over_smb(volume, exports)
         pool = pool_of(volume.aggregates, str(volume.record.get("style")), self._flexgroups)
         lifs = preferred_first(around.places.lifs, volume.svm, self._home_of(volume, around.places))
-        why_not = "" if note is not None else why_not_adoptable(volume)
+        why_not = "" if note is not None else why_not_adoptable(volume) or around.luns.why_not_adoptable(volume)
         if note is None and not why_not and len(exports) > 1:
             why_not = "it is exported over SMB under several names, and a share has one"
         if volume.note is not None and note is None:

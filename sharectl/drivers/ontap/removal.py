@@ -13,6 +13,8 @@ from sharectl.drivers.ontap.queue import skips_queue
 from sharectl.drivers.ontap.volumes import TRASHED_NOTE, VOLUMES, noted, volume_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sharectl.drivers.ontap.access import Access
     from sharectl.drivers.ontap.creation import Creation
     from sharectl.drivers.ontap.rules import Rules
@@ -62,7 +64,12 @@ class Removal:
             qos.remove_policy(self._volumes.array, volume.svm, resource_id)
 
     def _withdraw(self, volume: Volume) -> Volume:
-        """Take the volume from its clients; one that is offline serves nobody, cannot be changed, and keeps its policy in use."""
+        """Take the volume from its clients; one that is offline serves nobody, cannot be changed, and keeps its policy in use.
+
+        Raises ShareInUseError, and withdraws nothing, where another volume is mounted inside.
+        """
+        if volume.is_online and volume.path is not None and (below := self._volumes.below(volume)):
+            raise self._occupied(volume, below)
         self._rules.withdraw(volume)
         if not volume.is_online:
             return volume
@@ -80,16 +87,18 @@ class Removal:
             )
             raise ShareInUseError(message) from problem
         if volume.path is not None and (below := self._volumes.below(volume)):
-            message = (
-                f"{problem}: inside of the volume {volume.name} {' and '.join(below)} {'are' if len(below) > 1 else 'is'} mounted; "
-                "unmount what is inside of it, or remove that first"
-            )
-            raise ShareInUseError(message) from problem
+            raise self._occupied(volume, below) from problem
         if problem.code == _MOUNTED or "job ID" in str(problem):
             raise TransientError(str(problem), _UNMOUNT_AGAIN_SECONDS) from problem
         if problem.kind == "partial":
             raise OutcomeUnknownError(str(problem)) from problem
         raise problem
+
+    def _occupied(self, volume: Volume, below: Sequence[str]) -> ShareInUseError:
+        return ShareInUseError(
+            f"{self._volumes.array.name}: inside of the volume {volume.name} {' and '.join(below)} "
+            f"{'are' if len(below) > 1 else 'is'} mounted; unmount what is inside of it, or remove that first"
+        )
 
     def trash(self, resource_id: str, now: str) -> None:
         """Withdraw a share from everybody, and give its name and path free; `now` goes into its comment."""

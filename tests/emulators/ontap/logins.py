@@ -74,6 +74,7 @@ LEAST_PRIVILEGE: Final = {
     "/api/storage/disks": ("none", "none", "readonly"),
     "/api/storage/aggregates": ("readonly", "none", "readonly"),
     "/api/storage/volumes": ("all", "all", "all"),
+    "/api/storage/luns": ("readonly", "readonly", "readonly"),
     "/api/storage/qtrees": ("all", "all", "all"),
     "/api/storage/quota": ("all", "all", "all"),
     "/api/storage/qos/policies": ("all", "all", "all"),

@@ -10,6 +10,7 @@ import pytest
 from sharectl.drivers.base import ConflictError, ShareInUseError, SnapshotRef, TransientError
 from sharectl.drivers.testing import new_id, ref
 from tests.emulators.ontap import foreign, oracle
+from tests.emulators.ontap.logins import Role
 
 from .ground import request, rule
 
@@ -21,11 +22,13 @@ NOT_TAKEN = {
     "stopped": "is offline",
     "big_group": "flexgroup",
     "mirror": "of type dp",
+    "with_lun": "LUNs are in it",
 }
+LUNS = "GET /storage/luns"
 
 
 def test_each_is_told_apart_from_what_can_be_taken_over(ground: Ground) -> None:
-    """The listing is whole, and says of four why they stay as they are."""
+    """The listing is whole, and says of five why they stay as they are."""
     foreign.add(ground.emulator.world)
     found = {share.name: share for share in ground.driver.list_shares()}
     assert found.keys() == set(foreign.NAMES)
@@ -33,6 +36,43 @@ def test_each_is_told_apart_from_what_can_be_taken_over(ground: Ground) -> None:
     assert reasons.keys() == NOT_TAKEN.keys()
     assert all(NOT_TAKEN[name] in reason for name, reason in reasons.items())
     assert {share.resource_id for share in found.values()} == {None}
+
+
+def test_a_volume_with_luns_is_not_taken_over(ground: Ground) -> None:
+    """What hosts write into the LUNs would go with the share; nothing is written on the volume."""
+    foreign.add(ground.emulator.world)
+    comment = ground.volumes()["with_lun"].comment
+    with pytest.raises(ConflictError, match="LUNs are in it"):
+        ground.driver.adopt_share("with_lun", new_id(), None)
+    assert ground.volumes()["with_lun"].comment == comment
+
+
+def test_luns_are_asked_for_once_where_there_are_volumes_of_others(ground: Ground) -> None:
+    """Whatever their number; and not at all where all are sharectl's."""
+    ground.share(name="ours")
+    ground.forget_calls()
+    ground.driver.list_shares()
+    assert LUNS not in ground.calls()
+    foreign.add(ground.emulator.world)
+    ground.driver.list_shares()
+    assert ground.calls()[LUNS] == 1
+
+
+def test_where_the_role_may_not_look_for_luns_no_volume_is_taken_over(ground: Ground) -> None:
+    """The listing is whole all the same, and says which path the role needs."""
+    foreign.add(ground.emulator.world)
+    world = ground.emulator.world
+    (role,) = [role for role in world[Role] if role.name == "sharectl-svm"]
+    without = tuple((path, access) for path, access in role.privileges if path != "/api/storage/luns")
+    with world.lock:
+        world[Role].change(role.key, privileges=without)
+    driver = ground.fresh("sharectl-svm")
+    found = {share.name: share.not_adoptable for share in driver.list_shares()}
+    assert found.keys() == set(foreign.NAMES)
+    assert "may not GET /api/storage/luns" in found["projects"]
+    assert "is offline" in found["stopped"]
+    with pytest.raises(ConflictError, match="may not GET /api/storage/luns"):
+        driver.adopt_share("projects", new_id(), None)
 
 
 def test_the_life_of_a_share_changes_nothing_of_its_neighbours(ground: Ground) -> None:
@@ -107,6 +147,20 @@ def test_a_copy_of_a_clone_that_was_split_off_is_not_removed_in_its_place(ground
     with pytest.raises(ConflictError, match="clone and copy all say"):
         ground.driver.delete_share(share)
     assert {"clone", "copy"} <= set(ground.volumes())
+
+
+def test_a_share_with_a_volume_inside_is_served_over_smb_as_before(ground: Ground) -> None:
+    """What is mounted inside is looked for before anything is withdrawn."""
+    foreign.add(ground.emulator.world)
+    driver = ground.fresh(smb={"fromAnywhere": True})
+    share = ref(driver.adopt_share("projects", new_id(), None))
+    before = [access for access in driver.list_shares([share.resource_id])[0].access if access.access_type == "user"]
+    assert before
+    for remove in (driver.delete_share, driver.trash_share):
+        with pytest.raises(ShareInUseError, match="nested is mounted"):
+            remove(share)
+        (seen,) = driver.list_shares([share.resource_id])
+        assert [access for access in seen.access if access.access_type == "user"] == before
 
 
 def test_what_is_not_shown_yet_is_waited_for(ground: Ground) -> None:
