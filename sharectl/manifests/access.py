@@ -85,6 +85,7 @@ def canonical_client(text: str) -> str:
     return canonical
 
 
+@lru_cache(maxsize=65536)
 def canonical_to(access_type: str, text: str) -> str:
     """Return whom a rule of this type means by `text`, in canonical form. Raises AccessError."""
     return _CANONICAL[access_type](text)

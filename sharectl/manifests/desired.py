@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -315,13 +316,10 @@ class Desired:
         yield from (rule.rule for _, rule in self._linked.rules.get(share_address, ()))
 
     def _access_by(self, rules: Iterable[AccessRule]) -> tuple[AccessRule, ...]:
-        whole = [rule for rule in rules if rule.access_to and rule.access_level]
-        if _name_lists(whole):
-            return self._linked.lists.access(whole)
-        by_key: dict[str, AccessRule] = {}
-        for rule in whole:
-            by_key.setdefault(rule.key, rule)
-        return tuple(by_key[key] for key in sorted(by_key))
+        rules = tuple(rules)
+        if _name_lists(rules):
+            return self._linked.lists.access(rule for rule in rules if rule.access_to and rule.access_level)
+        return _by_key(rules)
 
     def _listed(self, share_address: Address, rule_key: str | None) -> Listed | None:
         """Return what gives a share this rule, where that is a client in a list and no rule of its own."""
@@ -336,6 +334,16 @@ class Desired:
         settings: Iterable[Setting] = (setting for _, setting in self._linked.settings.values() if setting.kind == kind)
         specs = sorted((SPECS[kind].from_plain(setting.plain) for setting in settings), key=lambda spec: spec.name)
         return MappingProxyType({spec.name: spec for spec in specs})
+
+
+@lru_cache(maxsize=10_000)
+def _by_key(rules: tuple[AccessRule, ...]) -> tuple[AccessRule, ...]:
+    """Return rules that are whole, sorted by key, of two with one key the first; shares with the same rules have the same tuple."""
+    by_key: dict[str, AccessRule] = {}
+    for rule in rules:
+        if rule.access_to and rule.access_level:
+            by_key.setdefault(rule.key, rule)
+    return tuple(by_key[key] for key in sorted(by_key))
 
 
 def _name_lists(rules: Iterable[AccessRule]) -> bool:

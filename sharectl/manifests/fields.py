@@ -88,27 +88,35 @@ def plain_of(
     `failed` is told the path of a size that is none; without it the SizeError is raised.
     """
     plain: JsonObject = {}
-    for name, path, default, read, *_ in layout_of(cls):
-        value: Any = written.get(path[0], _ABSENT)
-        for step in path[1:]:
+    for first, field in _by_first_step(cls):
+        if first not in written:
+            continue
+        value: Any = written[first]
+        for step in field.path[1:]:
             value = value.get(step, _ABSENT) if value is not _ABSENT else value
         if value is _ABSENT:
             continue
-        if read is not None:
+        if field.read is not None:
             try:
-                value = read(value)
+                value = field.read(value)
             except SizeError as failure:
                 if failed is None:
                     raise
-                failed(path, failure)
+                failed(field.path, failure)
                 continue
-        if value != default:
-            plain[name] = value
+        if value != field.default:
+            plain[field.name] = value
     spread = _spread_of(cls)
     if spread:
         known = {path[0] for _, path, *_ in layout_of(cls)}
         plain[spread] = {_snake(name): value for name, value in written.items() if name not in known}
     return plain
+
+
+@cache
+def _by_first_step(cls: type) -> tuple[tuple[str, Written], ...]:
+    """Return the fields, each with the key that it stands under: most are left out of most manifests."""
+    return tuple((field.path[0], field) for field in layout_of(cls))
 
 
 def written_of(cls: type, plain: JsonObject) -> JsonObject:

@@ -25,6 +25,8 @@ _WHOLE: Final = "what an SMB server asks of its clients is said for the whole ba
 
 def options_in(rule: JsonObject) -> dict[str, str]:
     """Return the options that a rule of a manifest gives, as texts."""
+    if rule.keys().isdisjoint(OPTIONS):
+        return {}
     return {name: _WRITERS[name](rule[name]) for name in OPTIONS if name in rule}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from typing import Final
 
 MAX_INTEGER: Final = 2**63 - 1
@@ -39,6 +40,7 @@ class ScalarError(ValueError):
     """A number that no JSON document and no storage system could take; `str()` says why."""
 
 
+@lru_cache(maxsize=10_000)
 def resolve(text: str) -> str | float | bool | None:
     """Return the value of the plain scalar `text`.
 

@@ -105,6 +105,12 @@ def options_of(plain: Mapping[str, str] | Iterable[tuple[str, str]] | None) -> E
 
 def access_digest(rules: Iterable[AccessRule]) -> bytes:
     """Return the digest of a set of rules, whatever their order; of no rules, NO_ACCESS_DIGEST."""
+    return _digest_of_rules(tuple(rules))
+
+
+@lru_cache(maxsize=10_000)
+def _digest_of_rules(rules: tuple[AccessRule, ...]) -> bytes:
+    """Return the digest of rules; many shares have the same few lists of them."""
     return digest_of_lines(map(line_of, rules))
 
 

@@ -35,6 +35,7 @@ class SizeError(ValueError):
     """A text that is not a size; `str()` says what is wrong and what a size looks like."""
 
 
+@lru_cache(maxsize=10_000)
 def parse_size(text: str) -> int:
     """Return the bytes that `text` names: `100GiB`, `1.5TiB`, `500GB` (decimal), `750 MiB`.
 
