@@ -91,11 +91,16 @@ class AccessRule(NamedTuple):
 _shared_rule: Final = lru_cache(maxsize=10_000)(AccessRule)
 """Many shares have the same few clients: their rules are one object each."""
 
+_WITHOUT_OPTIONS: Final = 3
+"""How many values a rule without options is written as."""
+
 
 def rule_of(plain: Sequence[Any]) -> AccessRule:
     """Return the rule that `as_plain` wrote."""
-    access_type, access_to, level, *options = plain
-    return _shared_rule(access_type, access_to, level, options_of(options[0]) if options else ())
+    if len(plain) == _WITHOUT_OPTIONS:
+        return _shared_rule(*plain)
+    access_type, access_to, level, options = plain
+    return _shared_rule(access_type, access_to, level, options_of(options))
 
 
 def options_of(plain: Mapping[str, str] | Iterable[tuple[str, str]] | None) -> ExportSettings:
