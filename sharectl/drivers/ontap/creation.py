@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.base import ConflictError, DriverError, PoolError
 from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
 from sharectl.drivers.ontap.names import CLOSED_POLICY, MAX_VOLUME_NAME, Note, comment_of, short_id, volume_name
+from sharectl.drivers.ontap.smb_paths import check_path
 from sharectl.drivers.ontap.volumes import NAME_NOTE, PROTOCOL_NOTE, VOLUMES, volume_of
 from sharectl.drivers.share_checks import taken_since
 
@@ -51,6 +52,7 @@ class Creation:
         values = {NAME_NOTE: request.name, PROTOCOL_NOTE: request.protocol, **(notes or {})}
         note = Note(request.resource_id, values)
         for name, path in candidate_names(request.name, request.resource_id):
+            check_path(self._array, svm, path)
             body = {
                 **fields,
                 "svm": {"name": svm},
@@ -134,6 +136,7 @@ class Creation:
         resource_id = volume.note.resource_id if volume.note is not None else ""
         last: ArrayError | None = None
         for _, path in candidate_names(name, resource_id):
+            check_path(self._array, volume.svm, path)
             try:
                 return self._volumes.change(volume, {"nas": {"path": path}})
             except ArrayError as problem:

@@ -52,8 +52,8 @@ class SmbAccess:
         return smb.update_access(self._array, share, rules, exports)
 
     def withdraw(self, volume: Volume) -> None:
-        """End all exports of a volume over SMB."""
-        for record in self.of(volume):
+        """End all exports of a volume over SMB; of one that somebody has unmounted, that of its name, which would export what is mounted there next."""
+        for record in self.of(volume) if volume.path is not None else self._left_of(volume):
             self._remove(volume, record)
 
     def note_protocols(self, volume: Volume, protocol: str) -> Volume:
@@ -62,6 +62,12 @@ class SmbAccess:
             raise AssertionError
         note = volume.note.having(**{PROTOCOL_NOTE: protocol})
         return self._volumes.change(volume, fields) if (fields := comment_fields(volume, note)) else volume
+
+    def _left_of(self, volume: Volume) -> list[JsonObject]:
+        """Return the record of the SMB share that has the name of a volume's, and leads to nothing."""
+        query = {"svm.name": volume.svm, "name": smb_name(volume)}
+        found = self._array.records(SHARES, svm=self._svm, query=query, fields=SHARE_FIELDS)
+        return [record for record in found if (record.get("volume") or {}).get("uuid") is None]
 
     def _by_volume(self, query: Mapping[str, str]) -> dict[str, list[JsonObject]]:
         asked = dict(query)

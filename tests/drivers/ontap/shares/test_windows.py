@@ -247,3 +247,44 @@ def test_without_smb_in_the_settings_a_windows_share_ends_with_its_volume(
     (later.trash_share if end == "trash" else later.delete_share)(ref(share))
     assert "office" not in {each.name for each in emulator.world[CifsShare]}
     later.close()
+
+
+@pytest.mark.parametrize("config", [{}, {"smb": {}}], ids=["NFS alone", "with SMB"])
+def test_no_share_is_made_where_an_smb_share_of_others_leads(emulator: Emulator, config: dict[str, object]) -> None:
+    """The array keeps it when its volume goes, with Everyone in its list: nothing may be mounted there, new or from the trash."""
+    driver = driver_on(emulator, **config)
+    client = Client(emulator)
+    trashed = made(driver, "old", "NFS")
+    exported = {"svm": {"name": "vs1"}, "name": "legacy", "path": "/old"}
+    assert client.post("/protocols/cifs/shares", exported).status == 201
+    since = Oracle(emulator.world).now()
+    if config:  # without SMB, what others export is theirs to remove
+        driver.trash_share(ref(trashed))
+        assert client.get("/protocols/cifs/shares?name=legacy").records == []
+    else:
+        driver.trash_share(ref(trashed))
+        with pytest.raises(ConflictError, match="'legacy' that leads to /old"):
+            made(driver, "old", "NFS")
+        with pytest.raises(ConflictError, match="'legacy' that leads to /old"):
+            driver.restore_share(trashed.resource_id or "")
+        surplus = {each.event for each in Oracle(emulator.world).check_cifs_between(("vs1", "legacy"), None, {}, since)}
+        assert max(surplus, default=since) <= since + 1
+        uuid = client.get("/svm/svms?name=vs1").records[0]["uuid"]
+        assert client.delete(f"/protocols/cifs/shares/{uuid}/legacy").status == 200
+    assert driver.restore_share(trashed.resource_id or "").resource_id == trashed.resource_id
+    driver.close()
+
+
+def test_nobody_of_a_deleted_share_is_in_the_next_of_its_name(driver: OntapDriver, emulator: Emulator) -> None:
+    """Though somebody had unmounted its volume, so that its SMB share led nowhere when it was deleted."""
+    first = made(driver)
+    driver.update_access(ref(first), [ALICE], [ALICE], [])
+    client = Client(emulator)
+    uuid = client.get("/storage/volumes?name=office").records[0]["uuid"]
+    assert client.patch(f"/storage/volumes/{uuid}?return_timeout=15", {"nas": {"path": ""}}).status == 200
+    since = Oracle(emulator.world).now()
+    driver.delete_share(ref(first))
+    second = made(driver)
+    driver.update_access(ref(second), [BOB], [BOB], [])
+    bob = {BOB.access_to: "read"}
+    assert Oracle(emulator.world).check_cifs_between(("vs1", "office"), {}, bob, since) == []
