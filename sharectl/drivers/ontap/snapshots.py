@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import (
@@ -28,6 +29,8 @@ SNAPSHOT_FIELDS: Final = ("name", "uuid", "comment", "volume.uuid", "volume.name
 NO_LICENCE: Final = 1115127
 _MARK: Final = "sharectl_revert"
 _MOST_NAMED: Final = 3
+_OF_A_POLICY: Final = re.compile(r".+\.[0-9]{4}-[0-9]{2}-[0-9]{2}(_[0-9]{4})?")
+"""How the array's own policies name what they take: `hourly.2026-11-29_1005`, `daily.2026-11-29`."""
 
 
 def list_snapshots(array: Array, svms: Collection[str], ids: Collection[str] | None = None) -> list[JsonObject]:
@@ -102,8 +105,8 @@ def remove(array: Array, backend_id: str, name: str) -> None:
 def revert(array: Array, snapshot: SnapshotRef, size_bytes: int) -> None:
     """Turn a volume back to its snapshot, and give it its size again.
 
-    Newer snapshots of sharectl's would go with it, and keep it from being done; those of the array's own policies go. Whether a restore whose answer
-    was lost was carried out shows by what was newer: a mark is taken where nothing is.
+    Newer snapshots would go with it, and keep it from being done, whoever took them; only those of the array's own policies go.
+    Whether a restore whose answer was lost was carried out shows by a mark that is taken before it.
     """
     volume_uuid, _, uuid = snapshot.backend_id.partition("/")
     message = f"the snapshot {snapshot.name!r} is not there any more"
@@ -117,9 +120,9 @@ def revert(array: Array, snapshot: SnapshotRef, size_bytes: int) -> None:
     if target is None:
         raise NotFoundError(message)
     newer = [each for each in there if _is_newer(each, target) and not _is_mark(each)]
-    if own := [each["name"] for each in newer if read_note(each.get("comment")) is not None]:
+    if kept := [each["name"] for each in newer if not _is_of_a_policy(each)]:
         message = (
-            f"the newer snapshot{'s' * (len(own) != 1)} {', '.join(map(repr, own[:_MOST_NAMED]))} would be lost with it: on ONTAP "
+            f"the newer snapshot{'s' * (len(kept) != 1)} {', '.join(map(repr, kept[:_MOST_NAMED]))} would be lost with it: on ONTAP "
             "a volume goes back to its newest snapshot alone; remove newer ones first"
         )
         raise ShareInUseError(message)
@@ -133,12 +136,11 @@ def _restore(array: Array, volume_uuid: str, target: JsonObject, mark: str) -> N
     try:
         array.patch((VOLUMES, volume_uuid), body)
     except OutcomeUnknownError as problem:
-        if any(each["uuid"] == mark for each in _all_of(array, volume_uuid)):
+        if _is_there(array, volume_uuid, mark):
             message = f"{problem}; the newer content was still there a moment later"
             raise TransientError(message) from problem
     except ArrayError as problem:
-        is_there = any(each["uuid"] == mark for each in _all_of(array, volume_uuid))
-        if not is_there:
+        if not _is_there(array, volume_uuid, mark):
             return
         remove(array, f"{volume_uuid}/{mark}", _MARK)
         if problem.code == NO_LICENCE:
@@ -148,6 +150,15 @@ def _restore(array: Array, volume_uuid: str, target: JsonObject, mark: str) -> N
             message = f"{problem}; a newer snapshot is locked, or a clone or a replication needs it"
             raise ShareInUseError(message) from problem
         raise
+
+
+def _is_there(array: Array, volume_uuid: str, mark: str) -> bool:
+    """Tell whether a mark is there. Raises TransientError without a time to come again where that cannot be had: the restore may be done."""
+    try:
+        return any(each["uuid"] == mark for each in _all_of(array, volume_uuid))
+    except TransientError as problem:
+        message = f"{problem}; nobody knows yet whether the content was turned back"
+        raise TransientError(message) from problem
 
 
 def _take_mark(array: Array, volume_uuid: str, resource_id: str, there: Iterable[JsonObject]) -> str:
@@ -213,6 +224,10 @@ def _is_newer(one: JsonObject, other: JsonObject) -> bool:
 
 def _is_mark(record: JsonObject) -> bool:
     return str(record["name"]).startswith(f"{_MARK}_") and not record.get("comment")
+
+
+def _is_of_a_policy(record: JsonObject) -> bool:
+    return read_note(record.get("comment")) is None and _OF_A_POLICY.fullmatch(str(record["name"])) is not None
 
 
 def _id_of(record: JsonObject) -> str | None:

@@ -9,7 +9,11 @@ import pytest
 from sharectl.drivers.base import ConflictError, NotFoundError, ShareInUseError, SnapshotRef, TransientError
 from sharectl.drivers.ontap import snapshots
 
+from ..scripted import CUT, scripted  # noqa: TID252 - the folder above is of the same tests
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sharectl.drivers.ontap.client import Array
     from tests.emulators.ontap.server import Emulator
 
@@ -46,7 +50,7 @@ def ref(record: dict[str, object], volume: str) -> SnapshotRef:
 
 
 def foreign(array: Array, volume: str, name: str) -> None:
-    """Take a snapshot as the array's own policy does."""
+    """Take a snapshot by hand."""
     array.post(("storage/volumes", volume, "snapshots"), {"name": name})
 
 
@@ -132,12 +136,21 @@ def test_a_share_goes_back_once_and_keeps_its_size(array: Array, emulator: Emula
     assert array.get(("storage/volumes", volume), fields=("size",))["size"] == GIB // 2
 
 
-def test_snapshots_of_the_array_that_are_newer_go(array: Array, volume: str) -> None:
+def test_snapshots_of_the_arrays_policies_that_are_newer_go(array: Array, volume: str) -> None:
     """ONTAP has no other way."""
     taken = snapshots.take(array, volume, ID, "monday")
-    foreign(array, volume, "hourly.1")
+    foreign(array, volume, "hourly.2026-11-29_1005")
     snapshots.revert(array, ref(taken, volume), GIB)
     assert names(array, volume) == {"monday"}
+
+
+def test_a_newer_snapshot_that_somebody_took_keeps_it_from_being_done(array: Array, volume: str) -> None:
+    """Only what the array's own policies take, which they take again, goes without a word."""
+    taken = snapshots.take(array, volume, ID, "monday")
+    foreign(array, volume, "before_migration")
+    with pytest.raises(ShareInUseError, match="before_migration"):
+        snapshots.revert(array, ref(taken, volume), GIB)
+    assert names(array, volume) == {"monday", "before_migration"}
 
 
 def test_a_newer_snapshot_of_ours_keeps_it_from_being_done(array: Array, emulator: Emulator, volume: str) -> None:
@@ -173,6 +186,23 @@ def test_a_restore_that_did_not_arrive_is_told_and_not_repeated(array: Array, em
         snapshots.revert(array, ref(taken, volume), GIB)
     assert raised.value.retry_after_seconds is None
     assert restores(emulator) <= 1
+
+
+def test_a_restore_of_which_nothing_can_be_learned_is_not_made_again(tmp_path: Path) -> None:
+    """The array is busy when it is asked whether it did it, and says when to come again: the engine would, and restore a second time."""
+    then = {"create_time": "2026-11-29T10:00:00+00:00", "volume": {"uuid": "v"}}
+    monday = {"uuid": "s", "name": "monday", **then}
+    mark = {"uuid": "m", "name": "sharectl_revert_x", **then}
+    busy = (503, {"error": {"code": "7", "message": "busy"}}, {"Retry-After": "7"})
+    with scripted(tmp_path) as script:
+        script.answers = [(200, {"records": [monday]}), (201, {}), (200, {"records": [mark]}), CUT, busy]
+        snapshot = SnapshotRef(ID, "v/s", "monday", "share-1", "v")
+        array = script.array()
+        with pytest.raises(TransientError, match="nobody knows yet") as raised:
+            snapshots.revert(array, snapshot, GIB)
+        array.close()
+    assert raised.value.retry_after_seconds is None
+    assert [line.partition(" ")[0] for line in script.lines()] == ["GET", "POST", "GET", "PATCH", "GET"]
 
 
 def test_without_a_licence_nothing_is_left_behind(array: Array, emulator: Emulator, volume: str) -> None:
