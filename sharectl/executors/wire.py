@@ -2,7 +2,8 @@
 
     {"version": 1, "type": "ListShares", "value": {"resource_ids": ["…"]}}
 
-Values are written field by field; what is read is checked against the types of the fields, and anything else is refused.
+Values are written field by field, but for those that are as they are by default: so an older sharectl, which refuses what it does not
+know, takes all that says nothing of a later field. What is read is checked against the types of the fields, and anything else is refused.
 """
 
 from __future__ import annotations
@@ -81,7 +82,11 @@ def decode(data: bytes) -> Call[Answer] | Answer | Failure:
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a field
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {
+            field.name: _plain(found)
+            for field in fields(value)
+            if (found := getattr(value, field.name)) != field.default  # what has no default equals nothing
+        }
     if isinstance(value, tuple | list):
         return [_plain(one) for one in value]
     if isinstance(value, Mapping):

@@ -50,18 +50,23 @@ _CLOSE_TIMEOUT_SECONDS: Final = 20.0
 
 
 class _Fenced:
-    """A driver, the lineage and token of the run whose fence it works under, and how many calls do so now."""
+    """A driver (None: not opened yet), the lineage and token of the run that it works for, and how many calls do so now."""
 
-    __slots__ = ("calls", "driver", "run")
+    __slots__ = ("calls", "driver", "is_raised", "raising", "run")
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver | None, run: tuple[str, int]) -> None:
         self.driver = driver
-        self.run: tuple[str, int] | None = None
+        self.run = run
+        self.is_raised = False
+        self.raising = threading.Lock()
         self.calls = 0
 
 
 class Drivers:
-    """The drivers of a backend. One works under a single fence, so there are as many as runs have had calls under way at once."""
+    """The drivers of a backend. One works under a single fence, so there are as many as runs have had calls under way at once.
+
+    What takes long with one of them, to open it or to raise its fence, holds up no call of another run, nor the end of one.
+    """
 
     def __init__(self, first: Callable[[], Driver], open_another: Callable[[], Driver]) -> None:
         """Begin with the one that `first` returns each time; further ones are closed here. Both raise DriverError."""
@@ -80,11 +85,15 @@ class Drivers:
             return
         with self._guard:
             chosen = self._chosen(first, (fence.lineage, fence.token))
-            permit()  # a driver may have taken long to open
-            self._raise(chosen, fence, fence.token)
             chosen.calls += 1
         try:
-            yield chosen.driver
+            with chosen.raising:
+                driver = chosen.driver = chosen.driver or self._open_another()
+                permit()  # a driver may have taken long to open
+                if not chosen.is_raised:
+                    self._raise(driver, fence, fence.token)
+                    chosen.is_raised = True
+            yield driver
         finally:
             with self._guard:
                 chosen.calls -= 1
@@ -92,38 +101,38 @@ class Drivers:
     def _chosen(self, first: Driver, run: tuple[str, int]) -> _Fenced:
         """Return the driver of the run, else one that nobody works with, else another."""
         if not self._all:
-            self._all.append(_Fenced(first))
+            self._all.append(_Fenced(first, run))
         for each in self._all:
             if each.run == run:
                 return each
         for each in self._all:
             if not each.calls:
+                each.run, each.is_raised = run, False
                 return each
-        self._all.append(_Fenced(self._open_another()))
+        self._all.append(_Fenced(None, run))
         return self._all[-1]
 
-    def _raise(self, chosen: _Fenced, fence: Fence, token: int) -> None:
-        """Let the backend refuse earlier runs, once for each run; a driver that is refused works under no fence until it is raised again."""
-        if chosen.run == (fence.lineage, token):
-            return
-        chosen.run = None
-        if isinstance(chosen.driver, FencesEachLease):
-            chosen.driver.raise_fence_beside(fence.lineage, token, fence.beside)
-        elif isinstance(chosen.driver, RefusesOldFences):
-            newest = self._newest.get(fence.lineage, 0)
+    def _raise(self, driver: Driver, fence: Fence, token: int) -> None:
+        """Let the backend refuse earlier runs; a driver that is refused works for nobody until its fence is raised again."""
+        if isinstance(driver, FencesEachLease):
+            driver.raise_fence_beside(fence.lineage, token, fence.beside)
+        elif isinstance(driver, RefusesOldFences):
+            with self._guard:
+                newest = self._newest.get(fence.lineage, 0)
             if token < newest:
                 raise fenced(token, newest)
-            chosen.driver.raise_fence(fence.lineage, token)
-            self._newest[fence.lineage] = token
-        chosen.run = fence.lineage, token
+            driver.raise_fence(fence.lineage, token)
+            with self._guard:
+                self._newest[fence.lineage] = max(token, self._newest.get(fence.lineage, 0))
 
     def close(self) -> None:
         """Close all but the first; one that cannot be is left to the end of the process."""
         with self._guard:
             further, self._all = self._all[1:], []
         for each in further:
-            with suppress(Exception):
-                each.driver.close()
+            if each.driver is not None:
+                with suppress(Exception):
+                    each.driver.close()
 
 
 class Calls:

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from sharectl.executors import answers, calls
 from sharectl.executors.answers import Answer, Failure
-from sharectl.executors.calls import Call, ListShares, RevertShare, UpdateAccess
+from sharectl.executors.calls import Call, ListShares, MakeServer, RevertShare, UpdateAccess
 from sharectl.executors.wire import TYPES, WireError, decode, encode, hints_of
 from sharectl.model.access import AccessRule
 from sharectl.model.observed import ObservedShare
-from sharectl.model.requests import ShareRef
+from sharectl.model.requests import ShareRef, ShareServerRequest
 
 TEXT = st.text(max_size=8)
 JSON = st.recursive(st.none() | st.booleans() | st.integers(-5, 5) | TEXT, lambda inner: st.lists(inner, max_size=2))
@@ -54,6 +54,14 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401, PLR0911 - a
 def test_what_comes_out_is_what_went_in(value: Call[Answer] | Answer | Failure) -> None:
     """Every kind of call, answer and failure, whatever is in it."""
     assert decode(encode(value)) == value
+
+
+def test_a_field_that_is_as_by_default_is_not_sent() -> None:
+    """A worker of an older sharectl makes a share server, though the request has come to know what a server joined before."""
+    request = ShareServerRequest("id", "name", "network", ())
+    sent = orjson.loads(encode(MakeServer(request, updates=False)))
+    plain = {"resource_id": "id", "name": "name", "share_network": "network", "allocations": []}
+    assert sent["value"] == {"request": plain}
 
 
 def test_every_call_and_every_answer_has_a_form() -> None:

@@ -33,14 +33,20 @@ POOLS = [{"name": "pool", "capacity": "1TiB"}]
 
 
 @pytest.fixture
-def calls(tmp_path: Path) -> Iterator[Calls]:
-    """Yield what makes calls on a simulated backend."""
+def backends(tmp_path: Path) -> Iterator[Backends]:
+    """Yield a simulated backend that is prepared."""
     spec = BackendSpec("filer", "simulated", {"stateFile": "filer.db", "pools": POOLS})
     backends = Backends({"filer": spec}, str(tmp_path))
     backends.driver("filer").prepare()
+    yield backends
+    backends.close()
+
+
+@pytest.fixture
+def calls(backends: Backends) -> Iterator[Calls]:
+    """Yield what makes calls on it."""
     with closing(Calls(backends, "filer")) as made:
         yield made
-    backends.close()
 
 
 def share(number: int) -> CreateShare:
@@ -93,16 +99,55 @@ def test_runs_beside_each_other_work_at_once_and_who_is_left_out_does_not(
     assert made_by(calls) == {"id-1", "id-3", "id-11", "id-13"}
 
 
-def test_runs_one_after_the_other_work_with_one_driver(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_one_after_the_other_work_with_one_driver(backends: Backends, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another costs a login on the filer."""
 
     def open_another(_backends: Backends, _backend: str) -> Driver:
         raise AssertionError
 
     monkeypatch.setattr(Backends, "open_another", open_another)
-    for token in range(1, 5):
-        calls(share(token), Fence("lineage", token, frozenset({token - 1})), lambda: None)
-    assert len(made_by(calls)) == 4
+    with closing(Calls(backends, "filer")) as calls:
+        for token in range(1, 5):
+            calls(share(token), Fence("lineage", token, frozenset({token - 1})), lambda: None)
+        assert len(made_by(calls)) == 4
+
+
+def test_a_login_that_takes_long_holds_up_no_call_of_another_run(
+    backends: Backends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither one that begins meanwhile, nor the end of one."""
+    make, open_another, at = SimulatedDriver.create_share, Backends.open_another, Queue[str]()
+    go = {name: threading.Event() for name in ("share-1", "login")}
+
+    def held(driver: SimulatedDriver, request: ShareRequest) -> ObservedShare:
+        if request.name in go:
+            at.put(request.name)
+            assert go[request.name].wait(PATIENCE_SECONDS)
+        return make(driver, request)
+
+    def slowly(backends: Backends, backend: str) -> Driver:
+        at.put("login")
+        assert go["login"].wait(PATIENCE_SECONDS)
+        return open_another(backends, backend)
+
+    monkeypatch.setattr(SimulatedDriver, "create_share", held)
+    monkeypatch.setattr(Backends, "open_another", slowly)
+    one, other = Fence("lineage", 1), Fence("lineage", 2, frozenset({1}))
+    with closing(Calls(backends, "filer")) as calls, ThreadPoolExecutor() as threads:
+        under_way = threads.submit(calls, share(1), one, lambda: None)
+        assert at.get(timeout=PATIENCE_SECONDS) == "share-1"
+        logging_in = threads.submit(calls, share(2), other, lambda: None)
+        try:
+            assert at.get(timeout=PATIENCE_SECONDS) == "login"
+            threads.submit(calls, share(3), one, lambda: None).result(PATIENCE_SECONDS)
+            go["share-1"].set()
+            under_way.result(PATIENCE_SECONDS)
+            assert made_by(calls) == {"id-1", "id-3"}
+        finally:
+            for event in go.values():
+                event.set()
+        logging_in.result(PATIENCE_SECONDS)
+        assert made_by(calls) == {"id-1", "id-2", "id-3"}
 
 
 def test_a_call_that_has_lost_its_claim_while_the_driver_was_opened_raises_no_fence(calls: Calls) -> None:
