@@ -46,11 +46,12 @@ WHERE rolname = %s AND pg_class.oid = '{schema}.call'::regclass
 
 _WAS_ADMITTED: Final = """
 SELECT EXISTS (SELECT FROM {schema}.worker WHERE role = %(role)s) OR EXISTS (
-    SELECT FROM pg_roles WHERE rolname = %(role)s AND has_schema_privilege(rolname, {name}, 'USAGE')
+    SELECT FROM pg_roles JOIN pg_namespace ON nspname = {name}, aclexplode(nspacl) AS given
+    WHERE rolname = %(role)s AND grantee = pg_roles.oid AND privilege_type = 'USAGE'
         AND NOT has_table_privilege(rolname, '{schema}.meta', 'SELECT')
 )
 """
-"""What is left of an admission when everything else was taken away is the right to look into the schema, and into no table of it."""
+"""What is left of an admission when everything else was taken away is its own right to look into the schema, and into no table of it."""
 
 
 class HoldingSession(NamedTuple):

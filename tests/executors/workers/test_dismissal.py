@@ -130,19 +130,24 @@ def test_whoever_may_end_no_sessions_takes_the_rest_away(database: Database, rol
 
 
 def test_who_never_was_a_worker_is_known(database: Database, role: str, deputy: str) -> None:
-    """Nor is one that merely reads the state; a worker stays one after all was taken from it, so that what is left of its sessions can be ended."""
+    """Nor is one that merely reads the state, or may look into its schema as everybody may.
+
+    A worker stays one after all was taken from it, so that what is left of its sessions can be ended.
+    """
     reader = f"reader_{os.getpid()}_{uuid4().hex[:8]}"
     database.execute(f"CREATE ROLE {reader} LOGIN; GRANT USAGE ON SCHEMA {{s}} TO {reader}")
     database.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {{s}} TO {reader}")
+    other = f"other_{os.getpid()}_{uuid4().hex[:8]}"
+    database.execute(f"CREATE ROLE {other} LOGIN; GRANT USAGE ON SCHEMA {{s}} TO PUBLIC")
     try:
-        assert not any(was_admitted(database.own, name) for name in (reader, "nobody_of_this_name"))
+        assert not any(was_admitted(database.own, name) for name in (reader, other, "nobody_of_this_name"))
         assert was_admitted(database.own, role)
         dismiss(database.own, role, "filer")
         with closing(database.connect(role)), pytest.raises(MayNotEndError):
             take_away(database.requests(deputy), role, "filer")
         assert was_admitted(database.own, role)
     finally:
-        database.execute(f"DROP OWNED BY {reader}; DROP ROLE {reader}")
+        database.execute(f"DROP OWNED BY {reader}; DROP ROLE {reader}, {other}")
 
 
 @pytest.mark.parametrize(
