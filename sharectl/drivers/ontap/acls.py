@@ -127,7 +127,7 @@ def refused(rules: Collection[AccessRule]) -> dict[AccessRule, RuleStatus]:
         other = seen.setdefault(entry_of(rule).key, rule)
         if other is not rule:
             found[rule] = RuleStatus(
-                "error", f"Windows reads {other.access_to!r} as the same account; remove one of the two"
+                "error", f"Windows reads '{other.access_to}' as the same account; remove one of the two"
             )
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
 from sharectl.model.checks import ConfigProblem
@@ -15,7 +16,29 @@ if TYPE_CHECKING:
 
 def find_problems(backend: BackendSpec) -> tuple[ConfigProblem, ...]:
     """Return all of them; the configuration meets the schema."""
-    return (*_login(backend), *_svm(backend), *_share_servers(backend), *_pools(backend), *_nfs(backend))
+    return (
+        *_address(backend),
+        *_login(backend),
+        *_svm(backend),
+        *_share_servers(backend),
+        *_pools(backend),
+        *_nfs(backend),
+    )
+
+
+def _address(backend: BackendSpec) -> Iterator[ConfigProblem]:
+    address = backend.config["address"]
+    if ":" in address and not _is_ipv6(address):
+        summary = f"{address!r} is neither a host name nor an address"
+        yield ConfigProblem(("address",), summary, "name the host alone, and write the port as `port`")
+
+
+def _is_ipv6(address: str) -> bool:
+    try:
+        IPv6Address(address)
+    except ValueError:
+        return False
+    return True
 
 
 def _login(backend: BackendSpec) -> Iterator[ConfigProblem]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.ontap import clones, qos
+from sharectl.drivers.ontap.errors import ArrayError
 from sharectl.drivers.ontap.flexgroups import placement_fields
 from sharectl.drivers.ontap.provisioning import (
     FILES_MULTIPLIER,
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
     from sharectl.model.requests import ShareRequest
 
+_NO_ENTRY: Final = 4
+_POLICIES: Final = ("netapp:adaptive_qos_policy_group", "netapp:efficiency_policy")
+"""Extra specs that name what the array has, and that it does not name where it has none such."""
+
 BASE_NOTE: Final = "base"
 """Value of the note of a clone that is not finished: the snapshot that it is made of."""
 
@@ -40,6 +45,16 @@ class Making:
 
     def make(self, request: ShareRequest, svm: str) -> Volume:
         """Return the volume of a share, as its type asks for it, whatever of that an earlier call has done."""
+        try:
+            return self._made(request, svm)
+        except ArrayError as problem:
+            named = [f"{key} = {request.extra_specs[key]!r}" for key in _POLICIES if key in request.extra_specs]
+            if problem.code != _NO_ENTRY or not named:
+                raise
+            message = f"{problem}; the share type names {' and '.join(named)}: there has to be such a policy on the array, for the SVM {svm}"
+            raise ArrayError(message, code=problem.code, kind=problem.kind, target=problem.target) from problem
+
+    def _made(self, request: ShareRequest, svm: str) -> Volume:
         limits = qos.limits_of(request.extra_specs)
         policy = existing_qos_policy(request.extra_specs)
         if limits:

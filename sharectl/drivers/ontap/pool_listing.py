@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from sharectl.drivers.base import DriverError
 from sharectl.drivers.ontap.errors import ArrayError
 from sharectl.drivers.ontap.names import read_note
 from sharectl.drivers.ontap.pools import (
@@ -42,7 +43,7 @@ class PoolChoice:
 
 
 def list_pools(array: Array, choice: PoolChoice, *, reverts: bool = True) -> list[PoolReport]:
-    """Return all pools with their capacity now."""
+    """Return all pools with their capacity now. Raises DriverError where two have one name."""
     aggregates, is_cluster_login = _aggregates(array, choice)
     facts = Facts(
         is_cluster_login=is_cluster_login,
@@ -52,6 +53,10 @@ def list_pools(array: Array, choice: PoolChoice, *, reverts: bool = True) -> lis
         promised=promised_on(_volumes(array, choice.svm), lambda volume: read_note(volume.get("comment")) is not None),
     )
     chosen = [each for each in aggregates if re.fullmatch(choice.pattern, each.name)]
+    for pool in choice.flexgroups:
+        if any(each.name == pool.name for each in chosen):
+            message = f"{array.name}: flexGroups has a pool {pool.name!r}, and so is an aggregate called; give the pool another name"
+            raise DriverError(message)
     return [
         *(aggregate_pool(each, facts) for each in chosen),
         *(flexgroup_pool(each, aggregates, facts) for each in choice.flexgroups),

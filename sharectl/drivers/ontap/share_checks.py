@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from sharectl.model.requests import ShareRequest
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,179}")
-_RULE_REMEDY: Final = (
+_NFS_REMEDY: Final = (
     "name an address or a network, with a level and options that an export rule has, or remove the rule"
 )
+_SMB_REMEDY: Final = r"name an account as Windows writes it, such as {type: user, to: 'CORP\alice'}, or remove the rule"
 
 
 def name_problem(name: str) -> str | None:
@@ -99,4 +100,4 @@ class ShareChecker:
         statuses = {**render(hosts, self.usual).statuses, **refused(people), **statuses}
         for rule, status in statuses.items():
             if status.status != "active":
-                yield ShareProblem(("access", rule.key), status.reason, _RULE_REMEDY)
+                yield ShareProblem(("access", rule.key), status.reason, _NFS_REMEDY if rule in hosts else _SMB_REMEDY)

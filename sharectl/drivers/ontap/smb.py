@@ -150,7 +150,7 @@ def _carry_out(array: Array, share: SmbShare, found: JsonObject, change: Change)
         if problem.code == UNKNOWN_ACCOUNT:
             return _unknown(entry)
         if change.verb == "add" and problem.kind == "dup":
-            return f"the array has an entry for the account {entry.account!r} under another name; write one of the two, as the array does"
+            return f"the array has an entry for the account {_quoted(entry.account)} under another name; write one of the two, as the array does"
         if change.verb != "delete" or problem.kind != "gone":
             raise
     return None
@@ -163,17 +163,22 @@ def _misspelt(current: Collection[Entry], wanted: Collection[Entry]) -> dict[Ent
     for entry in wanted:
         there = found.get(entry.key)
         if there is None:
-            known = f" as {' or '.join(map(repr, others))}" if others else ""
+            known = f" as {' or '.join(map(_quoted, others))}" if others else ""
             failed[entry] = (
-                f"the array lists no entry for {entry.account!r}; it may know the account{known}: write it so"
+                f"the array lists no entry for {_quoted(entry.account)}; it may know the account{known}: write it so"
             )
         elif there.account != entry.account:
-            failed[entry] = f"the array knows the account as {there.account!r}: write it so"
+            failed[entry] = f"the array knows the account as {_quoted(there.account)}: write it so"
     return failed
 
 
+def _quoted(account: str) -> str:
+    """Return an account as a manifest has it, with one backslash."""
+    return f"'{account}'"
+
+
 def _unknown(entry: Entry) -> str:
-    return f"the array's domain knows no account {entry.account!r}"
+    return f"the array's domain knows no account {_quoted(entry.account)}"
 
 
 def _explained(problem: ArrayError, share: SmbShare) -> DriverError:

@@ -46,6 +46,8 @@ HOMES = {"homes": [{"node": "filer-01", "port": "a0a"}]}
         ({"address": "a", "clientCertificate": CERTIFICATE, "svm": "vs1"}, False, []),
         (LOGIN, False, [()]),
         ({**LOGIN, "svm": "vs1", "shareServers": HOMES}, True, [("svm",)]),
+        ({**LOGIN, "address": "filer.example.org:443", "svm": "vs1"}, False, [("address",)]),
+        ({**LOGIN, "address": "fd00::1", "svm": "vs1"}, False, []),
         ({"address": "a", "svm": "vs1"}, False, [(), ()]),
         ({"address": "a", "user": "u", "svm": "vs1"}, False, [()]),
         ({**LOGIN, "clientCertificate": CERTIFICATE, "svm": "vs1"}, False, [("user",), ("password",)]),

@@ -251,3 +251,18 @@ def test_a_full_aggregate_sends_the_share_to_the_next(driver: OntapDriver, emula
     with pytest.raises(PoolError):
         driver.create_share(thick)
     assert driver.create_share(replace(thick, pool="aggr2")).pool == "aggr2"
+
+
+@pytest.mark.parametrize("spec", ["netapp:adaptive_qos_policy_group", "netapp:efficiency_policy"])
+def test_a_policy_that_is_not_there_is_named(driver: OntapDriver, spec: str) -> None:
+    """The array says that an entry does not exist, and not which."""
+    with pytest.raises(DriverError, match=f"{spec} = 'gold'"):
+        driver.create_share(ShareRequest(new_id(), "projects", GIB, "NFS", "aggr1", {spec: "gold"}))
+
+
+def test_a_set_of_aggregates_that_is_called_as_one_of_them_is_no_pool(emulator: Emulator) -> None:
+    """Nobody could tell which of the two a share goes to."""
+    opened = driver_on(emulator, flexGroups={"aggr1": {"aggregates": ["aggr1", "aggr2"]}})
+    with pytest.raises(DriverError, match="give the pool another name"):
+        opened.pools()
+    opened.close()

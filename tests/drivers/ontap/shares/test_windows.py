@@ -288,3 +288,20 @@ def test_nobody_of_a_deleted_share_is_in_the_next_of_its_name(driver: OntapDrive
     driver.update_access(ref(second), [BOB], [BOB], [])
     bob = {BOB.access_to: "read"}
     assert Oracle(emulator.world).check_cifs_between(("vs1", "office"), {}, bob, since) == []
+
+
+def test_an_account_is_told_as_a_manifest_has_it(driver: OntapDriver) -> None:
+    """With one backslash, so that it can be copied."""
+    nobody, shouted = AccessRule("user", "EXAMPLE\\nobody", "rw"), AccessRule("user", "EXAMPLE\\ALICE", "rw")
+    share = made(driver)
+    statuses = driver.update_access(ref(share), [nobody, shouted], [nobody, shouted], [])
+    assert "'EXAMPLE\\nobody'" in statuses[nobody].reason
+    assert "'EXAMPLE\\alice'" in statuses[shouted].reason
+
+
+def test_what_is_wrong_with_a_rule_of_a_windows_share_is_fixed_by_an_account(emulator: Emulator) -> None:
+    """And not by an address, which its protocol does not know."""
+    everyone = AccessRule("user", "Everyone", "rw")
+    check = FACTORY.share_check(backend_on(emulator, smb={}))
+    (problem,) = check(WantedShare("office", GIB, "CIFS", (everyone,)))
+    assert "account" in problem.remedy
