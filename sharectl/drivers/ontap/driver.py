@@ -184,7 +184,11 @@ class OntapDriver:
         return "pool"
 
     def revert_share(self, share: ShareRef, snapshot: SnapshotRef) -> None:
-        """As in the contract; snapshots that are newer go, and keep it from being done where one is sharectl's."""
+        """As in the contract; newer snapshots that the array's own policies took go, and any other keeps it from being done."""
+        volume = self._volumes.needed(share.resource_id)
+        if snapshot.backend_id.partition("/")[0] != volume.uuid:
+            message = f"{self._array.name}: the snapshot {snapshot.name!r} is not of the volume {volume.name}, which the share is now; nothing was turned back"
+            raise NotFoundError(message)
         snapshots.revert(self._array, snapshot, share.size_bytes)
         self._volumes.forget(share.resource_id)
 

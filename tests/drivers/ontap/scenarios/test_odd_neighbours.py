@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.drivers.base import ConflictError, ShareInUseError, SnapshotRef, TransientError
+from sharectl.drivers.base import ConflictError, NotFoundError, ShareInUseError, SnapshotRef, TransientError
 from sharectl.drivers.testing import new_id, ref
 from tests.emulators.ontap import foreign, oracle
 from tests.emulators.ontap.logins import Role
@@ -161,6 +161,19 @@ def test_a_share_with_a_volume_inside_is_served_over_smb_as_before(ground: Groun
             remove(share)
         (seen,) = driver.list_shares([share.resource_id])
         assert [access for access in seen.access if access.access_type == "user"] == before
+
+
+def test_no_other_volume_is_turned_back_for_a_share(ground: Ground) -> None:
+    """A state may know the snapshot of a copy, which has the comments of all snapshots."""
+    share, other = ground.share(), ground.share(name="other")
+    taken = ground.driver.create_snapshot(other, "snapshot-1", "monday")
+    ground.send(
+        "POST", f"/storage/volumes/{ground.volumes()['other'].uuid}/snapshots", {"name": "hourly.2026-11-02_0805"}
+    )
+    of = SnapshotRef("snapshot-1", taken.backend_id, "monday", share.resource_id, "projects")
+    with pytest.raises(NotFoundError, match="not of the volume projects"):
+        ground.driver.revert_share(share, of)
+    assert len(ground.driver.list_snapshots()) == 2
 
 
 def test_what_is_not_shown_yet_is_waited_for(ground: Ground) -> None:
