@@ -8,13 +8,14 @@ from sharectl.drivers.base import Capability
 from sharectl.drivers.linux.schema import CONFIG_SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sharectl.drivers.base import Driver, DriverEnvironment, DriverFactory
     from sharectl.model.access import ExportSettings
     from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
-    from sharectl.model.checks import ConfigProblem, ShareCheck, ShareProblem, StoragePlace
+    from sharectl.model.checks import ConfigProblem, ShareCheck, ShareProblem, ShareServerProblem, StoragePlace
+    from sharectl.model.share_networks import ShareServerSpec
 
 _MORE_CALLS: Final = 4
 """Calls that the agent runs at once besides those of the lanes: what a refresh asks."""
@@ -60,6 +61,15 @@ class LinuxFactory:
         from sharectl.drivers.linux.share_checks import ShareChecker  # noqa: PLC0415 - as above
 
         return ShareChecker(read_settings(backend, "/"))
+
+    def share_server_problems(
+        self, backend: BackendSpec, server: ShareServerSpec, protocols: Collection[str]
+    ) -> Sequence[ShareServerProblem]:
+        """Return what keeps share servers from being there, whatever is exported on them."""
+        from sharectl.drivers.linux.share_checks import share_server_problems  # noqa: PLC0415 - as above
+
+        del protocols
+        return tuple(share_server_problems(backend, server))
 
     def extra_spec_problems(self, extra_specs: Mapping[str, str]) -> Sequence[ShareProblem]:
         """Return what the driver cannot make sense of."""

@@ -13,6 +13,7 @@ from sharectl.drivers.linux.agent.protocols import parts_of
 from sharectl.drivers.linux.agent.servers import MAIN
 from sharectl.drivers.linux.agent.smb.names import local_user, server_name
 from sharectl.drivers.linux.agent.smb.people import people_in
+from sharectl.drivers.linux.agent.tenant_checks import network_problem, service_problem
 from sharectl.drivers.linux.agent.volumes.images.file_systems import FILE_SYSTEMS, size_problem
 from sharectl.drivers.linux.agent.volumes.names import problem_of_share_name
 from sharectl.drivers.linux.checks import root_of
@@ -26,7 +27,7 @@ from sharectl.drivers.linux.extra_specs import (
 )
 from sharectl.model import export_names
 from sharectl.model.access import BOTH, protocols_in
-from sharectl.model.checks import ShareProblem, StoragePlace
+from sharectl.model.checks import ShareProblem, ShareServerProblem, StoragePlace
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import Protocol
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.linux.settings import LinuxSettings, PoolSettings
     from sharectl.model.backends import BackendSpec
     from sharectl.model.checks import WantedShare
+    from sharectl.model.share_networks import ShareServerSpec
 
 _SSH_PORT: Final = 22
 _MADE_UP_SERVER: Final = re.compile(r"[A-Z0-9]{1,7}-[0-9A-F]{7}")
@@ -244,3 +246,11 @@ def _host_of(ssh: Mapping[str, Any]) -> str:
     if port == _SSH_PORT:
         return str(address)
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def share_server_problems(backend: BackendSpec, server: ShareServerSpec) -> Iterator[ShareServerProblem]:
+    """Yield what keeps the storage host from having a share server in its subnet, with its directory services."""
+    services = service_problem([service.name for service in server.security_services])
+    network_type = server.subnet.network_type
+    network = None if network_type is None else network_problem(backend.config.get("tenantNetworks", {}), network_type)
+    yield from (ShareServerProblem(*problem) for problem in (services, network) if problem is not None)

@@ -11,6 +11,7 @@ from sharectl.drivers.linux.agent.holdings import checked_id
 from sharectl.drivers.linux.agent.host import mounts
 from sharectl.drivers.linux.agent.host.namespaces import Address, Segment, namespace_name
 from sharectl.drivers.linux.agent.records import ShareServerRow
+from sharectl.drivers.linux.agent.tenant_checks import service_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -57,11 +58,9 @@ class ShareServers:
         The record is first, so that whatever a crash leaves is found again by the id and mended or removed.
         """
         server_id = checked_id(request["resource_id"])
-        if request["security_services"]:
-            message = (
-                "the linux driver cannot join a directory service yet; take the security services off the share network"
-            )
-            raise Problem(ProblemKind.REFUSED, message)
+        refused = service_problem(request["security_services"])
+        if refused is not None:
+            raise Problem(ProblemKind.REFUSED, f"{refused.summary}; {refused.remedy}")
         row = ShareServerRow(
             server_id, request["name"], request["share_network"], tuple(request["allocations"]), is_made=False
         )

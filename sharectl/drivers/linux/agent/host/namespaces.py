@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.host.links import NETNS_ROOT, Namespace
 from sharectl.drivers.linux.agent.host.tunnels import tunnels_of
+from sharectl.drivers.linux.agent.tenant_checks import network_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -139,12 +140,9 @@ class TenantNetworks:
 
     def _bridge_of_host(self, segment: Segment) -> str:
         """Return the bridge that an administrator made, closed where the host itself has no address on it; raises REFUSED."""
-        if segment.network_type not in self._settings:
-            message = (
-                f"the backend has no tenant network of the type {segment.network_type!r}; its settings have "
-                f"{', '.join(sorted(self._settings)) or 'none'} (tenantNetworks)"
-            )
-            raise Problem(ProblemKind.REFUSED, message)
+        refused = network_problem(self._settings, segment.network_type)
+        if refused is not None:
+            raise Problem(ProblemKind.REFUSED, refused.summary)
         place = Namespace(path=self._switch)
         bridge = str(self._settings[segment.network_type]["bridge"])
         bridge = bridge.replace("{id}", str(segment.segmentation_id))
