@@ -55,11 +55,10 @@ class Services:
     def ensure(self, svm: Svm, wanted: Directory, left: Directory) -> None:
         """Let an SVM join what it is to join, and leave what it is to leave: only what sharectl let it join."""
         self._serve_nfs(svm.name, self._one(NFS, svm.name, ("enabled", "protocol")))
-        if wanted.kerberos is None and left.kerberos is not None:
-            self.leave_kerberos(svm, left.kerberos)
+        if left.kerberos is not None and _realm(left.kerberos) != _realm(wanted.kerberos):
+            self._leave_realm(svm, left.kerberos)
         if left.active_directory is not None and _domain(left.active_directory) != _domain(wanted.active_directory):
-            self._check_no_cifs_shares(svm)
-            self.leave_domain(svm, left.active_directory)
+            self._leave_former_domain(svm, left.active_directory)
         if wanted.ldap is None and left.ldap is not None:
             self._leave_ldap(svm.uuid)
         self._ensure_dns(svm, wanted, left)
@@ -111,10 +110,10 @@ class Services:
         if found is None:
             self._join_domain(svm.name, "" if svm.note is None else svm.note.resource_id, wanted)
             return
-        there = str((found.get("ad_domain") or {}).get("fqdn", ""))
-        if there.lower() != _domain(wanted):
+        there = _fqdn(found)
+        if there != _domain(wanted):
             message = (
-                f"the CIFS server of the SVM {svm.name} is in the domain {there or 'of a workgroup'}, where sharectl did not put it, "
+                f"the CIFS server of the SVM {svm.name} is in the domain {there.upper() or 'of a workgroup'}, where sharectl did not put it, "
                 f"and not in {wanted.domain}; remove it there"
             )
             raise ConflictError(message)
@@ -153,6 +152,13 @@ class Services:
         if wanted.controller is None or any(record["server_ip"] == wanted.controller for record in found):
             return
         self._array.post(path, {"fqdn": wanted.domain, "server_ip": wanted.controller})
+
+    def _leave_former_domain(self, svm: Svm, left: ActiveDirectory) -> None:
+        """Leave a domain, unless that was done already: where a change is repeated, the SVM may be in the next one."""
+        found = self._one(CIFS, svm.name, ("ad_domain.fqdn",))
+        if found is not None and _fqdn(found) == _domain(left):
+            self._check_no_cifs_shares(svm)
+            self.leave_domain(svm, left)
 
     def _check_no_cifs_shares(self, svm: Svm) -> None:
         found = self._array.records(CIFS_SHARES, query={"svm.name": svm.name}, fields=("name",))
@@ -248,11 +254,22 @@ class Services:
             self._change_kerberos(uuid, body)
 
     def leave_kerberos(self, svm: Svm, left: Kerberos) -> None:
-        """Take Kerberos off the LIFs of an SVM, without which they can be removed, and forget the realm."""
-        body = {"enabled": False, "user": left.user, "password": self._resolve_secret(left.password)}
-        for lif in self._kerberos_lifs(svm.name, is_enabled=True):
-            self._change_kerberos(lif, body)
+        """Take Kerberos off all LIFs of an SVM, without which they can be removed, and forget the realm."""
+        self._take_off(self._kerberos_lifs(svm.name, is_enabled=True), left)
         self._gone(lambda: self._array.delete((REALMS, svm.uuid, left.realm)))
+
+    def _leave_realm(self, svm: Svm, left: Kerberos) -> None:
+        """Take Kerberos off the LIFs that are in this realm, and forget it; those in the next one stay so."""
+        found = self._array.records(KERBEROS_LIFS, query={"svm.name": svm.name}, fields=("enabled", "spn"))
+        here = [record for record in found if str(record.get("spn", "")).rpartition("@")[2] == left.realm]
+        self._take_off([record["interface"]["uuid"] for record in here if record.get("enabled", False)], left)
+        self._gone(lambda: self._array.delete((REALMS, svm.uuid, left.realm)))
+
+    def _take_off(self, lifs: Sequence[str], left: Kerberos) -> None:
+        if lifs:
+            body = {"enabled": False, "user": left.user, "password": self._resolve_secret(left.password)}
+            for lif in lifs:
+                self._change_kerberos(lif, body)
 
     def _kerberos_lifs(self, svm: str, *, is_enabled: bool) -> list[str]:
         found = self._array.records(KERBEROS_LIFS, query={"svm.name": svm}, fields=("enabled", "interface.name"))
@@ -279,3 +296,12 @@ def _dns(wanted: Directory) -> JsonObject:
 
 def _domain(service: ActiveDirectory | None) -> str:
     return "" if service is None else service.domain.lower()
+
+
+def _fqdn(cifs: JsonObject) -> str:
+    """Return the domain that a CIFS server is in; empty where it is in a workgroup."""
+    return str((cifs.get("ad_domain") or {}).get("fqdn", "")).lower()
+
+
+def _realm(service: Kerberos | None) -> str:
+    return "" if service is None else service.realm

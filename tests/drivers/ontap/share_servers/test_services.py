@@ -46,9 +46,9 @@ def ldap(**config: Any) -> SecurityServiceSpec:  # noqa: ANN401 - the config of 
     return SecurityServiceSpec("people", "ldap", {"server": "10.0.0.4", **config})
 
 
-def kerberos() -> SecurityServiceSpec:
+def kerberos(realm: str = "example.com") -> SecurityServiceSpec:
     """Return a realm."""
-    config = {"domain": "example.com", "server": "10.0.0.2", "user": "joiner", "password": {"env": "joiner"}}
+    config = {"domain": realm, "server": "10.0.0.2", "user": "joiner", "password": {"env": "joiner"}}
     return SecurityServiceSpec("realm", "kerberos", config)
 
 
@@ -178,6 +178,26 @@ def test_a_cifs_server_in_another_domain_is_somebodys(emulator: Emulator) -> Non
     assert len(machines(emulator)) == 1
 
 
+def test_a_change_of_domain_that_is_repeated_leaves_only_the_former_one(emulator: Emulator) -> None:
+    """As a run does it that was cut short after the SVM had joined the next: it stays there, and its account too."""
+    with emulator.world.lock:
+        directory = directory_of(emulator.world)
+        next_one = replace(directory.domains[0], fqdn="next.example", netbios="NEXT", machines=())
+        set_directory(emulator.world, replace(directory, domains=(*directory.domains, next_one)))
+    servers = servers_of(emulator, may_leave_accounts=True)
+    request = new_request(domain())
+    servers.create(request)
+    moved = replace(
+        request, security_services=(domain(domain="next.example"),), former_security_services=request.security_services
+    )
+    for _ in range(2):
+        assert servers.update(moved).healthy
+    assert emulator.calls.counted()["POST /protocols/cifs/services"] == 2
+    former, joined = directory_of(emulator.world).domains
+    assert netbios_name(request.resource_id) not in former.machines
+    assert joined.machines == (netbios_name(request.resource_id),)
+
+
 # LDAP and Kerberos
 
 
@@ -246,3 +266,20 @@ def test_kerberos_is_on_at_every_lif_and_taken_off_before_they_go(emulator: Emul
     servers.update(request)
     servers.delete(ref_of(request, made))
     assert emulator.dump() == before
+
+
+def test_lifs_go_from_one_realm_to_the_next(emulator: Emulator) -> None:
+    """The former is forgotten; what is in the next already, when a change is repeated, stays there."""
+    servers = servers_of(emulator)
+    request = new_request(kerberos())
+    servers.create(request)
+    moved = replace(
+        request, security_services=(kerberos("next.example"),), former_security_services=request.security_services
+    )
+    for _ in range(2):
+        assert servers.update(moved).healthy
+        lifs = of_svm(emulator, "protocols/nfs/kerberos/interfaces", request, "enabled", "spn")
+        assert [(each["enabled"], each["spn"].partition("@")[2]) for each in lifs] == [(True, "NEXT.EXAMPLE")] * 2
+        realms = of_svm(emulator, "protocols/nfs/kerberos/realms", request)
+        assert [each["name"] for each in realms] == ["NEXT.EXAMPLE"]
+    assert emulator.calls.counted()["PATCH /protocols/nfs/kerberos/interfaces/{interface.uuid}"] == 6
