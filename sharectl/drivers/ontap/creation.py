@@ -8,7 +8,7 @@ from sharectl.drivers.base import ConflictError, DriverError, PoolError
 from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
 from sharectl.drivers.ontap.names import CLOSED_POLICY, MAX_VOLUME_NAME, Note, comment_of, short_id, volume_name
 from sharectl.drivers.ontap.smb_paths import check_path
-from sharectl.drivers.ontap.volumes import NAME_NOTE, PROTOCOL_NOTE, VOLUMES, volume_of
+from sharectl.drivers.ontap.volumes import NAME_NOTE, PATH_NOTE, PROTOCOL_NOTE, VOLUMES, volume_of
 from sharectl.drivers.share_checks import taken_since
 
 if TYPE_CHECKING:
@@ -132,10 +132,11 @@ class Creation:
         return self.mount(found, request.name)
 
     def mount(self, volume: Volume, name: str) -> Volume:
-        """Mount a volume at the path of its share."""
-        resource_id = volume.note.resource_id if volume.note is not None else ""
+        """Mount a volume where it was before it went to the trash, else at the path of its share."""
+        resource_id, values = ("", {}) if volume.note is None else (volume.note.resource_id, volume.note.values)
+        before = [values[PATH_NOTE]] if PATH_NOTE in values else []
         last: ArrayError | None = None
-        for _, path in candidate_names(name, resource_id):
+        for path in (*before, *(path for _, path in candidate_names(name, resource_id))):
             check_path(self._array, volume.svm, path)
             try:
                 return self._volumes.change(volume, {"nas": {"path": path}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import DriverError, NotFoundError, ShareInUseError, TransientError
@@ -10,7 +11,7 @@ from sharectl.drivers.ontap.creation import candidate_names
 from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
 from sharectl.drivers.ontap.names import short_id
 from sharectl.drivers.ontap.queue import skips_queue
-from sharectl.drivers.ontap.volumes import TRASHED_NOTE, VOLUMES, noted, volume_of
+from sharectl.drivers.ontap.volumes import PATH_NOTE, TRASHED_NOTE, VOLUMES, noted, volume_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,6 +109,8 @@ class Removal:
         if not volume.is_online:
             message = f"{self._volumes.array.name}: the volume {volume.name} is {volume.record.get('state')}, and cannot be changed; bring it online"
             raise DriverError(message)
+        if volume.path is not None:
+            volume = replace(volume, note=volume.note.having(**{PATH_NOTE: volume.path}))
         volume = self._withdraw(volume)
         note = volume.note or volume_of(volume.record).note
         if note is None:
@@ -132,7 +135,7 @@ class Removal:
             volume = self._creation.mount(volume, volume.share_name)
         last: ArrayError | None = None
         for name, _ in candidate_names(volume.share_name, resource_id):
-            fields: JsonObject = {"name": name, **noted(volume, note.without(TRASHED_NOTE))}
+            fields: JsonObject = {"name": name, **noted(volume, note.without(TRASHED_NOTE, PATH_NOTE))}
             try:
                 self._volumes.change(volume, fields)
             except ArrayError as problem:

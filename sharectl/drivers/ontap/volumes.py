@@ -11,7 +11,7 @@ from sharectl.drivers.ontap.names import CLOSED_POLICY, comment_of, id_filter, r
 from sharectl.drivers.ontap.requests import Pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sharectl.drivers.ontap.client import Array
     from sharectl.drivers.ontap.names import Note
@@ -25,7 +25,8 @@ TRASHED_NOTE: Final = "trashed"
 POLICY_NOTE: Final = "policy"
 TREATMENT_NOTE: Final = "clients"
 ASKED_NOTE: Final = "asked"
-"""Values of a volume's note: what people call the share, its protocol, when it went to the trash, the id of the export policy that
+PATH_NOTE: Final = "path"
+"""Values of a volume's note: what people call the share, its protocol, when it went to the trash and where it was mounted, the id of the export policy that
 sharectl gave it, how its clients are treated, and which options of its rules were asked for although they change nothing."""
 
 VOLUME_FIELDS: Final = (
@@ -292,15 +293,20 @@ def noted(volume: Volume, note: Note) -> JsonObject:
 
 def why_not_adoptable(volume: Volume) -> str:
     """Return why a volume that sharectl did not make cannot be taken over as it is; empty where it can."""
+    return next(_obstacles(volume), "")
+
+
+def _obstacles(volume: Volume) -> Iterator[str]:
     kind = volume.record.get("type", "rw")
     if kind != "rw":
-        return f"it is of type {kind}, and nobody can write to it but a replication"
+        yield f"it is of type {kind}, and nobody can write to it but a replication"
     if not volume.is_online:
-        return f"it is {volume.record.get('state')}"
+        yield f"it is {volume.record.get('state')}"
     if volume.record.get("style", "flexvol") != "flexvol":
-        return f"it is a {volume.record.get('style')}, of which sharectl takes over none"
+        yield f"it is a {volume.record.get('style')}, of which sharectl takes over none"
     if volume.value("flexcache_endpoint_type", "none") == "cache":
-        return "it is the cache of another volume"
+        yield "it is the cache of another volume"
     if volume.path is None:
-        return "it is mounted nowhere: no client has a path to it"
-    return ""
+        yield "it is mounted nowhere: no client has a path to it"
+    if volume.path == "/":
+        yield "it is the root volume of its SVM, which all others are mounted below"

@@ -67,7 +67,8 @@ def live(driver: OntapDriver) -> None:
     driver.restore_share(share.resource_id)
     office = ref(driver.create_share(ShareRequest(new_id(), "office", GIB, "CIFS", pool.name)))
     driver.update_access(office, SMB, SMB, [])
-    assert len(driver.list_shares()) == 2
+    theirs = driver.adopt_share("theirs", new_id(), None)
+    assert theirs.resource_id in {share.resource_id for share in driver.list_shares()}
     driver.list_snapshots()
     driver.delete_share(office)
 
@@ -77,6 +78,9 @@ def test_a_role_of_least_privilege_is_enough(emulator: Emulator, login: str) -> 
     """No call of a share's whole life is forbidden to it, but those that only pools have more words from."""
     if login == DOCUMENTED:
         make_documented(emulator)
+    volume = {"svm": {"name": "vs1"}, "name": "theirs", "aggregates": [{"name": "aggr1"}], "nas": {"path": "/theirs"}}
+    Client(emulator).post("/storage/volumes?return_timeout=15", {**volume, "size": GIB})
+    emulator.calls.clear()
     driver = open_driver(emulator, login, smb={"fromAnywhere": True})
     try:
         live(driver)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sharectl.drivers.base import ConflictError
 from sharectl.drivers.testing import ref
 from tests.cli.console import Console
 from tests.emulators.ontap.access_records import ExportPolicy
@@ -140,3 +141,22 @@ def test_the_first_change_of_an_imported_share_gives_it_a_policy_of_its_own(grou
     after = {each.access_to: each.access_level for each in wanted}
     assert ground.oracle.check_between("Finance", None, after, since) == []
     assert theirs == [policy for policy in ground.emulator.world[ExportPolicy] if policy.name == "theirs"]
+
+
+def test_an_imported_share_comes_back_from_the_trash_where_it_was_mounted(ground: Ground) -> None:
+    """Its path is not made of its name; clients find it where they had it."""
+    make(ground, "ledger", nas={"path": "/books-2025"})
+    share = ground.driver.adopt_share("ledger", "7d9a6a5e-0000-4000-8000-000000000001", None)
+    comment = ground.volumes()["ledger"].comment
+    ground.driver.trash_share(ref(share))
+    back = ground.fresh().restore_share(str(share.resource_id))
+    assert (back.name, back.export_locations) == ("ledger", share.export_locations)
+    assert (ground.volumes()["ledger"].path, ground.volumes()["ledger"].comment) == ("/books-2025", comment)
+
+
+def test_the_root_volume_of_the_svm_is_not_taken_over(ground: Ground) -> None:
+    """It is in no listing, and not to be had by its name either."""
+    (root,) = [each for each in ground.emulator.world[Volume] if each.root and each.path == "/" and "vs1" in each.name]
+    with pytest.raises(ConflictError, match="root volume"):
+        ground.driver.adopt_share(root.name, "7d9a6a5e-0000-4000-8000-000000000001", None)
+    assert ground.emulator.world[Volume][root.uuid].comment == root.comment
