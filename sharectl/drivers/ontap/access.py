@@ -59,6 +59,10 @@ class Access:
             self._policies.check_closed(volume.svm)
         return rendered.statuses
 
+    def is_closed(self, volume: Volume) -> bool:
+        """Tell whether the volume has the policy that is for shares without NFS clients, and that lets nobody in."""
+        return volume.policy == CLOSED_POLICY and self._policies.is_closed(volume.svm)
+
     def close(self, volume: Volume, more: JsonObject | None = None) -> Volume:
         """Let nobody in over NFS any more, and change other fields in the same step; policies of the share go."""
         if volume.note is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.ontap.acls import rules_for
-from sharectl.drivers.ontap.names import CLOSED_POLICY
 from sharectl.drivers.ontap.smb_access import is_noted_for_smb
 from sharectl.model.access import CIFS, NFS, may_become, protocols_in
 
@@ -39,7 +38,7 @@ class Rules:
             return statuses
         volume = None if repairs else self._volumes.known(share.resource_id)
         volume = volume or self._volumes.needed(share.resource_id)
-        if NFS not in protocols_in(share.protocol) and volume.policy != CLOSED_POLICY:
+        if NFS not in protocols_in(share.protocol) and not self._access.is_closed(volume):
             volume = self._access.close(volume)
         if is_for_smb:
             return statuses | self._smb.update(volume, people)
@@ -58,6 +57,6 @@ class Rules:
             return
         if CIFS not in protocols_in(protocol):
             self.withdraw(volume)
-        if NFS not in protocols_in(protocol) and volume.policy != CLOSED_POLICY:
+        if NFS not in protocols_in(protocol) and not self._access.is_closed(volume):
             volume = self._access.close(volume)
         self._smb.note_protocols(volume, protocol)

@@ -35,12 +35,18 @@ def backend_on(emulator: Emulator, **config: Any) -> BackendSpec:  # noqa: ANN40
     return BackendSpec("filer", "ontap", {**own, **config})
 
 
-def driver_on(emulator: Emulator, **config: Any) -> OntapDriver:  # noqa: ANN401 - as above
-    """Open a prepared driver of such a backend."""
+def opened_on(emulator: Emulator, **config: Any) -> OntapDriver:  # noqa: ANN401 - as above
+    """Open a driver of such a backend."""
     password = emulator.login.password
     opened = FACTORY.open(backend_on(emulator, **config), DriverEnvironment("/", lambda _reference: password))
-    opened.prepare()
     return cast("OntapDriver", opened)
+
+
+def driver_on(emulator: Emulator, **config: Any) -> OntapDriver:  # noqa: ANN401 - as above
+    """Open a prepared driver of such a backend."""
+    opened = opened_on(emulator, **config)
+    opened.prepare()
+    return opened
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.emulators.ontap.access_records import CifsShare
 from tests.emulators.ontap.client import Client
 from tests.emulators.ontap.oracle import Oracle
 
-from .array_fixtures import backend_on, driver_on
+from .array_fixtures import backend_on, driver_on, opened_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -305,3 +305,21 @@ def test_what_is_wrong_with_a_rule_of_a_windows_share_is_fixed_by_an_account(emu
     check = FACTORY.share_check(backend_on(emulator, smb={}))
     (problem,) = check(WantedShare("office", GIB, "CIFS", (everyone,)))
     assert "account" in problem.remedy
+
+
+def test_a_windows_share_is_closed_over_nfs_whatever_somebody_put_into_the_closed_policy(
+    driver: OntapDriver, emulator: Emulator
+) -> None:
+    """It gets an empty policy of its own, with which a plan finds nothing to repair."""
+    share = made(driver)
+    driver.update_access(ref(share), [ALICE], [ALICE], [])
+    client = Client(emulator)
+    policy = client.get("/protocols/nfs/export-policies?name=sharectl_none").records[0]["id"]
+    opened = {"clients": [{"match": "0.0.0.0/0"}], "ro_rule": ["any"], "rw_rule": ["any"], "superuser": ["any"]}
+    assert client.post(f"/protocols/nfs/export-policies/{policy}/rules", opened).status == 201
+    assert Oracle(emulator.world).may("192.0.2.77", "office")
+    later = opened_on(emulator, smb={})
+    later.update_access(ref(share), [ALICE], [], [])
+    assert not Oracle(emulator.world).may("192.0.2.77", "office")
+    assert listed(later).access == (ALICE,)
+    later.close()
