@@ -109,6 +109,9 @@ def _read(kind: Any, plain: Any) -> Any:  # noqa: ANN401, PLR0911 - any type of 
         return {key: _read(value_kind, one) for key, one in _expect(isinstance(plain, dict), plain, kind).items()}
     if isinstance(kind, type) and is_dataclass(kind):
         hints = hints_of(kind)
+        for name in sorted(plain.keys() - hints.keys()):
+            message = f"a {kind.__name__} with {name}, which this version of sharectl does not know"
+            raise WireError(message)
         return kind(**{name: _read(hints[name], one) for name, one in plain.items()})
     if issubclass(kind, tuple):
         kinds = tuple(hints_of(kind).values())

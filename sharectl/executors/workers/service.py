@@ -13,6 +13,7 @@ import zlib
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sharectl.drivers.base import DriverError
 from sharectl.executors.answers import Failure, FailureKind
 from sharectl.executors.calls import Call
 from sharectl.executors.failures import failure_of
@@ -236,10 +237,7 @@ class Service:
                 raise LeaseLostError(message)
 
         try:
-            call = decode(claim.body)
-            if not isinstance(call, Call):
-                message = "what was offered is not a call"
-                raise WireError(message)  # noqa: TRY301 - told like all that is wrong with a call
+            call = _read(claim.body)
             return self._make(call, Fence(claim.lineage, claim.token, claim.beside), permit)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is an outcome
             return failure_of(error)
@@ -344,3 +342,16 @@ def _encoded(outcome: Answer | Failure) -> bytes:
     except Exception as error:  # noqa: BLE001 - as above; without an outcome, the call would be renewed for ever
         message = f"the driver has answered with what cannot be written down: {failure_of(error).message}"
         return encode(Failure(FailureKind.MISBEHAVED, message))
+
+
+def _read(body: bytes) -> Call[Answer]:
+    """Return the call that was offered. Raises DriverError, as nothing has begun."""
+    try:
+        call = decode(body)
+    except WireError as error:
+        message = f"the worker cannot read the call, and has begun nothing ({error}); use one version of sharectl on both sides"
+        raise DriverError(message) from error
+    if not isinstance(call, Call):
+        message = "what was offered to the worker is not a call, and it has begun nothing"
+        raise DriverError(message)
+    return call

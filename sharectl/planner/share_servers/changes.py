@@ -16,7 +16,7 @@ from sharectl.planner.records import share_server_id_of
 from sharectl.state.rows import server_spec_of, share_spec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from sharectl.model.kinds import Address
     from sharectl.model.records import Record
@@ -96,10 +96,13 @@ def check_modes(draft: Draft) -> None:
             )
 
 
-def follow_network(draft: Draft, address: Address) -> None:
+def follow_network(
+    draft: Draft, address: Address, protocols: Callable[[], Mapping[str | None, Collection[str]]]
+) -> None:
     """Add the step that makes a share server what its network's manifest says now, or refuse what cannot be done in place.
 
-    As in Manila, a subnet that has servers does not change; directory services do where the driver can.
+    As in Manila, a subnet that has servers does not change; directory services do where the driver can. `protocols` gives those of the
+    shares on each share server, by its id; it is asked where a server changes.
     """
     record = draft.records[address]
     old = server_spec_of(record)
@@ -117,7 +120,7 @@ def follow_network(draft: Draft, address: Address) -> None:
         changes = moved or [FieldChange("security_services", "as recorded", "as in the manifest")]
         draft.add(Verb.UPDATE_RECORD, address, reason, record=record, work=UpdateRecord(new), changes=tuple(changes))
     elif draft.can(record.backend, Capability.SHARE_SERVER_UPDATE):
-        if _refuse_unfit(draft, record, new):
+        if _refuse_unfit(draft, record, new, protocols().get(record.resource_id, ())):
             return
         draft.add(
             Verb.UPDATE_SHARE_SERVER,
@@ -207,15 +210,19 @@ def _service_changes(old: ShareServerSpec, new: ShareServerSpec) -> list[FieldCh
     return changes
 
 
-def _refuse_unfit(draft: Draft, record: Record, new: ShareServerSpec) -> bool:
+def protocols_by_server(draft: Draft) -> dict[str | None, set[str]]:
+    """Return the protocols of the recorded shares on each share server, by its id."""
+    found: dict[str | None, set[str]] = {}
+    for share in draft.records.values():
+        if share.kind == Kind.SHARE:
+            found.setdefault(share_server_id_of(share), set()).add(str(share_spec_of(share).protocol))
+    return found
+
+
+def _refuse_unfit(draft: Draft, record: Record, new: ShareServerSpec, protocols: Collection[str]) -> bool:
     """Refuse what the driver would refuse of a changed share server, with the shares that are on it; tell whether there was anything."""
     from sharectl.planner.share_servers.checks import problems_of_server  # noqa: PLC0415 - few servers change
 
-    protocols = {
-        str(share_spec_of(share).protocol)
-        for share in draft.records.values()
-        if share.kind == Kind.SHARE and share_server_id_of(share) == record.resource_id
-    }
     problems = problems_of_server(draft.desired, record.backend or "", new, protocols)
     network = address_of(Kind.SHARE_NETWORK, new.share_network)
     for problem in problems:

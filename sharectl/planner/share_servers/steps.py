@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from sharectl.model.field_changes import FieldChange
@@ -13,6 +14,7 @@ from sharectl.planner.share_servers.changes import (
     allocation_ids,
     check_modes,
     follow_network,
+    protocols_by_server,
     server_spec,
     spec_to_mend,
     subnet_for,
@@ -40,6 +42,7 @@ def plan_share_servers(draft: Draft) -> None:
     _make(draft)
     unused = set(unused_servers(draft, wanted))
     needed = {server_of(draft, step) for step in draft.steps.values()}
+    protocols = cache(partial(protocols_by_server, draft))
     for address in sorted(draft.servers.values()):
         chosen = draft.chooses(address, draft.records[address].backend or "")
         if address in unused:
@@ -47,7 +50,7 @@ def plan_share_servers(draft: Draft) -> None:
                 _remove(draft, address)
         elif chosen or address in needed:
             _mend(draft, address)
-            follow_network(draft, address)
+            follow_network(draft, address, protocols)
     _release(draft)
 
 

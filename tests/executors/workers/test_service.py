@@ -517,9 +517,12 @@ def test_whatever_a_driver_raises_is_an_outcome(error: BaseException, kind: Fail
     assert ledger.outcomes[second] == Identity("here")
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", encode(Done())])
+LATER = b'{"version": 1, "type": "ListShares", "value": {"resource_ids": [], "more_than_that": 1}}'
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", encode(Done()), LATER])
 def test_what_is_no_call_is_not_made(body: bytes) -> None:
-    """And said to be none."""
+    """And said to have begun nothing; also one of a later version, with a field that decides what is done."""
     ledger, backend = Ledger(), Backend()
     call_id = ledger.add(body)
     with service(ledger, backend) as worker:
@@ -527,7 +530,9 @@ def test_what_is_no_call_is_not_made(body: bytes) -> None:
         wait_until(lambda: ledger.outcomes)
     failure = ledger.outcomes[call_id]
     assert isinstance(failure, Failure)
-    assert failure.kind is FailureKind.MISBEHAVED
+    assert failure.kind is FailureKind.REFUSED
+    assert "has begun nothing" in failure.message
+    assert body is not LATER or "a ListShares with more_than_that, which this version" in failure.message
     assert not backend.made
 
 

@@ -86,12 +86,14 @@ class ShareServerDriver(OntapDriver):
         if share_server_id is None:
             message = f"backend {self._settings.backend} exports shares on share servers alone, and this one names none"
             raise DriverError(message)
-        if share_server_id not in self._svms:
-            self._svms = {server: svm for svm, server in servers_by_svm(self._array).items()}
-        if share_server_id not in self._svms:
+        svm = self._svms.get(share_server_id)
+        if svm is None:
+            self._svms = svms = {server: svm for svm, server in servers_by_svm(self._array).items()}
+            svm = svms.get(share_server_id)  # of these: another thread may have others looked for meanwhile
+        if svm is None:
             message = f"{self._array.name}: there is no SVM of the share server {share_server_id}"
             raise DriverError(message)
-        return self._svms[share_server_id]
+        return svm
 
     def place_of(self, backend_id: str) -> tuple[str, str]:
         """Return the SVM and the name of a volume."""

@@ -130,7 +130,11 @@ class Svms:
             message = f"the name {name} is taken on the array, and not by the SVM of this share server; {problem}"
             raise ConflictError(message) from problem
         if "uuid" not in made:
-            made = self._array.records(SVMS, query={"name": name}, fields=SVM_FIELDS)[0]
+            shown = self._array.records(SVMS, query={"name": name}, fields=SVM_FIELDS)
+            if not shown:
+                message = f"the SVM {name} was made, and is not shown yet"
+                raise TransientError(message)
+            made = shown[0]
         svm = svm_of({"name": name, "comment": body["comment"], "ipspace": body["ipspace"], **made})
         if svm.state != RUNNING:
             self._start(svm)
