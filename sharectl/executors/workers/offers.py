@@ -100,18 +100,18 @@ RETURNING call_id
 """
 )
 """One whose offer is still on its way is there already when it arrives."""
-_LOSE: Final = """
-UPDATE {schema}.call SET given_up_at = clock_timestamp()
-WHERE call_id = ANY (%s) AND finished_at IS NULL AND given_up_at IS NULL AND lease_until < clock_timestamp()
+_GIVING_UP: Final = """
+UPDATE {schema}.call SET given_up_at = clock_timestamp() WHERE call_id IN (
+    SELECT call_id FROM {schema}.call WHERE finished_at IS NULL AND given_up_at IS NULL AND
 """
+_IN_ORDER: Final = " ORDER BY call_id FOR UPDATE)"
+"""Locked in the order in which workers renew and finish, or a run and a worker wait for each other."""
+_LOSE: Final = _GIVING_UP + "call_id = ANY (%s) AND lease_until < clock_timestamp()" + _IN_ORDER
 _SEE: Final = """
 SELECT call_id, worker_id, outcome, given_up_at IS NOT NULL FROM {schema}.call
 WHERE call_id = ANY (%s) AND (worker_id IS NOT NULL OR given_up_at IS NOT NULL)
 """
-_GIVE_UP: Final = """
-UPDATE {schema}.call SET given_up_at = clock_timestamp()
-WHERE call_id = ANY (%s) AND given_up_at IS NULL AND finished_at IS NULL
-"""
+_GIVE_UP: Final = _GIVING_UP + "call_id = ANY (%s)" + _IN_ORDER
 _TIDY: Final = """
 DELETE FROM {schema}.call WHERE run_id = %s AND (operation_id IS NULL OR NOT EXISTS
     (SELECT FROM {schema}.operation WHERE operation.operation_id = call.operation_id))
@@ -199,11 +199,9 @@ class Offers:
         return [WorkerSeen(*row) for row in self._ask(_WORKERS.replace("{admitted}", _ADMITTED), names, names)]
 
 
-_CLOSE: Final = """
-UPDATE {schema}.call SET given_up_at = clock_timestamp()
-WHERE operation_id = ANY (%s) AND finished_at IS NULL AND given_up_at IS NULL
-    AND (worker_id IS NULL OR lease_until < clock_timestamp())
-"""
+_CLOSE: Final = (
+    _GIVING_UP + "operation_id = ANY (%s) AND (worker_id IS NULL OR lease_until < clock_timestamp())" + _IN_ORDER
+)
 _REMAINS: Final = """
 SELECT call_id, operation_id, address, backend, worker_id, outcome, given_up_at IS NOT NULL,
     CASE WHEN finished_at IS NULL AND lease_until > clock_timestamp()

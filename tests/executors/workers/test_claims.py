@@ -25,7 +25,7 @@ from sharectl.state.contract import StateNewerError
 from tests.postgresql import traced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tests.executors.workers.conftest import Database
 
@@ -137,18 +137,27 @@ def test_two_workers_that_claim_the_same_calls_in_another_order_do_not_lock_each
     assert sorted(answers) == [ClaimAnswer.BUSY] * 72 + [ClaimAnswer.GO] * 24
 
 
-@pytest.mark.parametrize("request_of", ["renew", "finish_all"])
-def test_a_worker_never_locks_itself_out(database: Database, request_of: str) -> None:
-    """Renewals and outcomes lock calls in one order, whatever was claimed first: who waits for the first has none of the others."""
+@pytest.mark.parametrize("request_of", ["renew", "finish_all", "give up", "lose", "close"])
+def test_workers_and_runs_never_lock_each_other_out(database: Database, request_of: str) -> None:
+    """All lock calls in one order, whatever was claimed first: who waits for the first has none of the others."""
     worker, calls = database.worker(width=8), sorted(database.offer(f"share/{number}") for number in range(6))
     for call_id in reversed(calls):
         worker.claim(call_id)
+        if request_of in {"lose", "close"}:
+            database.lapse(call_id)
     backwards = dict.fromkeys(reversed(calls), b"done")
+    ask: Mapping[str, Callable[[], object]] = {
+        "renew": lambda: worker.renew(backwards),
+        "finish_all": lambda: worker.finish_all(backwards),
+        "give up": lambda: database.offers().give_up(backwards),
+        "lose": lambda: database.offers().look(backwards, loses=True),
+        "close": lambda: database.earlier.look([f"operation {call_id}" for call_id in backwards]),
+    }
     lock = "SELECT FROM {s}.call WHERE call_id = %s FOR UPDATE"
     with closing(database.connect()) as holding, ThreadPoolExecutor() as threads:
         holding.autocommit = False
         holding.execute(sql.SQL(lock).format(s=sql.Identifier(database.place.schema)), (calls[0],))
-        asked = threads.submit(getattr(worker, request_of), backwards)
+        asked = threads.submit(ask[request_of])
         try:
             waiting = "SELECT FROM pg_locks WHERE NOT granted AND %s = ANY (pg_blocking_pids(pid))"
             wait_until(lambda: database.execute(waiting, holding.info.backend_pid))
@@ -156,7 +165,10 @@ def test_a_worker_never_locks_itself_out(database: Database, request_of: str) ->
                 database.execute(lock + " NOWAIT", call_id)
         finally:
             holding.rollback()
-        assert len(asked.result(30)) == len(calls)
+        assert request_of != "renew" or asked.result(30) == set(calls)
+        asked.result(30)
+    ended = "SELECT FROM {s}.call WHERE finished_at IS NOT NULL OR given_up_at IS NOT NULL"
+    assert len(database.execute(ended)) == (0 if request_of == "renew" else len(calls))
 
 
 def wait_until(condition: Callable[[], object]) -> None:
