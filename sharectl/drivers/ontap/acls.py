@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _WINDOWS: Final = "windows"
 _EVERYONE: Final = "everyone"
+_EVERYBODY: Final = frozenset({_EVERYONE, "anonymous logon", "s-1-1-0", "s-1-5-7"})
+"""Names, and security ids, by which an access list would let in whom nobody has named."""
 _IN_NO_NAME: Final = frozenset('/*|"<>?')
 _KEPT_OUT: Final = "no_access"
 _PERMISSIONS: Final[Mapping[str, str]] = {
@@ -95,13 +97,18 @@ def rule_problem(rule: AccessRule) -> tuple[str, str] | None:
     """Return why a rule cannot be in the access list of a CIFS share, and what to write; None where it can."""
     if rule.access_type != AccessType.USER:
         return _problem_of_type(rule)
-    if rule.access_to == ANYBODY or rule.access_to.casefold() == _EVERYONE:
+    if rule.access_to == ANYBODY or _is_everybody(rule.access_to):
         return "it would let in everybody, guests too", r"name a group of the domain, such as CORP\Domain Users"
     if rule.options:
         return "an access list has no options", "leave the options out"
     if not rule.access_to.strip() or not rule.access_to.isprintable() or not _IN_NO_NAME.isdisjoint(rule.access_to):
         return "no account is called so", r"write it as Windows does: CORP\alice"
     return None
+
+
+def _is_everybody(account: str) -> bool:
+    """Tell whether Windows may read a name as that of everybody, or of those who give no name."""
+    return account.rpartition("\\")[2].strip().casefold() in _EVERYBODY
 
 
 def _problem_of_type(rule: AccessRule) -> tuple[str, str]:

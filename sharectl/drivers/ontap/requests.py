@@ -85,12 +85,13 @@ def literal(text: str) -> str:
 
 
 def key_of(record: Mapping[str, object]) -> tuple[object, ...]:
-    """Return what tells the records of one list apart."""
+    """Return what tells the records of one list apart: their keys, or all of them where they have none."""
     parents = (record.get(parent) for parent in _PARENTS)
-    return (
+    found = (
         *map(record.get, _KEYS),
         *(each.get("uuid", each.get("name")) if isinstance(each, dict) else each for each in parents),
     )
+    return found if any(each is not None for each in found) else tuple(sorted((k, repr(v)) for k, v in record.items()))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

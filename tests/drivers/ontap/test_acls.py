@@ -88,12 +88,15 @@ def test_everyone_and_unix_accounts_are_remarks() -> None:
         AccessRule("guest", "*", "ro"),
         AccessRule("user", "*", "rw"),
         AccessRule("user", "everyone", "rw"),
+        AccessRule("user", "BUILTIN\\Everyone ", "rw"),
+        AccessRule("user", "S-1-1-0", "rw"),
+        AccessRule("user", "NT AUTHORITY\\ANONYMOUS LOGON", "ro"),
         AccessRule("user", "CORP\\bob", "rw", (("squash", "none"),)),
         AccessRule("user", "CORP/bob", "rw"),
     ],
 )
 def test_what_a_list_cannot_say_is_refused_with_the_way_out(rule: AccessRule) -> None:
-    """An account that everybody has among them."""
+    """Everybody under other names among them."""
     status = refused([rule])[rule]
     assert status.status == "error"
     assert ";" in status.reason
