@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
@@ -82,15 +81,11 @@ def approximate_size(size_bytes: int) -> str:
 def _exact(size_bytes: int, units: tuple[str, ...]) -> str:
     """Write the size in the largest of the units in which three decimals are enough; an empty text if there is none."""
     for unit in units:
-        scale = _UNITS[unit]
-        if size_bytes >= scale and (size_bytes * 1000) % scale == 0:
-            return f"{_shortest(Decimal(size_bytes) / scale)}{unit}"
+        thousandths, rest = divmod(size_bytes * 1000, _UNITS[unit])
+        if thousandths >= 1000 and rest == 0:  # noqa: PLR2004 - one of the unit
+            whole, decimals = divmod(thousandths, 1000)
+            return f"{f'{whole}.{decimals:03}'.rstrip('0').rstrip('.')}{unit}"
     return ""
-
-
-def _shortest(number: Decimal) -> str:
-    text = format(number, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def approximate_age(seconds: float) -> str:

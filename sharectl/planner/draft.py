@@ -67,7 +67,7 @@ def step_id(verb: Verb, address: Address) -> str:
     return verb + ":" + address
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Draft:
     """What the parts of the planner share; `records` is the state's, with moved resources under their new addresses.
 

@@ -217,7 +217,7 @@ def _time_in(name: str) -> datetime | None:
     """Return the time that is in the name of a file; None where there is none, or no such time."""
     named = _TIME.search(name)
     with suppress(ValueError):
-        return datetime.strptime(named[0], _STAMP).replace(tzinfo=UTC) if named else None
+        return datetime.fromisoformat(named[0]) if named else None
     return None
 
 
