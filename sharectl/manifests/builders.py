@@ -10,7 +10,7 @@ from sharectl.manifests.names import MOVED_FROM, former_names, is_name, why_not_
 from sharectl.manifests.positions import is_secret_name
 from sharectl.manifests.proposals import NO_SECRETS, REFERENCE_REMEDY
 from sharectl.manifests.rule_options import add_options_on_cifs, check_options
-from sharectl.model.access import CLIENTS, AccessType, joined_protocols, protocols_in
+from sharectl.model.access import OF_CLIENTS, AccessType, joined_protocols, protocols_in
 from sharectl.model.client_addresses import nobody_at
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.fields import camel
@@ -95,7 +95,7 @@ def inline_rules(spec: JsonObject, protocol: str | None, checker: Checker) -> li
 
 def check_rule(rule: JsonObject, protocol: str | None, checker: Checker, *path: str | int) -> str | None:
     """Return the canonical `to` of an access rule, or None where it is wrong; `protocol` is the share's, where it is known."""
-    if rule["type"] not in {AccessType.IP, CLIENTS} and protocol == Protocol.NFS:
+    if rule["type"] not in OF_CLIENTS and protocol == Protocol.NFS:
         add_person_on_nfs(rule["type"], checker, *path)
         return None
     try:
@@ -107,7 +107,7 @@ def check_rule(rule: JsonObject, protocol: str | None, checker: Checker, *path: 
 
 def add_misplaced(rule: AccessRule, checker: Checker, *path: str | int) -> None:
     """Record that a rule is not for the protocol of its share: one for people on NFS, or with options of NFS on CIFS."""
-    if rule.access_type not in {AccessType.IP, CLIENTS}:
+    if rule.access_type not in OF_CLIENTS:
         add_person_on_nfs(rule.access_type, checker, *path)
     else:
         add_options_on_cifs(rule.options[0][0], checker, *path)

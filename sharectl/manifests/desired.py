@@ -14,7 +14,7 @@ from sharectl.model.specs import ClientListSpec, ShareSpec, ShareTypeSpec, Snaps
 from sharectl.model.table import SPECS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from sharectl.manifests.clients import ClientLists, Listed
     from sharectl.manifests.compiled import CompiledFile, ResourceRecord, RuleDocument, Setting
@@ -206,7 +206,7 @@ class Desired:
 
     def clients_of_lists(self, share_address: Address) -> Mapping[str, Address]:
         """Return the keys of those access rules of a share that come from lists, each with the ClientList in which its client stands."""
-        rules = tuple(self._rules(share_address))
+        rules = self._rules(share_address)
         if not _name_lists(rules):
             return {}
         own = {rule.key for rule in rules}
@@ -310,10 +310,11 @@ class Desired:
                 return entry
         return None
 
-    def _rules(self, share_address: Address) -> Iterator[AccessRule]:
-        """Yield the rules of a share as they are written, those of its own document first."""
-        yield from map(rule_of, self._record(share_address, Kind.SHARE).access)
-        yield from (rule.rule for _, rule in self._linked.rules.get(share_address, ()))
+    def _rules(self, share_address: Address) -> tuple[AccessRule, ...]:
+        """Return the rules of a share as they are written, those of its own document first."""
+        own = tuple(map(rule_of, self._record(share_address, Kind.SHARE).access))
+        documents = self._linked.rules.get(share_address)
+        return (*own, *(rule.rule for _, rule in documents)) if documents else own
 
     def _access_by(self, rules: Iterable[AccessRule]) -> tuple[AccessRule, ...]:
         rules = tuple(rules)
@@ -325,7 +326,7 @@ class Desired:
         """Return what gives a share this rule, where that is a client in a list and no rule of its own."""
         if rule_key is None or share_address not in self._linked.entries:
             return None
-        rules = tuple(self._rules(share_address))
+        rules = self._rules(share_address)
         if not _name_lists(rules) or any(rule.key == rule_key for rule in rules):
             return None
         return self._linked.lists.expansion(rules).rules.get(rule_key)

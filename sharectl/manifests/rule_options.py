@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.model.access import CLIENTS, AccessLevel, AccessType
+from sharectl.model.access import OF_CLIENTS, AccessLevel
 from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def check_options(rule: JsonObject, protocol: str | None, checker: Checker, *pat
     if not options:
         return options
     first = next(iter(options))
-    if rule["type"] not in {AccessType.IP, CLIENTS}:
+    if rule["type"] not in OF_CLIENTS:
         summary = f"a rule of type {rule['type']} has no `{first}`, which is an option of NFS clients"
         checker.add("access-option", summary, f"remove it; {_WHOLE}", *path, first)
     elif rule["level"] == AccessLevel.NONE:

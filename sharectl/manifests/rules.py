@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.model.access import CLIENTS, AccessLevel, AccessType, access_digest, rule_of
+from sharectl.model.access import CLIENTS, OF_CLIENTS, AccessLevel, AccessType, access_digest, rule_of
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
 from sharectl.model.diagnostics import counted
 from sharectl.model.kinds import Kind, address_of
@@ -84,7 +84,7 @@ class RuleLinker:
         is_nfs, is_cifs = protocol == Protocol.NFS, protocol == Protocol.CIFS
         for file, rule in entries:
             address = address_of(Kind.ACCESS_RULE, rule.name)
-            if (is_nfs and rule.access_type not in {AccessType.IP, CLIENTS}) or (rule.options and is_cifs):
+            if (is_nfs and rule.access_type not in OF_CLIENTS) or (rule.options and is_cifs):
                 from sharectl.manifests.builders import add_misplaced  # noqa: PLC0415 - only a mistake needs it
 
                 add_misplaced(rule.rule, self._at(file, rule.place, address), "spec")

@@ -37,6 +37,10 @@ class AccessType(StrEnum):
     GUEST = "guest"
 
 
+OF_CLIENTS: Final = frozenset({AccessType.IP, CLIENTS})
+"""The types of rules that name clients, and not people."""
+
+
 class AccessLevel(StrEnum):
     """What an access rule grants; NONE shuts out whoever a wider rule lets in."""
 

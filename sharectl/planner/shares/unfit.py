@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 def diagnostics_of(desired: Desired, address: Address, found: Iterable[Found]) -> tuple[Diagnostic, ...]:
     """Return the errors for what is certain, each at the field or the rule that it is about; what a ClientList brings about is told once."""
     found = tuple(found)
+    if not found:
+        return ()
     told = unfit_rules(desired, address, (each.problem for each in found))
     return tuple(
         _diagnostic(desired, address, each, told)
