@@ -13,7 +13,7 @@ from sharectl.drivers.ontap.smb import SHARES
 if TYPE_CHECKING:
     from sharectl.drivers.ontap.client import Array
 
-_PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9_.-]+")
+_PLAIN_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_.-]+)+")
 
 
 def check_path(array: Array, svm: str, path: str) -> None:

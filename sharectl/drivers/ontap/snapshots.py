@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import (
@@ -14,7 +15,8 @@ from sharectl.drivers.base import (
     TransientError,
 )
 from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
-from sharectl.drivers.ontap.names import Note, comment_of, read_note, short_id
+from sharectl.drivers.ontap.names import Note, comment_of, id_filter, read_note, short_id
+from sharectl.drivers.ontap.requests import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -29,20 +31,37 @@ SNAPSHOT_FIELDS: Final = ("name", "uuid", "comment", "volume.uuid", "volume.name
 NO_LICENCE: Final = 1115127
 _MARK: Final = "sharectl_revert"
 _MOST_NAMED: Final = 3
+_VOLUME_NOTE: Final = "volume"
+"""Value of the note of a snapshot: the UUID of the volume that it was taken of."""
+_FEW: Final = 10
+"""Snapshots that the array is asked for by their ids; for more, all are read."""
 _OF_A_POLICY: Final = re.compile(r".+\.[0-9]{4}-[0-9]{2}-[0-9]{2}(_[0-9]{4})?")
 """How the array's own policies name what they take: `hourly.2026-11-29_1005`, `daily.2026-11-29`."""
 
 
 def list_snapshots(array: Array, svms: Collection[str], ids: Collection[str] | None = None) -> list[JsonObject]:
-    """Return the records of all snapshots of the SVMs, those of the array's own policies too, or just those with these ids."""
+    """Return the records of all snapshots of the SVMs, those of the array's own policies too, or just those with these ids.
+
+    A clone may have the snapshot that it is based on among its own, with its comment: that is nobody's there.
+    """
+    wanted = None if ids is None else frozenset(ids)
+    if wanted is not None and not wanted:
+        return []
+    query = (
+        {} if wanted is None or len(wanted) > _FEW else {"comment": Pattern("|".join(map(id_filter, sorted(wanted))))}
+    )
     found = [
         record
         for svm in sorted(svms)
         for record in array.records(
-            f"{VOLUMES}/*/{SNAPSHOTS}", svm=svm, query={"svm.name": svm}, fields=SNAPSHOT_FIELDS
+            f"{VOLUMES}/*/{SNAPSHOTS}", svm=svm, query={"svm.name": svm, **query}, fields=SNAPSHOT_FIELDS
         )
     ]
-    return [record for record in found if ids is None or _id_of(record) in ids]
+    claims = Counter(map(_id_of, found))
+    found = [
+        {**record, "comment": ""} if claims[_id_of(record)] > 1 and _is_copy(record) else record for record in found
+    ]
+    return [record for record in found if wanted is None or _id_of(record) in wanted]
 
 
 def observed(record: JsonObject, share_backend_id: str) -> ObservedSnapshot:
@@ -57,7 +76,7 @@ def backend_id_of(record: JsonObject) -> str:
 
 def take(array: Array, volume_uuid: str, resource_id: str, name: str) -> JsonObject:
     """Take a snapshot, unless the one with this id is there, and return its record. Raises ConflictError where somebody else's has the name."""
-    body = {"name": name, "comment": comment_of(Note(resource_id))}
+    body = {"name": name, "comment": comment_of(Note(resource_id, {_VOLUME_NOTE: volume_uuid}))}
     try:
         array.post((VOLUMES, volume_uuid, SNAPSHOTS), body)
     except OutcomeUnknownError:
@@ -224,6 +243,11 @@ def _is_newer(one: JsonObject, other: JsonObject) -> bool:
 
 def _is_mark(record: JsonObject) -> bool:
     return str(record["name"]).startswith(f"{_MARK}_") and not record.get("comment")
+
+
+def _is_copy(record: JsonObject) -> bool:
+    note = read_note(record.get("comment"))
+    return note is not None and note.values.get(_VOLUME_NOTE) != record["volume"]["uuid"]
 
 
 def _is_of_a_policy(record: JsonObject) -> bool:

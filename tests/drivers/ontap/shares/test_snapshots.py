@@ -136,6 +136,35 @@ def test_a_share_goes_back_once_and_keeps_its_size(array: Array, emulator: Emula
     assert array.get(("storage/volumes", volume), fields=("size",))["size"] == GIB // 2
 
 
+@pytest.mark.parametrize("others", [0, 20])
+def test_of_all_that_is_there_those_of_some_ids_are_listed(
+    array: Array, emulator: Emulator, volume: str, others: int
+) -> None:
+    """A few are asked for by their ids, so that the array does not send all that its policies have taken."""
+    taken = snapshots.take(array, volume, ID, "monday")
+    snapshots.take(array, volume, f"{ID}0", "tuesday")
+    foreign(array, volume, "hourly.2026-11-29_1005")
+    emulator.calls.clear()
+    ids = [ID, *(f"missing-{number}" for number in range(others))]
+    assert [each["uuid"] for each in snapshots.list_snapshots(array, ["vs1"], ids)] == [taken["uuid"]]
+    assert ["comment=" in each.query for each in emulator.calls.all() if "snapshots" in each.path] == [not others]
+    assert snapshots.list_snapshots(array, ["vs1"], []) == []
+
+
+@pytest.mark.parametrize("ids", [None, [ID]])
+def test_the_copy_of_a_snapshot_in_another_volume_is_nobodys(array: Array, volume: str, ids: list[str] | None) -> None:
+    """As in a clone, whose own snapshots may begin with the one that it is based on: it must not be removed in its place."""
+    taken = snapshots.take(array, volume, ID, "monday")
+    body = {"svm": {"name": "vs1"}, "style": "flexvol", "aggregates": [{"name": "aggr1"}], "size": GIB}
+    for name in ("a_copy", "z_copy"):
+        array.post("storage/volumes", {**body, "name": name}, svm="vs1")
+        (copy,) = array.records("storage/volumes", query={"name": name})
+        array.post(("storage/volumes", copy["uuid"], "snapshots"), {"name": "monday", "comment": taken["comment"]})
+    found = [snapshots.observed(each, "v") for each in snapshots.list_snapshots(array, ["vs1"], ids)]
+    assert [each.backend_id for each in found if each.resource_id == ID] == [snapshots.backend_id_of(taken)]
+    assert len(found) == (3 if ids is None else 1)
+
+
 def test_snapshots_of_the_arrays_policies_that_are_newer_go(array: Array, volume: str) -> None:
     """ONTAP has no other way."""
     taken = snapshots.take(array, volume, ID, "monday")
