@@ -59,10 +59,11 @@ class OntapDriver:
         self._listing = Listing(self._volumes, self._policies, self._access, self._smb, settings)
 
     def report(self) -> BackendReport:
-        """As in the contract; the identity is that of the cluster and the SVM, once the policy without rules is there."""
+        """As in the contract; the identity is that of the cluster and the SVM, once the policy without rules is there, or shares are."""
         svm = self._svm_record("uuid", "name", "state")
         closed = self._policies.closed(self._svm)
-        identity = None if closed is None else f"{self._array.cluster.get('uuid')}/{svm['uuid']}"
+        is_prepared = closed is not None or any(each.note is not None for each in self._volumes.all())
+        identity = f"{self._array.cluster.get('uuid')}/{svm['uuid']}" if is_prepared else None
         hindrances = []
         if svm.get("state", "running") != "running":
             hindrances.append(

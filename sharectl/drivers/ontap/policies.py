@@ -48,13 +48,16 @@ class Policies:
     def closed(self, svm: str) -> JsonObject | None:
         """Return the policy without rules of an SVM, None where it is missing; by its name alone it may have some."""
         found = self.named(svm, CLOSED_POLICY)
-        self._closed[svm] = not (found or {}).get("rules")
+        if found is None:
+            self._closed.pop(svm, None)
+        else:
+            self._closed[svm] = not found.get("rules")
         return found
 
     def is_closed(self, svm: str) -> bool:
-        """Tell whether the policy without rules has none, as it was when this process last looked."""
-        if svm not in self._closed:
-            self.closed(svm)
+        """Tell whether the policy without rules has none, as it was when this process last looked; one that somebody has removed is made anew."""
+        if svm not in self._closed and self.closed(svm) is None:
+            self.ensure_closed(svm)
         return self._closed[svm]
 
     def ensure_closed(self, svm: str) -> None:

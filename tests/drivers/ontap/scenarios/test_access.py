@@ -253,3 +253,14 @@ def test_who_is_to_be_out_is_out_where_somebody_opened_the_closed_policy(ground:
     ground.send("DELETE", f"/protocols/nfs/export-policies/{ground.policies()[CLOSED].id}/rules/1")
     ground.fresh().update_access(share, [], [], [])
     ground.is_tidy(shares=1, with_access=0)
+
+
+def test_an_array_is_known_again_whose_closed_policy_is_called_otherwise_now(ground: Ground) -> None:
+    """By the shares on it; the policy is made anew when the next share needs it."""
+    identity = ground.driver.report().identity
+    share = ground.share(*THREE)
+    ground.send("PATCH", f"/protocols/nfs/export-policies/{ground.policies()[CLOSED].id}", {"name": "empty"})
+    assert ground.fresh().report().identity == identity
+    ground.driver.create_share(request("another"))
+    ground.driver.update_access(share, [], [], THREE)
+    assert {each.policy for each in ground.volumes().values()} == {ground.policies()[CLOSED].id}
