@@ -15,7 +15,7 @@ from tests.emulators.ontap.network_records import Lif
 from tests.emulators.ontap.operations import Call, Done, Job, Outcome, Row, get, operation, rows
 from tests.emulators.ontap.service_settings import defaults, merged, of_svm, without
 from tests.emulators.ontap.surroundings import directory_of, domain_by_dns, set_directory
-from tests.emulators.ontap.svm_lookup import asked_svm, check_made
+from tests.emulators.ontap.svm_lookup import made_svm
 from tests.emulators.ontap.svm_records import CifsService, LocalCifsUser, PreferredController, Svm
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ def _shown(world: World, one: CifsService) -> JsonObject:
 @operation("POST /protocols/cifs/services")
 def create_cifs_service(world: World, call: Call) -> Outcome:
     """Begin to make the CIFS server of an SVM, and to join it to its domain."""
-    svm = asked_svm(world, call)
-    check_made(world, svm)
+    svm = made_svm(world, call)
     demand_license(world, "cifs")
     if svm.uuid in world[CifsService]:
         raise Refused(655477, f'SVM "{svm.name}" already has a CIFS server.', "svm")

@@ -10,8 +10,8 @@ from tests.emulators.ontap import volume_names
 from tests.emulators.ontap.access_records import ADMINISTRATIVE, AclEntry, CifsShare, Qtree
 from tests.emulators.ontap.errors import Refused, duplicate, gone
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, rows
-from tests.emulators.ontap.references import svm_of
 from tests.emulators.ontap.surroundings import account_resolved, account_shown
+from tests.emulators.ontap.svm_lookup import made_svm
 from tests.emulators.ontap.svm_records import CifsService, Svm
 from tests.emulators.ontap.volume_records import Volume
 
@@ -84,7 +84,7 @@ def volume_at(world: World, svm: str, path: str) -> Volume | None:
 @operation("POST /protocols/cifs/shares")
 def create_share(world: World, call: Call) -> Outcome:
     """Make a share; without a list of its own, everyone has full control of it."""
-    svm = svm_of(world, call)
+    svm = made_svm(world, call)
     for field in ("name", "path"):
         if not call.body.get(field):
             raise Refused(262212, f'Missing required parameter "{field}".', field)

@@ -10,7 +10,7 @@ from tests.emulators.ontap.errors import Refused, duplicate, invalid
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, rows
 from tests.emulators.ontap.service_settings import merged, of_svm, without
 from tests.emulators.ontap.surroundings import directory_of
-from tests.emulators.ontap.svm_lookup import asked_svm, check_made
+from tests.emulators.ontap.svm_lookup import made_svm
 from tests.emulators.ontap.svm_records import DnsService, Svm
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ def _checked(world: World, settings: JsonObject, *, skip: bool) -> JsonObject:
 @operation("POST /name-services/dns")
 def create_dns(world: World, call: Call) -> Outcome:
     """Make the DNS client of an SVM."""
-    svm = asked_svm(world, call)
-    check_made(world, svm)
+    svm = made_svm(world, call)
     if svm.uuid in world[DnsService]:
         raise duplicate(target="svm.uuid")
     settings = merged(_DEFAULTS, without(call.body, _NOT_KEPT))

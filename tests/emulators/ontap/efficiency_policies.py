@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tests.emulators.ontap.errors import Refused, duplicate, gone
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, rows
 from tests.emulators.ontap.policy_records import EfficiencyPolicy
-from tests.emulators.ontap.references import svm_of
+from tests.emulators.ontap.svm_lookup import made_svm
 from tests.emulators.ontap.svm_records import Svm
 from tests.emulators.ontap.volume_records import Volume
 
@@ -51,7 +51,7 @@ def _shown(world: World, policy: EfficiencyPolicy) -> JsonObject:
 @operation("POST /storage/volume-efficiency-policies")
 def create_policy(world: World, call: Call) -> Outcome:
     """Make a policy of an SVM."""
-    svm = svm_of(world, call)
+    svm = made_svm(world, call)
     name = call.body.get("name")
     if not name:
         raise Refused(262212, 'Missing required parameter "name".', "name")

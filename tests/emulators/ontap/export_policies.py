@@ -10,7 +10,7 @@ from tests.emulators.ontap import client_matches, export_bodies, export_rules
 from tests.emulators.ontap.access_records import ExportPolicy, Qtree
 from tests.emulators.ontap.errors import Refused, duplicate, gone
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, row_of, rows
-from tests.emulators.ontap.references import svm_of
+from tests.emulators.ontap.svm_lookup import made_svm
 from tests.emulators.ontap.svm_records import Svm
 from tests.emulators.ontap.volume_records import Volume
 
@@ -87,7 +87,7 @@ def _svm_shown(world: World, svm: str) -> JsonObject:
 @operation("POST /protocols/nfs/export-policies")
 def create_policy(world: World, call: Call) -> Outcome:
     """Make a policy with all the rules in its body at once."""
-    svm = svm_of(world, call)
+    svm = made_svm(world, call)
     if "name" not in call.body:
         raise Refused(262212, 'Missing required parameter "name".', "name")
     _refuse_wrong_name(world, svm.uuid, call.body["name"])

@@ -10,7 +10,7 @@ from tests.emulators.ontap.layer2 import shown
 from tests.emulators.ontap.network_records import Lif
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, get, operation, rows
 from tests.emulators.ontap.service_settings import defaults, merged, of_svm, without
-from tests.emulators.ontap.svm_lookup import asked_svm, check_made
+from tests.emulators.ontap.svm_lookup import made_svm
 from tests.emulators.ontap.svm_records import KerberosInterface, KerberosRealm, Svm
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ def _realm_shown(world: World, one: KerberosRealm) -> JsonObject:
 @operation("POST /protocols/nfs/kerberos/realms")
 def create_realm(world: World, call: Call) -> Outcome:
     """Make a realm for an SVM."""
-    svm = asked_svm(world, call)
-    check_made(world, svm)
+    svm = made_svm(world, call)
     for field in ("name", "kdc.ip", "kdc.vendor"):
         if not get(call.body, field):
             raise Refused(262212, f'Field "{field}" is required.', field)

@@ -10,7 +10,7 @@ from tests.emulators.ontap.errors import Refused, duplicate
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, rows
 from tests.emulators.ontap.service_settings import merged, of_svm, without
 from tests.emulators.ontap.surroundings import directory_of, domain_by_dns
-from tests.emulators.ontap.svm_lookup import asked_svm, check_made
+from tests.emulators.ontap.svm_lookup import made_svm
 from tests.emulators.ontap.svm_records import DnsService, LdapService, Svm
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ def _check_servers(world: World, svm: str, settings: JsonObject, body: JsonObjec
 @operation("POST /name-services/ldap")
 def create_ldap(world: World, call: Call) -> Outcome:
     """Make the LDAP client of an SVM."""
-    svm = asked_svm(world, call)
-    check_made(world, svm)
+    svm = made_svm(world, call)
     if svm.uuid in world[LdapService]:
         raise duplicate(target="svm.uuid")
     settings = merged(_DEFAULTS, without(call.body, _NOT_KEPT))

@@ -14,7 +14,7 @@ from tests.emulators.ontap.operations import Call, Done, Outcome, Row, get, oper
 from tests.emulators.ontap.ports import ipspace_of, is_up, port_named
 from tests.emulators.ontap.service_policies import policy_named
 from tests.emulators.ontap.subnets import free_address, holder_of, subnet_named
-from tests.emulators.ontap.svm_lookup import asked_svm, check_made
+from tests.emulators.ontap.svm_lookup import made_svm
 from tests.emulators.ontap.svm_records import KerberosInterface, Svm
 
 if TYPE_CHECKING:
@@ -95,9 +95,7 @@ def _port_shown(world: World, port: Port) -> JsonObject:
 def create_lif(world: World, call: Call) -> Outcome:
     """Make a LIF."""
     of_cluster = get(call.body, "scope") == "cluster" or ("svm" not in call.body and "ipspace" in call.body)
-    svm = None if of_cluster else asked_svm(world, call, no_name=1967146, no_uuid=1967147)
-    if svm is not None:
-        check_made(world, svm)
+    svm = None if of_cluster else made_svm(world, call, no_name=1967146, no_uuid=1967147)
     ipspace = asked_ipspace(world, call.body).uuid if svm is None else svm.ipspace
     owner, name = svm.uuid if svm is not None else None, get(call.body, "name")
     if name is None:

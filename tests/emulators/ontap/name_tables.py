@@ -10,7 +10,7 @@ from tests.emulators.ontap.addresses import address_of
 from tests.emulators.ontap.errors import Refused, duplicate, invalid
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, rows
 from tests.emulators.ontap.service_settings import nested, of_svm, without
-from tests.emulators.ontap.svm_lookup import asked_svm, check_made
+from tests.emulators.ontap.svm_lookup import made_svm
 from tests.emulators.ontap.svm_records import LocalHost, NameMapping, Svm, UnixGroup, UnixUser
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ def _host_shown(world: World, one: LocalHost) -> JsonObject:
 @operation("POST /name-services/local-hosts")
 def add_local_host(world: World, call: Call) -> Outcome:
     """Name a host."""
-    svm = asked_svm(world, call, under="owner")
-    check_made(world, svm)
+    svm = made_svm(world, call, under="owner")
     _demand(call.body, "address", "hostname")
     address = call.body["address"]
     if address_of(address) is None:
@@ -86,8 +85,7 @@ def _named(world: World, one: UnixUser | UnixGroup) -> JsonObject:
 @operation("POST /name-services/unix-users")
 def add_unix_user(world: World, call: Call) -> Outcome:
     """Add a UNIX user."""
-    svm = asked_svm(world, call)
-    check_made(world, svm)
+    svm = made_svm(world, call)
     _demand(call.body, "name", "id", "primary_gid")
     if (svm.uuid, call.body["name"]) in world[UnixUser]:
         raise duplicate(target="name")
@@ -123,8 +121,7 @@ def unix_groups(world: World) -> Iterable[Row]:
 def add_unix_group(world: World, call: Call) -> Outcome:
     """Add a UNIX group."""
     call = replace(call, body=nested(call.body))
-    svm = asked_svm(world, call)
-    check_made(world, svm)
+    svm = made_svm(world, call)
     _demand(call.body, "name", "id")
     if (svm.uuid, call.body["name"]) in world[UnixGroup]:
         raise duplicate(target="name")
@@ -161,8 +158,7 @@ def _mapping_shown(world: World, one: NameMapping) -> JsonObject:
 def add_name_mapping(world: World, call: Call) -> Outcome:
     """Add a name mapping."""
     call = replace(call, body=nested(call.body))
-    svm = asked_svm(world, call)
-    check_made(world, svm)
+    svm = made_svm(world, call)
     _demand(call.body, "direction", "index", "pattern", "replacement")
     direction, index = call.body["direction"], int(call.body["index"])
     if direction not in _DIRECTIONS:

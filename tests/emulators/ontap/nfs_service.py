@@ -10,7 +10,7 @@ from tests.emulators.ontap.licenses import demand_license
 from tests.emulators.ontap.network_records import Lif
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, get, operation, rows
 from tests.emulators.ontap.service_settings import defaults, merged, of_svm, without
-from tests.emulators.ontap.svm_lookup import asked_svm, check_made
+from tests.emulators.ontap.svm_lookup import made_svm
 from tests.emulators.ontap.svm_records import KerberosInterface, NfsService, Svm
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ def _shown(world: World, one: NfsService) -> JsonObject:
 @operation("POST /protocols/nfs/services")
 def create_nfs_service(world: World, call: Call) -> Outcome:
     """Make the NFS server of an SVM."""
-    svm = asked_svm(world, call)
-    check_made(world, svm)
+    svm = made_svm(world, call)
     demand_license(world, "nfs")
     if not svm.is_running:
         raise Refused(3276916, f'SVM "{svm.name}" is not running.', "svm")

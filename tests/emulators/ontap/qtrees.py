@@ -11,7 +11,8 @@ from tests.emulators.ontap.errors import Refused, duplicate, gone
 from tests.emulators.ontap.operations import Call, Job, Outcome, Row, operation, rows
 from tests.emulators.ontap.policy_records import QosPolicy
 from tests.emulators.ontap.quota_records import QuotaRule
-from tests.emulators.ontap.references import chosen, svm_of
+from tests.emulators.ontap.references import chosen
+from tests.emulators.ontap.svm_lookup import made_svm
 from tests.emulators.ontap.svm_records import Svm
 from tests.emulators.ontap.volume_fields import in_scope
 from tests.emulators.ontap.volume_records import Volume
@@ -86,7 +87,7 @@ def _shown(world: World, volume: Volume, qtree: Qtree) -> JsonObject:
 
 def volume_of(world: World, call: Call) -> Volume:
     """Return the volume in which a call makes a qtree or a quota rule."""
-    svm, named = svm_of(world, call), call.body.get("volume") or {}
+    svm, named = made_svm(world, call), call.body.get("volume") or {}
     if not named:
         raise Refused(918232, "Either volume.name or volume.uuid must be provided.", "volume")
     missing = Refused(917927, "The specified volume was not found in the SVM.", "volume")

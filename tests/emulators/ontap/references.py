@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tests.emulators.ontap.svm_lookup import asked_svm, check_made
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from tests.emulators.ontap.errors import Refused
-    from tests.emulators.ontap.operations import Call
-    from tests.emulators.ontap.svm_records import Svm
-    from tests.emulators.ontap.world import World
 
 R = TypeVar("R")
-
-
-def svm_of(world: World, call: Call) -> Svm:
-    """Return the SVM in which a call makes something."""
-    svm = asked_svm(world, call)
-    check_made(world, svm)
-    return svm
 
 
 def chosen(candidates: Iterable[R], named: Mapping[str, Any], *, missing: Refused, differ: Refused | None = None) -> R:

@@ -10,7 +10,7 @@ from tests.emulators.ontap.errors import Refused, invalid
 from tests.emulators.ontap.layer2 import asked_ipspace, shown
 from tests.emulators.ontap.network_records import Ipspace, Lif, Route
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, get, operation, rows
-from tests.emulators.ontap.svm_lookup import asked_svm
+from tests.emulators.ontap.svm_lookup import made_svm
 from tests.emulators.ontap.svm_records import Svm
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _shown(world: World, one: Route) -> JsonObject:
 def create_route(world: World, call: Call) -> Outcome:
     """Make a route, the default one where no destination is given."""
     of_cluster = "svm" not in call.body and "ipspace" in call.body
-    svm = None if of_cluster else asked_svm(world, call)
+    svm = None if of_cluster else made_svm(world, call)
     ipspace = svm.ipspace if svm is not None else asked_ipspace(world, call.body).uuid
     text = get(call.body, "gateway")
     gateway = address_of(text)

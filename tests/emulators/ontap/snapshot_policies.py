@@ -11,7 +11,7 @@ from tests.emulators.ontap import snapshot_names
 from tests.emulators.ontap.errors import Refused, duplicate, gone, invalid
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, rows
 from tests.emulators.ontap.policy_records import Copies, SnapshotPolicy
-from tests.emulators.ontap.references import svm_of
+from tests.emulators.ontap.svm_lookup import made_svm
 from tests.emulators.ontap.svm_records import Svm
 from tests.emulators.ontap.volume_records import Snapshot, Volume
 
@@ -101,7 +101,7 @@ def _shown(world: World, policy: SnapshotPolicy) -> JsonObject:
 @operation("POST /storage/snapshot-policies")
 def create_policy(world: World, call: Call) -> Outcome:
     """Make a policy of an SVM, or of the cluster where no SVM is named."""
-    svm = svm_of(world, call).uuid if "svm" in call.body or call.svm is not None else None
+    svm = made_svm(world, call).uuid if "svm" in call.body or call.svm is not None else None
     name = call.body.get("name", "")
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
         raise invalid(name, "name")

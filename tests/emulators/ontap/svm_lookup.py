@@ -37,6 +37,13 @@ def asked_svm(world: World, call: Call, *, no_name: int = 2621462, no_uuid: int 
     return found
 
 
+def made_svm(world: World, call: Call, *, no_name: int = 2621462, no_uuid: int = 2621462, under: str = "svm") -> Svm:
+    """Return the SVM in which a call makes something; one that is still being made takes nothing."""
+    svm = asked_svm(world, call, no_name=no_name, no_uuid=no_uuid, under=under)
+    check_made(world, svm)
+    return svm
+
+
 def check_made(world: World, svm: Svm) -> None:
     """Refuse what needs an SVM that is still being made."""
     if not svm.is_made:

@@ -13,8 +13,8 @@ from tests.emulators.ontap.errors import Refused
 from tests.emulators.ontap.export_policies import DEFAULT
 from tests.emulators.ontap.operations import Call, Job, Outcome, get, operation
 from tests.emulators.ontap.policy_records import SnapshotPolicy
-from tests.emulators.ontap.references import svm_of
 from tests.emulators.ontap.space import LEAST_FLEXVOL_BYTES, LEAST_MEMBER_BYTES
+from tests.emulators.ontap.svm_lookup import made_svm
 from tests.emulators.ontap.volume_records import Member, Volume
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _MOST_RESERVE_PERCENT: Final = 90
 @operation("POST /storage/volumes")
 def create_volume(world: World, call: Call) -> Outcome:
     """Make a volume, or a clone of one."""
-    svm = svm_of(world, call)
+    svm = made_svm(world, call)
     if "name" not in call.body:
         raise Refused(262212, 'Missing required parameter "name".', "name")
     _refuse_name(world, svm, call.body["name"])
