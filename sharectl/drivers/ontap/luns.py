@@ -16,7 +16,7 @@ LUNS: Final = "storage/luns"
 
 @dataclass(frozen=True, slots=True)
 class LunVolumes:
-    """The UUIDs of the volumes that hold LUNs; `refusal` is the array's answer where the login may not know."""
+    """The UUIDs of the volumes that hold LUNs; `refusal` is the array's answer where it does not tell."""
 
     uuids: frozenset[str] = frozenset()
     refusal: str = ""
@@ -33,9 +33,7 @@ def lun_volumes(array: Array, svm: str | None, volume: Volume | None = None) -> 
     query = {} if volume is None else {"location.volume.uuid": volume.uuid}
     try:
         records = array.records(LUNS, svm=svm, query=query, fields=("location.volume.uuid",))
-    except ArrayError as problem:
-        if problem.kind != "auth":
-            raise
+    except ArrayError as problem:  # as where the role does not allow it; the listing is whole without
         return LunVolumes(refusal=str(problem))
     places = (((record.get("location") or {}).get("volume") or {}).get("uuid") for record in records)
     return LunVolumes(frozenset(str(uuid) for uuid in places if uuid is not None))

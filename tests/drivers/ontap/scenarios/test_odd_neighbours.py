@@ -75,6 +75,16 @@ def test_where_the_role_may_not_look_for_luns_no_volume_is_taken_over(ground: Gr
         driver.adopt_share("projects", new_id(), None)
 
 
+def test_an_array_that_tells_nothing_of_luns_is_listed_all_the_same(ground: Ground) -> None:
+    """Whatever its reason; nothing is taken over then."""
+    foreign.add(ground.emulator.world)
+    ground.emulator.fault("refuse", "GET", "/storage/luns", code=3, message="no such command")
+    found = {share.name: share.not_adoptable for share in ground.driver.list_shares()}
+    assert found.keys() == set(foreign.NAMES)
+    assert all(found.values())
+    assert "nobody knows whether LUNs are in it" in found["projects"]
+
+
 def test_the_life_of_a_share_changes_nothing_of_its_neighbours(ground: Ground) -> None:
     """Made, given clients, extended, put aside, brought back and removed, it leaves a volume in the recovery queue."""
     foreign.add(ground.emulator.world)
