@@ -8,7 +8,7 @@ from sharectl.drivers.base import DriverError
 from sharectl.drivers.ontap.errors import ArrayError
 from sharectl.drivers.ontap.exports import LEFTOVER, leftover, read, render, treatment_of
 from sharectl.drivers.ontap.names import CLOSED_POLICY
-from sharectl.drivers.ontap.volumes import ASKED_NOTE, POLICY_NOTE, TREATMENT_NOTE, noted
+from sharectl.drivers.ontap.volumes import ASKED_NOTE, POLICY_NOTE, TREATMENT_NOTE, check_served, noted
 from sharectl.model.access import AccessRule
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Access:
         is_known = volume is not None
         if volume is None:
             volume = self._volumes.needed(share.resource_id)
+        if repairs:
+            check_served(self._volumes.array, volume)
         treatment = self._treatment(share, volume)
         rendered = render(rules, treatment)
         active = [rule for rule, status in rendered.statuses.items() if status.status == "active"]

@@ -144,7 +144,7 @@ class OntapDriver:
         delete: Collection[AccessRule],
     ) -> Mapping[AccessRule, RuleStatus]:
         """As in the contract; the whole set is put in force each time, in one step."""
-        return self._rules.update(share, rules, repairs=not add and not delete)
+        return self._rules.update(share, rules, repairs=not add and all(rule.is_remark for rule in delete))
 
     def change_protocols(self, share: ShareRef, protocol: str) -> None:
         """As in the contract."""

@@ -17,8 +17,8 @@ from sharectl.drivers.ontap.locations import (
 )
 from sharectl.drivers.ontap.luns import LunVolumes, lun_volumes
 from sharectl.drivers.ontap.smb_access import access_over_smb, is_noted_for_smb, protocol_of_foreign, smb_name
-from sharectl.drivers.ontap.volumes import PROTOCOL_NOTE, TRASHED_NOTE, claimed, why_not_adoptable
-from sharectl.model.access import NFS
+from sharectl.drivers.ontap.volumes import PROTOCOL_NOTE, TRASHED_NOTE, claimed, why_not_adoptable, why_not_served
+from sharectl.model.access import NFS, AccessRule
 from sharectl.model.observed import ObservedShare
 
 if TYPE_CHECKING:
@@ -149,6 +149,9 @@ class Listing:
         else:
             protocol = note.values.get(PROTOCOL_NOTE, NFS)
         over_smb = access_over_smb(volume, exports)
+        if note is not None and trashed_at is None and (why := why_not_served(volume)):
+            kind = "ip" if NFS in protocol else "user"
+            over_smb = (*over_smb, AccessRule(kind, f"unserved: {why}", "none"))
         pool = pool_of(volume.aggregates, str(volume.record.get("style")), self._flexgroups)
         lifs = preferred_first(around.places.lifs, volume.svm, self._home_of(volume, around.places))
         why_not = "" if note is not None else why_not_adoptable(volume) or around.luns.why_not_adoptable(volume)

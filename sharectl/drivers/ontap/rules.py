@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.ontap.acls import rules_for
 from sharectl.drivers.ontap.smb_access import is_noted_for_smb
+from sharectl.drivers.ontap.volumes import check_served
 from sharectl.model.access import CIFS, NFS, may_become, protocols_in
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Rules:
             return statuses
         volume = None if repairs else self._volumes.known(share.resource_id)
         volume = volume or self._volumes.needed(share.resource_id)
+        if repairs:
+            check_served(self._volumes.array, volume)
         if NFS not in protocols_in(share.protocol) and not self._access.is_closed(volume):
             volume = self._access.close(volume)
         if is_for_smb:

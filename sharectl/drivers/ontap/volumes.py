@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.drivers.base import ConflictError, NotFoundError
+from sharectl.drivers.base import ConflictError, DriverError, NotFoundError
 from sharectl.drivers.ontap.exports import owner_of_policy
 from sharectl.drivers.ontap.names import CLOSED_POLICY, comment_of, id_filter, read_note
 from sharectl.drivers.ontap.requests import Pattern
@@ -289,6 +289,21 @@ def noted(volume: Volume, note: Note) -> JsonObject:
     """Return the change that writes a note, nothing where it says so already."""
     comment = comment_of(note)
     return {} if comment == volume.record.get("comment") else {"comment": comment}
+
+
+def why_not_served(volume: Volume) -> str:
+    """Return what keeps every client from a volume, whatever its rules; empty where nothing does."""
+    if not volume.is_online:
+        return f"the volume {volume.name} is {volume.record.get('state')}"
+    return "" if volume.path is not None else f"the volume {volume.name} is mounted nowhere"
+
+
+def check_served(array: Array, volume: Volume) -> None:
+    """Raise DriverError where no client could reach a volume: rules do not help there."""
+    if why_not := why_not_served(volume):
+        remedy = "mount it" if volume.is_online else "bring it online"
+        message = f"{array.name}: {why_not}, and nobody reaches the share; {remedy} on the array"
+        raise DriverError(message)
 
 
 def why_not_adoptable(volume: Volume) -> str:

@@ -264,3 +264,28 @@ def test_an_array_is_known_again_whose_closed_policy_is_called_otherwise_now(gro
     ground.driver.create_share(request("another"))
     ground.driver.update_access(share, [], [], THREE)
     assert {each.policy for each in ground.volumes().values()} == {ground.policies()[CLOSED].id}
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "remedy"), [("offline", "is offline", "online"), ("online", "is mounted nowhere", "mount it")]
+)
+def test_a_share_that_nobody_can_reach_is_no_share_as_its_manifest_says(
+    ground: Ground, state: str, said: str, remedy: str
+) -> None:
+    """It is listed with a remark, which the repair does not take away: an administrator has to."""
+    share = ground.share(*THREE)
+    path = f"/storage/volumes/{ground.volumes()['projects'].uuid}"
+    ground.send("PATCH", path, {"nas": {"path": ""}})
+    ground.send("PATCH", path, {"state": state})
+    (remark,) = [each for each in ground.listed().access if each.is_remark]
+    assert said in remark.access_to
+    with pytest.raises(DriverError, match=remedy):
+        ground.repair(share, THREE)
+    with pytest.raises(DriverError, match=remedy):  # as where the state has the remark by now
+        ground.fresh().update_access(share, THREE, [], [remark])
+    ground.send("PATCH", path, {"state": "online"})
+    ground.send("PATCH", path, {"nas": {"path": "/projects"}})
+    ground.repair(share, THREE)
+    assert set(ground.listed().access) == set(THREE)
+    ground.driver.trash_share(share)
+    assert not any(each.is_remark for each in ground.listed().access)
