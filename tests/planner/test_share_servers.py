@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import orjson
 
 from sharectl.model.diagnostics import has_errors
+from sharectl.model.verbs import Verb
 from sharectl.planner.saved.document import plan_from_document, plan_to_document
+from sharectl.planner.share_servers import steps
+from sharectl.planner.share_servers.places import shares_by_server
 from tests.planner.model import carry_out, settle
 from tests.planner.world import World, codes, drift_lines, step_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pytest
+
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import Record
+    from sharectl.planner.draft import Draft
 
 
 def world(*tenants: str) -> World:
@@ -128,3 +142,26 @@ def test_a_share_that_is_too_large_is_told_so_though_another_backend_could_have_
     (found,) = plan.diagnostics
     assert found.code == "scheduler.no-valid-host"
     assert "CapacityFilter" in found.detail
+
+
+def test_shares_are_looked_through_once_however_many_servers_lost_their_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A network service may have lost those of all tenants."""
+    names = [f"tenant-{number}" for number in range(5)]
+    tenants = world("t")
+    for name in names:
+        tenants.has_network(name).wants(name, share_network=name)
+    settle(tenants)
+    for server in [address for address in tenants.records if address.startswith("share_server/")]:
+        tenants.loses_allocation(server)
+    asked: list[Draft] = []
+
+    def counted(draft: Draft) -> Mapping[str, Sequence[tuple[Address, Record]]]:
+        asked.append(draft)
+        return shares_by_server(draft)
+
+    monkeypatch.setattr(steps, "shares_by_server", counted)
+    told = [step.address for step in tenants.plan().steps if step.verb is Verb.UPDATE_RECORD]
+    assert sorted(told) == [f"share/{name}" for name in names]
+    assert len(asked) == 1

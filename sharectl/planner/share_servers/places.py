@@ -19,7 +19,7 @@ from sharectl.planner.snapshots import removed_record
 from sharectl.state.rows import server_spec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Step
@@ -91,11 +91,14 @@ def _may_go(draft: Draft, server: Record) -> bool:
     return not keeps or server_spec_of(server).share_network not in draft.desired.share_networks
 
 
-def shares_on(draft: Draft, server_id: str) -> Iterator[tuple[Address, Record]]:
-    """Yield the recorded shares on the share server with this id, by address."""
+def shares_by_server(draft: Draft) -> Mapping[str, Sequence[tuple[Address, Record]]]:
+    """Return the recorded shares on each share server, by its id, in the order of their addresses."""
+    found: dict[str, list[tuple[Address, Record]]] = {}
     for address, record in sorted(draft.records.items()):
-        if record.kind == Kind.SHARE and share_server_id_of(record) == server_id:
-            yield address, record
+        server_id = share_server_id_of(record) if record.kind == Kind.SHARE else None
+        if server_id is not None:
+            found.setdefault(server_id, []).append((address, record))
+    return found
 
 
 def server_waits(draft: Draft) -> dict[str, list[str]]:

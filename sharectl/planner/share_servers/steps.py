@@ -19,11 +19,11 @@ from sharectl.planner.share_servers.changes import (
     spec_to_mend,
     subnet_for,
 )
-from sharectl.planner.share_servers.places import server_of, shares_on, unused_servers
+from sharectl.planner.share_servers.places import server_of, shares_by_server, unused_servers
 from sharectl.state.rows import allocations_of, server_spec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from sharectl.model.kinds import Address
     from sharectl.model.networks import NetworkAllocation
@@ -43,13 +43,14 @@ def plan_share_servers(draft: Draft) -> None:
     unused = set(unused_servers(draft, wanted))
     needed = {server_of(draft, step) for step in draft.steps.values()}
     protocols = cache(partial(protocols_by_server, draft))
+    shares = cache(partial(shares_by_server, draft))
     for address in sorted(draft.servers.values()):
         chosen = draft.chooses(address, draft.records[address].backend or "")
         if address in unused:
             if chosen:
                 _remove(draft, address)
         elif chosen or address in needed:
-            _mend(draft, address)
+            _mend(draft, address, shares)
             follow_network(draft, address, protocols)
     _release(draft)
 
@@ -99,8 +100,11 @@ def _description(spec: ShareServerSpec) -> Iterator[FieldChange]:
     return (FieldChange(name, None, value) for name, value in described if value is not None)
 
 
-def _mend(draft: Draft, address: Address) -> None:
-    """Add the step that makes a share server well again, and those that record where its shares are found afterwards."""
+def _mend(draft: Draft, address: Address, shares: Callable[[], Mapping[str, Sequence[tuple[Address, Record]]]]) -> None:
+    """Add the step that makes a share server well again, and those that record where its shares are found afterwards.
+
+    `shares` gives those on each server, by its id; it is asked where one may get another address.
+    """
     deviation = draft.deviations.get(address)
     record = draft.records[address]
     seen = draft.observed.get(record.backend or "")
@@ -115,12 +119,12 @@ def _mend(draft: Draft, address: Address) -> None:
         work=SetUp(spec_to_mend(draft, record)),
     )
     if seen.servers is not None and lost_addresses(record, seen.servers):
-        _record_new_exports(draft, record)
+        _record_new_exports(draft, shares().get(record.resource_id, ()))
 
 
-def _record_new_exports(draft: Draft, server: Record) -> None:
+def _record_new_exports(draft: Draft, shares: Iterable[tuple[Address, Record]]) -> None:
     """Let the shares on a server that may get another address be recorded once more: their export locations name it."""
-    for address, record in shares_on(draft, server.resource_id):
+    for address, record in shares:
         busy = draft.has(address, Verb.CREATE_SHARE, Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET)
         deviation = draft.deviations.get(address)
         gone = deviation is not None and deviation.observed is None
