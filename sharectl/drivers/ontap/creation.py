@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.base import ConflictError, DriverError, PoolError
 from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
 from sharectl.drivers.ontap.names import CLOSED_POLICY, MAX_VOLUME_NAME, Note, comment_of, short_id, volume_name
-from sharectl.drivers.ontap.smb_paths import check_path
+from sharectl.drivers.ontap.smb_paths import SmbPaths
 from sharectl.drivers.ontap.volumes import NAME_NOTE, PATH_NOTE, PROTOCOL_NOTE, VOLUMES, volume_of
 from sharectl.drivers.share_checks import taken_since
 
@@ -37,6 +37,7 @@ class Creation:
     def __init__(self, volumes: Volumes, policies: Policies) -> None:
         """Make them on this backend."""
         self._volumes, self._policies, self._array = volumes, policies, volumes.array
+        self.smb_paths = SmbPaths(volumes.array)
 
     def create(
         self, request: ShareRequest, svm: str, fields: JsonObject, notes: Mapping[str, str] | None = None
@@ -52,7 +53,7 @@ class Creation:
         values = {NAME_NOTE: request.name, PROTOCOL_NOTE: request.protocol, **(notes or {})}
         note = Note(request.resource_id, values)
         for name, path in candidate_names(request.name, request.resource_id):
-            check_path(self._array, svm, path)
+            self.smb_paths.check(svm, path)
             body = {
                 **fields,
                 "svm": {"name": svm},
@@ -137,7 +138,7 @@ class Creation:
         before = [values[PATH_NOTE]] if PATH_NOTE in values else []
         last: ArrayError | None = None
         for path in (*before, *(path for _, path in candidate_names(name, resource_id))):
-            check_path(self._array, volume.svm, path)
+            self.smb_paths.check(volume.svm, path)
             try:
                 return self._volumes.change(volume, {"nas": {"path": path}})
             except ArrayError as problem:

@@ -79,6 +79,8 @@ class Removal:
         except ArrayError as problem:
             self._raise(volume, problem)
             raise
+        finally:
+            self._creation.smb_paths.forget(volume.svm)
 
     def _raise(self, volume: Volume, problem: ArrayError) -> None:
         if problem.code == _HAS_CLONES:

@@ -2,36 +2,73 @@
 
 from __future__ import annotations
 
-import re
+import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import ConflictError
 from sharectl.drivers.ontap.errors import ArrayError
-from sharectl.drivers.ontap.requests import Pattern
 from sharectl.drivers.ontap.smb import SHARES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sharectl.drivers.ontap.client import Array
+    from sharectl.model.canonical import JsonObject
 
-_PLAIN_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_.-]+)+")
+_FRESH_SECONDS: Final = 2.0
 
 
-def check_path(array: Array, svm: str, path: str) -> None:
-    """Raise ConflictError where an SMB share leads to a path, or below it: whoever may use that would reach what is mounted there.
+class SmbPaths:
+    """The SMB shares of each SVM, read at most once in two seconds, since thousands of volumes may be made one after the other.
 
-    Where the login may see no SMB shares, nothing is known of them, and nothing is refused.
+    An SMB share cannot be made for a path that is not there, so that one which leads to a path where nothing is mounted was left behind
+    when a volume went.
     """
-    wanted = Pattern(f"{path}|{path}/*") if _PLAIN_PATH.fullmatch(path) else path
-    try:
-        found = array.records(SHARES, svm=svm, query={"svm.name": svm, "path": wanted}, fields=("name", "path"))
-    except ArrayError as problem:
-        if problem.kind != "auth":
-            raise
-        return
-    if found:
-        names = " and ".join(repr(str(each["name"])) for each in found)
-        message = (
-            f"{array.name}: the SVM {svm} has the SMB share {names} that leads to {path}, where nothing is mounted yet: whoever "
-            "it lets in would reach the share; remove it on the array"
-        )
-        raise ConflictError(message)
+
+    def __init__(self, array: Array, clock: Callable[[], float] = time.monotonic) -> None:
+        """Read nothing yet."""
+        self._array, self._clock = array, clock
+        self._lock = threading.Lock()
+        self._read: dict[str, tuple[float, Sequence[JsonObject]]] = {}
+
+    def check(self, svm: str, path: str) -> None:
+        """Raise ConflictError where an SMB share leads to a path, or below it: whoever may use that would reach what is mounted there.
+
+        Where the login may see no SMB shares, nothing is known of them, and nothing is refused.
+        """
+        with self._lock:
+            read_at, shares = self._read.get(svm, (0.0, ()))
+            is_new = svm not in self._read or self._clock() - read_at > _FRESH_SECONDS
+            found = [] if is_new else leading_to(path, shares)
+            if is_new or found:  # one that was there may have gone
+                shares = self._shares(svm)
+                self._read[svm] = (self._clock(), shares)
+                found = leading_to(path, shares)
+        if found:
+            names = " and ".join(repr(str(each["name"])) for each in found)
+            message = (
+                f"{self._array.name}: the SVM {svm} has the SMB share {names} that leads to {path}, where nothing is mounted yet: "
+                "whoever it lets in would reach the share; remove it on the array"
+            )
+            raise ConflictError(message)
+
+    def forget(self, svm: str) -> None:
+        """Read them again the next time: a volume went."""
+        with self._lock:
+            self._read.pop(svm, None)
+
+    def _shares(self, svm: str) -> Sequence[JsonObject]:
+        try:
+            return self._array.records(SHARES, svm=svm, query={"svm.name": svm}, fields=("name", "path"))
+        except ArrayError as problem:
+            if problem.kind != "auth":
+                raise
+            return ()
+
+
+def leading_to(path: str, shares: Sequence[JsonObject]) -> list[JsonObject]:
+    """Return the SMB shares that lead to a path, or below it."""
+    return [
+        share for share in shares if str(share.get("path")) == path or str(share.get("path")).startswith(f"{path}/")
+    ]
