@@ -84,7 +84,7 @@ def refuse_taken_name(draft: Draft, address: Address) -> bool:
     draft.refuse(
         "share.in-the-way",
         address,
-        f"{address} would be made new and empty, and storage of that name is there already: {_places(found)}",
+        f"{address} would be made new and empty, and storage of that name is there already: {places_of(found)}",
         detail=f"{origin} It would stay behind, out of sight of those who look for it.",
         remedy=_remedy(draft, address, *found[0]),
     )
@@ -96,9 +96,9 @@ def _is_allowed_beside(draft: Draft, address: Address, trashed: Sequence[tuple[s
     backend, newest = max(trashed, key=lambda stray: stray[1].trashed_at or "")
     is_one = len(trashed) == 1
     shares = "a share of that name lies" if is_one else f"{len(trashed)} shares of that name lie"
-    summary = f"{address} would be made new and empty, and {shares} in the trash: {_places(trashed)}"
+    summary = f"{address} would be made new and empty, and {shares} in the trash: {places_of(trashed)}"
     detail = "what was in a share does not come back with its manifest."
-    back = _ways_back(draft, address, backend, newest)
+    back = ways_back(draft, address, backend, newest)
     if len(draft.recreations) < draft.options.allow_recreations:
         if address not in draft.records:
             draft.recreations.append(address)
@@ -118,7 +118,8 @@ def _is_allowed_beside(draft: Draft, address: Address, trashed: Sequence[tuple[s
     return False
 
 
-def _places(found: Sequence[tuple[str, ObservedShare]]) -> str:
+def places_of(found: Sequence[tuple[str, ObservedShare]]) -> str:
+    """Return where shares were found, each with its backend."""
     return listed([f"{share.backend_id} on backend {backend}" for backend, share in found], _NAMED_AT_MOST)
 
 
@@ -154,10 +155,11 @@ def _remedy(draft: Draft, address: Address, backend: str, share: ObservedShare) 
         return f"change what is there ({share.not_adoptable}), then import it; {or_else}"
     if not draft.can(backend, Capability.ADOPT):
         return f"move away what is there: the driver of backend {backend} takes over no shares; {or_else}"
-    return f"take it over: {_ways_back(draft, address, backend, share)}; {or_else}"
+    return f"take it over: {ways_back(draft, address, backend, share)}; {or_else}"
 
 
-def _ways_back(draft: Draft, address: Address, backend: str, share: ObservedShare) -> str:
+def ways_back(draft: Draft, address: Address, backend: str, share: ObservedShare) -> str:
+    """Return the commands that put a share which was found under an address."""
     first = f"`sharectl state rm {address}`, then " if address in draft.records else ""
     return f"{first}`sharectl import {address} {shlex.quote(share.backend_id)} --backend {backend}`"
 

@@ -70,6 +70,13 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
     found = survey(
         desired.backends, backends, questions
     )  # which may take minutes: nothing of the state is kept open meanwhile
+    lost = _backends_of_lost_shares(view, found.observed)
+    if lost:  # what became of them is seen only by who sees all
+        if addresses is not None:
+            with store.read() as reader:
+                view = reader.view()
+        again = survey(desired.backends, backends, {name: replace(questions[name], strays=True) for name in lost})
+        found = replace(found, observed={**found.observed, **{name: again.observed[name] for name in lost}})
     pools = found.pools
     if promises:
         from sharectl.planner.promises import reduced  # noqa: PLC0415 - where other runs make shares just now
@@ -158,6 +165,23 @@ def _export_policies(desired: Desired, questions: Mapping[str, Question]) -> dic
 def looks_for_strays(question: Question) -> bool:
     """Tell whether the answer shows what the state does not know."""
     return question.strays or question.all_snapshots or (question.lists and question.resource_ids is None)
+
+
+def _backends_of_lost_shares(view: StateView, observed: Observed) -> list[str]:
+    """Return the backends that were asked for some of their shares, and did not have them all."""
+    found: set[str] = set()
+    for record in view.records.values():
+        seen = observed.get(record.backend or "")
+        if (
+            record.kind == Kind.SHARE
+            and seen is not None
+            and seen.shares is not None
+            and seen.asked_ids is not None
+            and record.resource_id in seen.asked_ids
+            and record.resource_id not in seen.shares
+        ):
+            found.add(seen.backend)
+    return sorted(found)
 
 
 def _other_writer(store: StateStore) -> LockStatus | None:

@@ -154,6 +154,35 @@ def test_a_lost_share_that_was_put_back_by_hand_is_not_made_empty_beside_it(appl
     assert applied("plan", "--detailed-exitcode").code == 0
 
 
+@pytest.mark.parametrize("words", [(), ("--target", "share/one"), ("--target", "share/one", "--refresh", "changed")])
+def test_a_lost_share_that_may_have_another_name_is_not_made_again_empty(
+    applied: Console, words: tuple[str, ...]
+) -> None:
+    """Somebody renamed it on the backend, and took away its mark: also a plan of it alone sees what is there instead, and asks."""
+    with closing(sqlite3.connect(applied.root / "sim.db")) as connection, connection:
+        connection.execute(
+            "UPDATE shares SET resource_id = NULL, name = 'moved', backend_id = 'gold1/moved' WHERE name = 'one'"
+        )
+    if "changed" in words:
+        applied.write("all.yaml", SIMULATED.replace("{team: a}", "{team: c}"))
+    refused = applied("apply", "--yes", *words)
+    assert refused.code == 1
+    assert "error[share.lost-or-renamed]" in refused.err
+    assert "`sharectl state rm share/one`, then `sharectl import share/one gold1/moved --backend sim`" in refused.err
+    assert on_backend(applied, "SELECT count(*) FROM shares WHERE name = 'one'") == [0]
+    assert applied("apply", "--yes", *words, "--allow-recreations", "1").code == 0
+    assert on_backend(applied, "SELECT count(*) FROM shares WHERE name = 'one'") == [1]
+
+
+def test_a_lost_share_is_made_again_beside_what_cannot_be_it(applied: Console) -> None:
+    """Storage of another size."""
+    stray(applied, "larger", size=7 << 30)
+    with closing(sqlite3.connect(applied.root / "sim.db")) as connection, connection:
+        connection.execute("DELETE FROM shares WHERE name = 'one'")
+    assert "made again in its place" in applied("plan").out
+    assert applied("apply", "--yes").code == 0
+
+
 def test_a_folder_in_another_pool_is_seen_by_the_plan(console: Console) -> None:
     """Before the backend was ever used, and in a pool that comes later."""
     console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.model.kinds import Kind, address_of
 from sharectl.planner.kinds import KindPlanner
 from sharectl.planner.shares.changes import hold_for_snapshot
+from sharectl.planner.shares.lost import refuse_what_may_be_renamed
 from sharectl.planner.shares.steps import plan_changed_share, plan_lost_share, plan_removed_share
 from sharectl.planner.strays import refuse_taken_name, refuse_unfinished_import
 from sharectl.state.rows import spec_object_of
@@ -30,9 +31,11 @@ def _plan_lost(draft: Draft, address: Address) -> None:
     """Plan a vanished share in its own place, or, where that would be the wrong one, with the new shares.
 
     It is the wrong one for a clone whose snapshot will not be there, and for a share that is to be on another network now. A share
-    that is listed under its name all the same (put back from a copy, by hand) is not made beside that.
+    that is listed under its name all the same (put back from a copy, by hand) is not made beside that, nor one that may be there
+    under another name.
     """
-    if not (refuse_unfinished_import(draft, address) and refuse_taken_name(draft, address)):
+    checks = refuse_unfinished_import, refuse_taken_name, refuse_what_may_be_renamed
+    if not all(may_be_made(draft, address) for may_be_made in checks):
         return
     wanted, record = draft.desired.share(address), draft.records[address]
     source = wanted.source_snapshot
