@@ -65,7 +65,9 @@ def purge(
     older_than: Annotated[
         str | None, typer.Option(help="Only what has been there for at least this long: 12h, 7d.", metavar="TIME")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Everything in the trash.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Everything in the trash, but for what another state has put there.")
+    ] = False,
     backend: opt.Backend = None,
     allow_unreadable: opt.AllowUnreadable = None,
     file: opt.Files = None,
@@ -79,7 +81,7 @@ def purge(
     from sharectl.cli.runs import locked
     from sharectl.cli.session import parse_duration_seconds, start
     from sharectl.planner.backends.findings import unread_findings
-    from sharectl.render.state import trash_lines
+    from sharectl.render.state import strangers_in_trash, trash_lines
     from sharectl.workspace.lookup import allowed_backends
     from sharectl.workspace.trash import PurgeRequest, look_into, purgeable
 
@@ -96,6 +98,8 @@ def purge(
             out.diagnostics(diagnostics)
         finish(code_of_findings(diagnostics))
         doomed = purgeable(trash, request, datetime.now(UTC))
+        if subject is None and (others := [one for one in trash.shares if not one.is_ours and one.held_by is None]):
+            out.note(strangers_in_trash(others))
         if not doomed:
             out.note("Nothing in the trash matches.")
             return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.model.canonical import canonical_json
 from sharectl.model.records import AddHistory, EndOperation, HistoryEntry, OperationRecord
+from sharectl.model.verbs import Verb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,8 @@ class Journal:
             "changes": [list(change) for change in task.step.changes],
             "reason": task.step.reason,
         }
+        if task.step.verb is Verb.TRASH_SHARE:
+            detail["resource_id"] = task.resource_id
         if error:
             detail["error"] = error
         return self._history(task, "failed" if error else "done", detail, worker)
@@ -57,9 +60,13 @@ class Journal:
 
     def recovered(self, operation: OperationRecord, outcome: Outcome) -> list[Change]:
         """Return what records the outcome of an intent of an earlier run."""
-        detail = canonical_json({"recovered": outcome.words, "run": operation.run_id})
+        detail = {"recovered": outcome.words, "run": operation.run_id}
+        if operation.verb == Verb.TRASH_SHARE:
+            detail["resource_id"] = operation.resource_id
         at = self._now()
-        entry = HistoryEntry(self._run.run_id, at, operation.address, operation.verb, "recovered", detail)
+        entry = HistoryEntry(
+            self._run.run_id, at, operation.address, operation.verb, "recovered", canonical_json(detail)
+        )
         return [*outcome.changes, EndOperation(operation.operation_id), AddHistory(entry)]
 
     def _history(self, task: Task, outcome: str, detail: dict[str, object], worker: str | None) -> AddHistory:

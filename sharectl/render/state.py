@@ -309,11 +309,26 @@ def trash_lines(shares: Sequence[TrashedShare], look: Look = PLAIN) -> Iterator[
             visible(trashed.backend),
             visible(trashed.share.backend_id),
             "" if trashed.share.size_bytes is None else format_size(trashed.share.size_bytes),
-            "" if trashed.held_by is None else f"held by the state: {visible(trashed.held_by)}",
+            _remark_on(trashed),
         ]
         for trashed in shares
     ]
     yield from table_lines(_TRASH_COLUMNS, rows, look)
+
+
+def _remark_on(trashed: TrashedShare) -> str:
+    if trashed.held_by is not None:
+        return f"held by the state: {visible(trashed.held_by)}"
+    return "" if trashed.is_ours else "put there by another than this state"
+
+
+def strangers_in_trash(shares: Sequence[TrashedShare]) -> str:
+    """Return what is said of what lies in the trash and was put there by nobody whom the state knows."""
+    names = listed([visible(f"{one.share.backend_id} on {one.backend}") for one in shares], _HELD_SHOWN)
+    return (
+        f"Left alone: {counted(len(shares), 'share')} that this state did not put into the trash: {names}. "
+        "It may be another project's; `sharectl trash purge ID` removes one of them."
+    )
 
 
 def trash_object(shares: Sequence[TrashedShare]) -> JsonObject:
@@ -322,7 +337,7 @@ def trash_object(shares: Sequence[TrashedShare]) -> JsonObject:
     return document(
         "trash",
         shares=[
-            named_fields(trashed, "address", "backend", "held_by") | named_fields(trashed.share, *of_share)
+            named_fields(trashed, "address", "backend", "held_by", "is_ours") | named_fields(trashed.share, *of_share)
             for trashed in shares
         ],
     )

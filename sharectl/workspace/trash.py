@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+import orjson
+
 from sharectl.engine.loop import Job, Procedure, Write, loop_for
 from sharectl.executors.answers import UNBEGUN_KINDS, CallFailedError, FailureKind
 from sharectl.executors.base import Operation
@@ -20,6 +22,7 @@ from sharectl.model.requests import ShareRef
 from sharectl.model.specs import Protocol
 from sharectl.model.verbs import Verb
 from sharectl.planner.observed import identity_problem
+from sharectl.planner.records import DEPOSED_MARK
 from sharectl.state.contract import LeaseLostError
 from sharectl.workspace.lookup import require_backends
 from sharectl.workspace.survey import Question, survey
@@ -46,12 +49,14 @@ class TrashedShare:
     """A share in the trash of a backend.
 
     `address` is the one that its name suggests. `held_by` is the address at which the state, or an intent that is still open, has
-    this very share; such a share is not waste.
+    this very share; such a share is not waste. Where the backend has shares that the state does not know, one that its history
+    does not have is not `is_ours`: another state has put it there, perhaps.
     """
 
     backend: str
     share: ObservedShare
     held_by: Address | None = None
+    is_ours: bool = True
 
     @property
     def address(self) -> Address:
@@ -95,8 +100,12 @@ def look_into(
                 diagnostics.append(error("backend.unknown", summary, address=address_of(Kind.BACKEND, name)))
             else:
                 trashed += [(name, key, share) for key, share in seen.shares.items() if share.trashed_at is not None]
-        held_by = _holders(reader, view, {resource_id for _, resource_id, _ in trashed})
-    shares = [TrashedShare(name, share, held_by.get(resource_id)) for name, resource_id, share in trashed]
+        looked_at = {name: found.observed[name].shares or {} for name, _, _ in trashed}
+        held_by = _holders(reader, view, {key for listed in looked_at.values() for key in listed})
+    used_alone = {name for name, listed in looked_at.items() if _is_used_alone(view, name, listed, held_by)}
+    there = [TrashedShare(name, share, held_by.get(key)) for name, key, share in trashed]
+    ours = _put_there(store, [one for one in there if one.backend not in used_alone])
+    shares = [replace(one, is_ours=one.backend in used_alone or one.share.resource_id in ours) for one in there]
     shares.sort(key=lambda trashed: (trashed.share.trashed_at or "", trashed.backend, trashed.share.backend_id))
     return Trash(tuple(shares), tuple(diagnostics))
 
@@ -109,9 +118,41 @@ def _holders(reader: StateReader, view: StateView, resource_ids: Collection[str]
     return held_by
 
 
+def _is_used_alone(
+    view: StateView, backend: str, listed: Mapping[str, ObservedShare], held_by: Collection[str]
+) -> bool:
+    """Tell whether the state has used a backend, and knows every share that is in use there."""
+    return address_of(Kind.BACKEND, backend) in view.records and all(
+        key in held_by or share.trashed_at is not None for key, share in listed.items()
+    )
+
+
+def _put_there(store: StateStore, trashed: Sequence[TrashedShare]) -> set[str]:
+    """Return the ids of those that runs of this state have put into the trash; history of former releases has their addresses alone."""
+    if not trashed:
+        return set()
+    ids: set[str] = set()
+    addresses: set[Address] = set()
+    for line in store.history():
+        if line.entry.verb == Verb.TRASH_SHARE:
+            resource_id = orjson.loads(line.entry.detail).get("resource_id")
+            ids.add(str(resource_id))
+            if resource_id is None:
+                addresses.add(line.entry.address)
+    return {
+        key
+        for one in trashed
+        if (key := one.share.resource_id or "") in ids
+        or not addresses.isdisjoint((one.address, f"{one.address}{DEPOSED_MARK}{key[:8]}"))
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class PurgeRequest:
-    """Which of the trash is to go: what `subject` names (an address or a backend's id), of what is old enough."""
+    """Which of the trash is to go: what `subject` names (an address or a backend's id), of what is old enough.
+
+    What the state did not put there goes by its name alone.
+    """
 
     subject: str | None = None
     older_than_seconds: float | None = None
@@ -133,6 +174,8 @@ def purgeable(trash: Trash, request: PurgeRequest, now: datetime) -> tuple[Trash
         held = [one for one in chosen if one.held_by is not None]
         if held:
             raise DiagnosticError(*(_held(one) for one in held))
+    else:
+        chosen = [one for one in chosen if one.is_ours]
     if request.older_than_seconds is not None:
         limit = request.older_than_seconds
         chosen = [one for one in chosen if (age := one.age_seconds(now)) is not None and age >= limit]

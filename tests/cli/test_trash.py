@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import pytest
 from sharectl.state.sqlite.reader import SqliteReader
 from tests.cli.conftest import SIMULATED
 from tests.cli.console import Terminal
+from tests.cli.test_import import stray
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -111,6 +113,40 @@ def test_purge_removes_what_was_meant(trashed: Console, arguments: tuple[str, ..
     purged = [line for line in trashed("history").out.splitlines() if "delete-share" in line]
     assert len(purged) == 2 - len(left)
     assert orjson.loads(trashed("state", "list", "-o", "json").out)["operations"] == []
+
+
+@pytest.mark.parametrize("words", [("--all",), ("--older-than", "0s")])
+def test_what_another_project_put_there_goes_by_its_name_alone(trashed: Console, words: tuple[str, ...]) -> None:
+    """Several states may share a backend, which has one trash: a purge of everything is of what this state put there."""
+    shutil.move(trashed.root / ".sharectl", trashed.root / "other")
+    assert "put there by another than this state" in trashed("trash", "list").out
+    purged = trashed("trash", "purge", *words, "--yes")
+    assert (purged.code, names(trashed)) == (0, ["share/one", "share/two"])
+    assert (
+        "Left alone: 2 shares that this state did not put into the trash: gold1/one on sim, gold1/two on sim"
+        in purged.err
+    )
+    assert trashed("trash", "purge", "gold1/two", "--yes").code == 0
+    assert names(trashed) == ["share/one"]
+
+
+def test_on_a_backend_that_others_use_history_says_what_is_whose(applied: Console) -> None:
+    """A share that is in use and that the state does not know is the sign of another state."""
+    assert applied("destroy", "--yes", "--target", "share/one").code == 0
+    sql(applied, "UPDATE shares SET resource_id = 'elsewhere-1', trashed_at = '2020-01-01T00:00:00' WHERE name = 'two'")
+    stray(applied, "live")
+    sql(applied, "UPDATE shares SET resource_id = 'elsewhere-2' WHERE name = 'live'")
+    assert "Left alone: 1 share" in applied("trash", "purge", "--all", "--yes").err
+    assert names(applied) == ["share/two"]
+
+
+def test_a_share_that_was_replaced_is_one_that_this_state_put_there(applied: Console) -> None:
+    """Its step had an address of its own."""
+    applied.write("all.yaml", SIMULATED.replace("protocol: NFS, deletionPolicy", "protocol: CIFS, deletionPolicy", 1))
+    assert applied("apply", "--yes", "--replace", "share/one").code == 0
+    assert names(applied) == ["share/one"]
+    assert applied("trash", "purge", "--all", "--yes").code == 0
+    assert names(applied) == []
 
 
 def test_purge_asks_first(trashed: Console) -> None:
