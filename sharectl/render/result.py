@@ -140,6 +140,6 @@ def _advice_lines(plan: Plan, result: RunResult) -> Iterator[str]:
         imports = {Verb.ADOPT, Verb.RESTORE_SHARE}
         is_import = any(step.verb in imports for step in plan.steps)
         if is_import and all(failure.verb in imports | {Verb.PREPARE_BACKEND} for failure in result.failures):
-            yield "Mend what failed, then import it again; what is done is recorded, and what is not is made new by no apply."
+            yield "Fix what failed, then import it again; what is done is recorded, and what is not is made new by no apply."
         else:
-            yield "Mend what failed, then `sharectl apply` does the rest; what is done is recorded and not done again."
+            yield "Fix what failed, then `sharectl apply` does the rest; what is done is recorded and not done again."
