@@ -70,7 +70,8 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
     found = survey(
         desired.backends, backends, questions
     )  # which may take minutes: nothing of the state is kept open meanwhile
-    lost = _backends_of_lost_shares(view, found.observed)
+    narrow = {name: found.observed[name] for name, question in questions.items() if not question.strays}
+    lost = _backends_of_lost_shares(view, narrow)
     if lost:  # what became of them is seen only by who sees all
         if addresses is not None:
             with store.read() as reader:
