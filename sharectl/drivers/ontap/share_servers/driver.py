@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.ontap.driver import OntapDriver
-from sharectl.drivers.ontap.errors import ArrayError
 from sharectl.drivers.ontap.locations import servers_by_svm
 from sharectl.drivers.ontap.pool_listing import PoolChoice, list_pools
 from sharectl.drivers.ontap.share_servers.servers import ShareServers
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
     from sharectl.drivers.ontap.client import Array
     from sharectl.drivers.ontap.settings import OntapSettings
     from sharectl.drivers.ontap.share_servers.settings import ShareServerSettings
-    from sharectl.model.observed import ObservedShare, ObservedShareServer, PoolReport
-    from sharectl.model.requests import ShareRef, ShareRequest, ShareServerRef, ShareServerRequest
+    from sharectl.model.observed import ObservedShareServer, PoolReport
+    from sharectl.model.requests import ShareRef, ShareServerRef, ShareServerRequest
 
 
 class ShareServerDriver(OntapDriver):
@@ -42,7 +41,6 @@ class ShareServerDriver(OntapDriver):
         super().__init__(settings, array, sleep=sleep)
         patience = Patience(settings.array.operation_seconds, sleep=sleep)
         self._servers = ShareServers(array, servers, resolve_secret, patience)
-        self._svms: dict[str, str] = {}
 
     def report(self) -> BackendReport:
         """As in the contract; the identity is that of the cluster, which needs no preparation."""
@@ -70,26 +68,12 @@ class ShareServerDriver(OntapDriver):
         """As in the contract: the aggregates of the cluster, and sets of them."""
         return list_pools(self._array, PoolChoice(None, self._settings.aggregates, self._settings.flexgroups))
 
-    def create_share(self, request: ShareRequest) -> ObservedShare:
-        """As in the contract; an SVM that is not found under the name that it had is looked for once more."""
-        is_known = request.share_server_id in self._svms
-        try:
-            return super().create_share(request)
-        except ArrayError as problem:
-            if problem.kind != "gone" or not is_known:
-                raise
-            self._svms = {}
-            return super().create_share(request)
-
     def svm_of(self, share_server_id: str | None) -> str:
-        """Return the SVM of a share server; its name may have changed since it was last looked at."""
+        """Return the SVM of a share server as its comment says now: by the name that it had, another tenant's SVM may go."""
         if share_server_id is None:
             message = f"backend {self._settings.backend} exports shares on share servers alone, and this one names none"
             raise DriverError(message)
-        svm = self._svms.get(share_server_id)
-        if svm is None:
-            self._svms = svms = {server: svm for svm, server in servers_by_svm(self._array).items()}
-            svm = svms.get(share_server_id)  # of these: another thread may have others looked for meanwhile
+        svm = {server: svm for svm, server in servers_by_svm(self._array).items()}.get(share_server_id)
         if svm is None:
             message = f"{self._array.name}: there is no SVM of the share server {share_server_id}"
             raise DriverError(message)
@@ -129,7 +113,6 @@ class ShareServerDriver(OntapDriver):
 
     def delete_share_server(self, server: ShareServerRef) -> None:
         """As in the contract."""
-        self._svms.pop(server.resource_id, None)
         self._servers.delete(server)
         self._listing.forget_places()
 

@@ -118,6 +118,22 @@ def test_a_share_is_made_where_its_svm_was_renamed(driver: ShareServerDriver, em
     assert made.backend_id.startswith("renamed/")
 
 
+def test_a_share_is_made_with_its_tenant_where_another_got_the_name_of_its_svm(
+    driver: ShareServerDriver, emulator: Emulator
+) -> None:
+    """What was seen of names counts for nothing: the other tenant would reach the share."""
+    mine = driver.create_share_server(new_request())
+    driver.create_share(share_on(mine.resource_id, "before"))
+    theirs = driver.create_share_server(new_request(number=1, tag=1011))
+    array = array_of(emulator)
+    name = array.get(("svm/svms", mine.backend_id))["name"]
+    array.patch(("svm/svms", mine.backend_id), {"name": "aside"})
+    array.patch(("svm/svms", theirs.backend_id), {"name": name})
+    made = driver.create_share(share_on(mine.resource_id, "after"))
+    assert made.backend_id.startswith("aside/")
+    assert made.share_server_id == mine.resource_id
+
+
 def test_users_of_the_domain_have_shares_over_smb(driver: ShareServerDriver) -> None:
     """On the LIFs of the server that joined it."""
     server = driver.create_share_server(new_request(domain()))
