@@ -136,9 +136,10 @@ def _put_there(store: StateStore, trashed: Sequence[TrashedShare]) -> set[str]:
     for line in store.history():
         if line.entry.verb == Verb.TRASH_SHARE:
             resource_id = orjson.loads(line.entry.detail).get("resource_id")
-            ids.add(str(resource_id))
             if resource_id is None:
                 addresses.add(line.entry.address)
+            else:
+                ids.add(str(resource_id))
     return {
         key
         for one in trashed
