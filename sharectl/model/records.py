@@ -119,6 +119,22 @@ class HistoryLine:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryFilter:
+    """Which entries of the history are meant: those that meet each condition that is given.
+
+    `since` is UTC, as the entries have it. `user` is the account or the actor of a run, or a part of its author, whatever the case of ASCII letters.
+    """
+
+    run_id: str | None = None
+    since: str | None = None
+    user: str | None = None
+    failed: bool = False
+
+
+ANY_ENTRY: Final = HistoryFilter()
+
+
+@dataclass(frozen=True, slots=True)
 class PutResource:
     """Write `record`, whose `version` is ignored: it becomes `expected_version` + 1, or 1 where the row must not exist yet (None)."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, runtime_checkable
 
-from sharectl.model.records import EVERYTHING
+from sharectl.model.records import ANY_ENTRY, EVERYTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sharectl.model.records import (
         Change,
         ContentMark,
+        HistoryEntry,
+        HistoryFilter,
         HistoryLine,
         Holder,
         Lease,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         Promise,
         Record,
         RuleRecord,
+        RunRecord,
         Scope,
         StateView,
     )
@@ -71,6 +74,23 @@ class StateReader(Protocol):
     def count_rules(self) -> int:
         """Return how many access rules are recorded."""
 
+    def shares_of_clients(
+        self, access_type: str, names: Collection[str] = (), beginnings: Collection[str] = ()
+    ) -> Sequence[Address]:
+        """Return the shares that have a rule of this type for one of these clients, or for one whose name begins so, in the order of their addresses.
+
+        The case of ASCII letters says nothing. Costs in proportion to what is returned.
+        """
+
+    def client_names(self, access_type: str) -> Sequence[str]:
+        """Return whom rules of this type name, each once; for "did you mean"."""
+
+    def runs(self, prefix: str = "", *, limit: int | None = None) -> Sequence[RunRecord]:
+        """Return the runs whose ids begin with `prefix`, the newest first."""
+
+    def failures(self, *, limit: int) -> Mapping[Address, HistoryEntry]:
+        """Return, by address, the last thing that failed and was not done since; the newest first, no more than `limit`."""
+
 
 class StateStore(Protocol):
     """Where the state lives. Reading never needs the lock. Methods may be called from any thread."""
@@ -112,8 +132,10 @@ class StateStore(Protocol):
     def break_lock(self, token: int) -> bool:
         """Remove the lock if its token still is `token`; return whether it was. Its holder's next commit is refused."""
 
-    def history(self, *, address: Address | None = None, limit: int | None = None) -> Iterator[HistoryLine]:
-        """Yield history, newest first; `address` also matches the access rules of that share."""
+    def history(
+        self, *, address: Address | None = None, limit: int | None = None, among: HistoryFilter = ANY_ENTRY
+    ) -> Iterator[HistoryLine]:
+        """Yield history, newest first; `address` also matches the access rules of that share. Costs in proportion to what is yielded."""
 
     def export_document(self) -> Iterator[bytes]:
         """Yield everything but the lock as one JSON document (format version inside), part after part, for `state pull`.

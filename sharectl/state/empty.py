@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from sharectl.model.kinds import Address, Kind
-    from sharectl.model.records import OperationRecord, Record, RuleRecord
+    from sharectl.model.records import HistoryEntry, OperationRecord, Record, RuleRecord, RunRecord
 
 
 class EmptyReader:
@@ -68,3 +68,24 @@ class EmptyReader:
     def count_rules(self) -> int:
         """See StateReader."""
         return 0
+
+    def shares_of_clients(
+        self,
+        access_type: str,  # noqa: ARG002 - as above
+        names: Collection[str] = (),  # noqa: ARG002 - as above
+        beginnings: Collection[str] = (),  # noqa: ARG002 - as above
+    ) -> Sequence[Address]:
+        """See StateReader."""
+        return ()
+
+    def client_names(self, access_type: str) -> Sequence[str]:  # noqa: ARG002 - as above
+        """See StateReader."""
+        return ()
+
+    def runs(self, prefix: str = "", *, limit: int | None = None) -> Sequence[RunRecord]:  # noqa: ARG002 - as above
+        """See StateReader."""
+        return ()
+
+    def failures(self, *, limit: int) -> Mapping[Address, HistoryEntry]:  # noqa: ARG002 - as above
+        """See StateReader."""
+        return {}

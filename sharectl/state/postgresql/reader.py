@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.kinds import address_of, rule_address
-from sharectl.model.records import OperationRecord, StateView
+from sharectl.model.records import ANY_ENTRY, HistoryEntry, OperationRecord, StateView
 from sharectl.state.columns import (
     ACCESS_RULE,
     HISTORY,
@@ -33,13 +33,22 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sharectl.model.kinds import Address, Kind
-    from sharectl.model.records import HistoryLine, Record, RuleRecord
+    from sharectl.model.records import HistoryFilter, HistoryLine, Record, RuleRecord, RunRecord
     from sharectl.state.columns import Table
     from sharectl.state.document import Document
     from sharectl.state.postgresql.connections import Connection
 
 _RULE_ORDER: Final = "ORDER BY share_address, access_type, access_to"
 _LIKE_ADDRESSES: Final = 60
+_OF_USER: Final = """history.run_id IN (SELECT run_id FROM {schema}.run
+    WHERE lower("user") = lower(%s) OR lower(actor) = lower(%s) OR position(lower(%s) IN lower(author)) > 0)"""
+_SINCE: Final = """history.sequence >= (SELECT min(sequence) FROM {schema}.history WHERE at COLLATE "C" >= %s)
+    AND history.at COLLATE "C" >= %s"""
+"""Entries come in the order of their times but for those of runs at once: the first of them ends the search, not the first that is older."""
+
+_NOT_DONE_SINCE: Final = """WHERE outcome = 'failed' AND NOT EXISTS (SELECT 1 FROM {schema}.history AS later
+    WHERE later.address = history.address AND later.sequence > history.sequence AND later.verb = history.verb
+    AND later.outcome <> 'failed')"""
 _ROWS_PER_FETCH: Final = 2000
 
 
@@ -95,8 +104,13 @@ def read_operations(connection: Connection, schema: str, **wanted: str | None) -
     return operations
 
 
-def history_page(
-    connection: Connection, schema: str, address: Address | None, before: int | None, limit: int
+def history_page(  # noqa: PLR0913, PLR0917 - where to read, and what
+    connection: Connection,
+    schema: str,
+    address: Address | None,
+    before: int | None,
+    limit: int,
+    among: HistoryFilter = ANY_ENTRY,
 ) -> list[HistoryLine]:
     """Return up to `limit` lines of the history, newest first, with numbers below `before`; `address` also matches what stands under it."""
     conditions: list[str] = []
@@ -108,6 +122,17 @@ def history_page(
     if before is not None:
         conditions.append("history.sequence < %s")
         values.append(before)
+    if among.run_id is not None:
+        conditions.append("history.run_id = %s")
+        values.append(among.run_id)
+    if among.user is not None:
+        conditions.append(_OF_USER.format(schema=schema))
+        values += [among.user] * 3
+    if among.since is not None:
+        conditions.append(_SINCE.format(schema=schema))
+        values += [among.since] * 2
+    if among.failed:
+        conditions.append("outcome = 'failed'")
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     select = (
         f"SELECT {_columns_of(HISTORY)}, {_columns_of(RUN)} FROM {schema}.history"  # noqa: S608 - constants, and a checked name
@@ -252,3 +277,43 @@ class PostgresqlReader:
         """See StateReader."""
         with self._reading() as connection:
             return int(fetch(connection, f"SELECT count(*) FROM {self._schema}.access_rule")[0][0])  # noqa: S608 - a checked name
+
+    def shares_of_clients(
+        self, access_type: str, names: Collection[str] = (), beginnings: Collection[str] = ()
+    ) -> Sequence[Address]:
+        """See StateReader."""
+        select = f"SELECT share_address FROM {self._schema}.access_rule WHERE access_type = %s AND lower(access_to)"  # noqa: S608 - a checked name
+        wanted = [name for name in set(names) if can_be_stored(name)]
+        lowered = '(SELECT lower(name COLLATE "C") FROM unnest(%s::text[]) AS name)'
+        queries: list[tuple[str, tuple[object, ...]]] = [(f"{select} IN {lowered}", (wanted,))] if wanted else []
+        between = f'{select} >= lower(%s COLLATE "C") AND lower(access_to) < lower(%s COLLATE "C") || chr(1114111)'
+        queries += [(between, (start, start)) for start in filter(can_be_stored, beginnings)]
+        with self._reading() as connection:
+            rows = [row for query, values in queries for row in fetch(connection, query, (access_type, *values))]
+        return sorted(set(map(first, rows)))
+
+    def client_names(self, access_type: str) -> Sequence[str]:
+        """See StateReader."""
+        select = f"SELECT DISTINCT access_to FROM {self._schema}.access_rule WHERE access_type = %s ORDER BY access_to"  # noqa: S608 - a checked name
+        with self._reading() as connection:
+            return [row[0] for row in fetch(connection, select, (access_type,))]
+
+    def runs(self, prefix: str = "", *, limit: int | None = None) -> Sequence[RunRecord]:
+        """See StateReader."""
+        if not can_be_stored(prefix):
+            return ()
+        where, values = _conditions({"starts_with(run_id, %s)": prefix or None})
+        with self._reading() as connection:
+            rows = fetch(
+                connection, select_from(RUN, self._schema, f"{where} ORDER BY sequence DESC LIMIT %s"), (*values, limit)
+            )
+            return list(runs_of(rows))
+
+    def failures(self, *, limit: int) -> Mapping[Address, HistoryEntry]:
+        """See StateReader."""
+        rest = f"{_NOT_DONE_SINCE.format(schema=self._schema)} ORDER BY sequence DESC LIMIT %s"
+        found: dict[Address, HistoryEntry] = {}
+        with self._reading() as connection:
+            for _, entry in entries_of(fetch(connection, select_from(HISTORY, self._schema, rest), (limit,))):
+                found.setdefault(entry.address, entry)
+        return found

@@ -131,7 +131,13 @@ _VERSION_2: Final[Migration] = (
     )""",
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1, _VERSION_2)
+_VERSION_3: Final[Migration] = (
+    "CREATE INDEX access_rule_by_client ON {schema}.access_rule (access_type, lower(access_to))",
+    'CREATE INDEX history_by_time ON {schema}.history ((at COLLATE "C"), sequence)',
+    "CREATE INDEX history_of_failures ON {schema}.history (sequence) WHERE outcome = 'failed'",
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1, _VERSION_2, _VERSION_3)
 WITH_PROMISES: Final = 2
 READABLE_FROM: Final = 1
 """The oldest version whose resources, rules, operations and history are read as those of the newest."""

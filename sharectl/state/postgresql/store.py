@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from sharectl.model.records import EVERYTHING, Lease
+from sharectl.model.records import ANY_ENTRY, EVERYTHING, Lease
 from sharectl.model.state_urls import parse_postgresql_url
 from sharectl.state.columns import collection_paused
 from sharectl.state.contract import LockedError, StateRefusedError, StateUnavailableError
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sharectl.model.kinds import Address
-    from sharectl.model.records import Change, HistoryLine, Holder, LockStatus, Promise, Scope
+    from sharectl.model.records import Change, HistoryFilter, HistoryLine, Holder, LockStatus, Promise, Scope
     from sharectl.model.state_urls import PostgresqlPlace
     from sharectl.state.contract import StateReader
     from sharectl.state.lock import Clock
@@ -230,16 +230,19 @@ class PostgresqlStore:
         with self._connections.lent() as connection:
             return leases.read_promises(connection, self._schema, self._clock, self.location)
 
-    def history(self, *, address: Address | None = None, limit: int | None = None) -> Iterator[HistoryLine]:
+    def history(
+        self, *, address: Address | None = None, limit: int | None = None, among: HistoryFilter = ANY_ENTRY
+    ) -> Iterator[HistoryLine]:
         """See StateStore. It is read in pages, so that no transaction stays open while the lines are looked at."""
-        if not self._is_readable() or (address is not None and not can_be_stored(address)):
+        texts = (address, among.run_id, among.user, among.since)
+        if not self._is_readable() or not all(text is None or can_be_stored(text) for text in texts):
             return
         before: int | None = None
         left = limit
         while left is None or left > 0:
             size = _LINES_PER_PAGE if left is None else min(left, _LINES_PER_PAGE)
             with self._connections.reading() as connection:
-                page = history_page(connection, self._schema, address, before, size)
+                page = history_page(connection, self._schema, address, before, size, among)
             yield from page
             if len(page) < size:
                 return

@@ -147,9 +147,16 @@ _VERSION_6: Final[Migration] = tuple(
 
 _VERSION_7: Final[Migration] = (f"ALTER TABLE meta ADD COLUMN {_optional_texts('moved_to')}",)
 
+_VERSION_8: Final[Migration] = (
+    "CREATE INDEX access_rule_by_client ON access_rule (access_type, lower(access_to))",
+    "CREATE INDEX history_by_run ON history (run_id)",
+    "CREATE INDEX history_by_time ON history (at)",
+    "CREATE INDEX history_of_failures ON history (sequence) WHERE outcome = 'failed'",
+)
+
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     *(_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6),
-    _VERSION_7,
+    *(_VERSION_7, _VERSION_8),
 )
 
 

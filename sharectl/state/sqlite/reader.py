@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.kinds import address_of, rule_address
-from sharectl.model.records import OperationRecord, StateView
+from sharectl.model.records import ANY_ENTRY, HistoryEntry, OperationRecord, StateView
 from sharectl.state.columns import (
     ACCESS_RULE,
     HISTORY,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sharectl.model.kinds import Address, Kind
-    from sharectl.model.records import HistoryEntry, HistoryLine, Record, RuleRecord, RunRecord
+    from sharectl.model.records import HistoryFilter, HistoryLine, Record, RuleRecord, RunRecord
     from sharectl.state.columns import Table
     from sharectl.state.document import Document
     from sharectl.state.sqlite.snapshots import Snapshot
@@ -60,6 +60,13 @@ _SELECT_LINES: Final = (
 # SQLite before 3.32 takes no more than 999 parameters.
 _VALUES_PER_QUERY: Final = 900
 _LIKE_ADDRESSES: Final = 60
+_OF_USER: Final = """history.run_id IN (SELECT run_id FROM run
+    WHERE lower(user) = lower(?) OR lower(actor) = lower(?) OR instr(lower(author), lower(?)) > 0)"""
+_SINCE: Final = "history.sequence >= (SELECT min(sequence) FROM history WHERE at >= ?)"
+"""Entries come in the order of their times but for those of runs at once: the first of them ends the search, not the first that is older."""
+
+_NOT_DONE_SINCE: Final = """WHERE outcome = 'failed' AND NOT EXISTS (SELECT 1 FROM history AS later WHERE later.address = history.address
+    AND later.sequence > history.sequence AND later.verb = history.verb AND later.outcome <> 'failed')"""
 
 
 def read_revision(connection: sqlite3.Connection, location: Path) -> Revision:
@@ -133,16 +140,30 @@ def read_document(connection: sqlite3.Connection, location: Path) -> Document:
     )
 
 
-def history_lines(connection: sqlite3.Connection, address: Address | None, limit: int | None) -> Iterator[HistoryLine]:
+def history_lines(
+    connection: sqlite3.Connection, address: Address | None, limit: int | None, among: HistoryFilter = ANY_ENTRY
+) -> Iterator[HistoryLine]:
     """Yield history, newest first; `address` also matches what stands under it."""
-    parameters: list[str | int] = []
-    where = ""
+    conditions: list[str] = []
+    values: list[str | int] = []
     if address is not None:
         under = _range_of(rule_address(address, ""))
-        where = f" WHERE (address = ? OR {' AND '.join(under)})"
-        parameters += [address, *under.values()]
-    parameters.append(-1 if limit is None else limit)
-    return lines_of(connection.execute(f"{_SELECT_LINES}{where} ORDER BY history.sequence DESC LIMIT ?", parameters))
+        conditions.append(f"(address = ? OR {' AND '.join(under)})")
+        values += [address, *under.values()]
+    if among.run_id is not None:
+        conditions.append("history.run_id = ?")
+        values.append(among.run_id)
+    if among.user is not None:
+        conditions.append(_OF_USER)
+        values += [among.user] * 3
+    if among.since is not None:
+        conditions += [_SINCE, "at >= ?"]
+        values += [among.since] * 2
+    if among.failed:
+        conditions.append("outcome = 'failed'")
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    values.append(-1 if limit is None else limit)
+    return lines_of(connection.execute(f"{_SELECT_LINES}{where} ORDER BY history.sequence DESC LIMIT ?", values))
 
 
 class SqliteReader:
@@ -237,6 +258,49 @@ class SqliteReader:
         """See StateReader."""
         with self._reading() as connection:
             return int(connection.execute("SELECT count(*) FROM access_rule").fetchone()[0])
+
+    def shares_of_clients(
+        self, access_type: str, names: Collection[str] = (), beginnings: Collection[str] = ()
+    ) -> Sequence[Address]:
+        """See StateReader."""
+        select = "SELECT share_address FROM access_rule WHERE access_type = ? AND lower(access_to)"
+        wanted = sorted({name for name in names if is_storable(name)})
+        queries: list[tuple[str, list[str]]] = [
+            (f"{select} IN ({','.join(f'lower({mark})' for mark in '?' * len(chunk))})", chunk)
+            for chunk in batches_of(wanted, _VALUES_PER_QUERY)
+        ]
+        between = f"{select} >= lower(?) AND lower(access_to) < lower(?) || char(0x10ffff)"
+        queries += [(between, [start, start]) for start in filter(is_storable, beginnings)]
+        with self._reading() as connection:
+            rows = [row for query, values in queries for row in connection.execute(query, (access_type, *values))]
+        return sorted(set(map(first, rows)))
+
+    def client_names(self, access_type: str) -> Sequence[str]:
+        """See StateReader."""
+        select = "SELECT DISTINCT access_to FROM access_rule WHERE access_type = ? ORDER BY access_to"
+        with self._reading() as connection:
+            return [row[0] for row in connection.execute(select, (access_type,))]
+
+    def runs(self, prefix: str = "", *, limit: int | None = None) -> Sequence[RunRecord]:
+        """See StateReader."""
+        where, values = _conditions(
+            {"run_id >= ?": prefix, "run_id < ?": prefix + chr(sys.maxunicode)} if prefix else {}
+        )
+        if not is_storable(prefix):
+            return ()
+        rest = f"{where} ORDER BY sequence DESC LIMIT ?"
+        with self._reading() as connection:
+            rows = connection.execute(f"{_select(RUN)}{rest}", (*values, -1 if limit is None else limit))
+            return list(runs_of(rows))
+
+    def failures(self, *, limit: int) -> Mapping[Address, HistoryEntry]:
+        """See StateReader."""
+        rest = f"{_NOT_DONE_SINCE} ORDER BY sequence DESC LIMIT ?"
+        found: dict[Address, HistoryEntry] = {}
+        with self._reading() as connection:
+            for _, entry in entries_of(connection.execute(f"{_select(HISTORY)} {rest}", (limit,))):
+                found.setdefault(entry.address, entry)
+        return found
 
 
 def _selected(

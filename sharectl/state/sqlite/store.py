@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from sharectl.model.records import EVERYTHING, ContentMark, Lease
+from sharectl.model.records import ANY_ENTRY, EVERYTHING, ContentMark, Lease
 from sharectl.model.state_urls import path_in_state_url
 from sharectl.state.columns import collection_paused, is_storable
 from sharectl.state.contract import (
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sharectl.model.kinds import Address
-    from sharectl.model.records import Change, HistoryLine, Holder, LockStatus, Scope
+    from sharectl.model.records import Change, HistoryFilter, HistoryLine, Holder, LockStatus, Scope
     from sharectl.state.contract import StateReader
     from sharectl.state.lock import Clock
     from sharectl.state.sqlite.migrations import Migration
@@ -168,12 +168,14 @@ class SqliteStore:
         with self._transaction(patience_seconds=_UNLOCK_BUSY_SECONDS, breaking=token) as connection:
             return leases.free(connection, token)
 
-    def history(self, *, address: Address | None = None, limit: int | None = None) -> Iterator[HistoryLine]:
+    def history(
+        self, *, address: Address | None = None, limit: int | None = None, among: HistoryFilter = ANY_ENTRY
+    ) -> Iterator[HistoryLine]:
         """See StateStore. All lines come from one snapshot, taken when the first is asked for."""
-        if address is not None and not is_storable(address):
+        if not all(text is None or is_storable(text) for text in (address, among.run_id, among.user, among.since)):
             return
         with self._snapshots.open() as snapshot:
-            yield from self._each(snapshot, history_lines(snapshot.connection, address, limit))
+            yield from self._each(snapshot, history_lines(snapshot.connection, address, limit, among))
 
     def _each(self, snapshot: Snapshot, items: Iterator[_Item]) -> Iterator[_Item]:
         while True:

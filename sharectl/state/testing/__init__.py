@@ -12,8 +12,11 @@ from __future__ import annotations
 
 from sharectl.state.testing.commits import CommitsConformance
 from sharectl.state.testing.leases import LeasesConformance
+from sharectl.state.testing.questions import QuestionsConformance
 from sharectl.state.testing.reading import DocumentsConformance, LookupsConformance
 
 
-class StateStoreConformance(CommitsConformance, LookupsConformance, LeasesConformance, DocumentsConformance):
+class StateStoreConformance(
+    CommitsConformance, LookupsConformance, QuestionsConformance, LeasesConformance, DocumentsConformance
+):
     """What every StateStore must do; subclasses override the fixture `make_store`."""
