@@ -165,3 +165,39 @@ def test_shares_are_looked_through_once_however_many_servers_lost_their_address(
     told = [step.address for step in tenants.plan().steps if step.verb is Verb.UPDATE_RECORD]
     assert sorted(told) == [f"share/{name}" for name in names]
     assert len(asked) == 1
+
+
+def test_what_is_refused_stays_refused_when_the_share_server_gets_another_address() -> None:
+    """Its share is recorded with its new export locations, and otherwise as it is."""
+    there = world("t")
+    settle(there.wants("a", "3GiB", share_network="red"))
+    there.wants("a", "2GiB", only_host="nas#p1", share_network=None)
+    carry_out(there, there.plan())
+    plan = there.loses_allocation("share_server/red-default@t").plan()
+    assert [step.verb for step in plan.steps] == ["repair-share-server", "update-record"]
+    carry_out(there, plan)
+    again = there.plan()
+    assert codes(again) == ["share.immutable share/a"]
+    assert [(held.address, held.code) for held in again.held] == [("share/a", "share.immutable")]
+
+
+def test_changes_beside_a_new_address_of_the_share_server_are_recorded() -> None:
+    """The size is what it has become."""
+    there = world("t")
+    settle(there.wants("a", "1GiB", share_network="red"))
+    there.wants("a", "2GiB", share_network="red").loses_allocation("share_server/red-default@t")
+    plan = there.plan()
+    assert "extend-share" in {step.verb for step in plan.steps}
+    carry_out(there, plan)
+    assert there.plan().is_empty
+
+
+def test_shares_are_recorded_anew_when_nobody_can_tell_what_address_a_repaired_server_gets() -> None:
+    """The network service is silent while it is planned, and answers when the server is mended."""
+    there = world("t")
+    settle(there.wants("a", share_network="red"))
+    there.loses_allocation("share_server/red-default@t").breaks_server("share_server/red-default@t")
+    plan = there.silences_network("t").plan()
+    assert [step.verb for step in plan.steps] == ["repair-share-server", "update-record"]
+    carry_out(there, plan)
+    assert there.plan().is_empty

@@ -20,6 +20,7 @@ from sharectl.planner.share_servers.changes import (
     subnet_for,
 )
 from sharectl.planner.share_servers.places import server_of, shares_by_server, unused_servers
+from sharectl.planner.shares.steps import spec_in_force
 from sharectl.state.rows import allocations_of, server_spec_of
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ def _mend(draft: Draft, address: Address, shares: Callable[[], Mapping[str, Sequ
         record=record,
         work=SetUp(spec_to_mend(draft, record)),
     )
-    if seen.servers is not None and lost_addresses(record, seen.servers):
+    servers = seen.servers
+    if servers is not None and (servers.allocations is None or lost_addresses(record, servers)):
         _record_new_exports(draft, shares().get(record.resource_id, ()))
 
 
@@ -137,7 +139,7 @@ def _record_new_exports(draft: Draft, shares: Iterable[tuple[Address, Record]]) 
             "its share server may get another address",
             backend=record.backend,
             record=record,
-            work=UpdateRecord(draft.desired.share(address)),
+            work=UpdateRecord(spec_in_force(draft, address)),
             changes=(FieldChange("export_locations", "as recorded", "as on the backend"),),
         )
 

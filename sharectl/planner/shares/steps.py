@@ -182,6 +182,21 @@ def _recordable(old: ShareSpec, new: ShareSpec) -> ShareSpec:
     return replace(old, **fields, revert_to=_unless_refused(new.revert_to, old.revert_to))
 
 
+def spec_in_force(draft: Draft, address: Address) -> ShareSpec:
+    """Return the spec of a share that is there once the steps that are planned for it are done: what is refused stays as it is."""
+    record, new = draft.records[address], draft.desired.share(address)
+    spec = _recordable(_recorded(record, new.name), new)
+    changed: set[str] = set()
+    for is_planned, names in (
+        (draft.has(address, *RESIZING), {"size_bytes"}),
+        (renames(draft, address), {"export_name", "protocol"}),
+        (draft.has(address, Verb.SCHEDULE_SNAPSHOTS), {"snapshot_policy"}),
+        (draft.has(address, Verb.REVERT_SHARE), {"revert_to"}),
+    ):
+        changed |= names if is_planned else set()
+    return replace(spec, **{name: getattr(new, name) for name in changed})
+
+
 def _unless_refused(wanted: RevertRequest | None, answered: RevertRequest | None) -> RevertRequest | None:
     """Return the request to record where a revert may be refused: one that was answered keeps its snapshot."""
     same = wanted is not None and answered is not None and wanted.request == answered.request
