@@ -12,6 +12,7 @@ from sharectl.drivers.ontap.access import Access
 from sharectl.drivers.ontap.creation import Creation
 from sharectl.drivers.ontap.following import follow_size
 from sharectl.drivers.ontap.listing import Listing
+from sharectl.drivers.ontap.luns import check_no_blocks
 from sharectl.drivers.ontap.making import Making
 from sharectl.drivers.ontap.names import CLOSED_POLICY, Note
 from sharectl.drivers.ontap.policies import Policies
@@ -190,6 +191,7 @@ class OntapDriver:
         if snapshot.backend_id.partition("/")[0] != volume.uuid:
             message = f"{self._array.name}: the snapshot {snapshot.name!r} is not of the volume {volume.name}, which the share is now; nothing was turned back"
             raise NotFoundError(message)
+        check_no_blocks(self._array, volume.svm, volume.uuid, volume.name)
         snapshots.revert(self._array, snapshot, share.size_bytes)
         self._volumes.forget(share.resource_id)
 

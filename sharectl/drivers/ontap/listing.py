@@ -15,7 +15,7 @@ from sharectl.drivers.ontap.locations import (
     preferred_first,
     servers_by_svm,
 )
-from sharectl.drivers.ontap.luns import LunVolumes, lun_volumes
+from sharectl.drivers.ontap.luns import BlockVolumes, block_volumes
 from sharectl.drivers.ontap.smb_access import access_over_smb, is_noted_for_smb, protocol_of_foreign, smb_name
 from sharectl.drivers.ontap.volumes import PROTOCOL_NOTE, TRASHED_NOTE, claimed, why_not_adoptable, why_not_served
 from sharectl.model.access import NFS, AccessRule
@@ -43,7 +43,7 @@ class Surroundings:
     smb: Mapping[str, Sequence[JsonObject]] = field(default_factory=dict)
     unused: Mapping[str, Sequence[str]] = field(default_factory=dict)
     places: Places = field(default_factory=Places)
-    luns: LunVolumes = field(default_factory=LunVolumes)
+    luns: BlockVolumes = field(default_factory=BlockVolumes)
 
 
 class Listing:
@@ -121,12 +121,12 @@ class Listing:
             return self._smb.all()
         return {volume.uuid: self._smb.of(volume) for volume in volumes}
 
-    def _luns_in(self, volumes: Sequence[Volume]) -> LunVolumes:
+    def _luns_in(self, volumes: Sequence[Volume]) -> BlockVolumes:
         """Return which of these volumes hold LUNs, as far as it decides whether somebody may take them over."""
         strange = [volume for volume in volumes if volume.note is None and not why_not_adoptable(volume)]
         if not strange:
-            return LunVolumes()
-        return lun_volumes(self._volumes.array, self._svm, strange[0] if len(volumes) == 1 else None)
+            return BlockVolumes()
+        return block_volumes(self._volumes.array, self._svm, strange[0].uuid if len(volumes) == 1 else None)
 
     def _policies_of(self, volume: Volume) -> Iterator[JsonObject]:
         """Yield the policy of a volume, and all that were made for its share."""

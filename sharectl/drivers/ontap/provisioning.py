@@ -30,7 +30,9 @@ _SNAPLOCK_PERIODS: Final[Mapping[str, tuple[str, ...]]] = {
 
 FORCED_MINUTES: Final = "force_delete_minutes"
 FILES_MULTIPLIER: Final = "max_files_multiplier"
-"""Values of a volume's note: until what age it is deleted past the recovery queue, and by how much its files exceed the array's own number."""
+QOS_NOTE: Final = "qos"
+"""Values of a volume's note: until what age it is deleted past the recovery queue, by how much its files exceed the array's own number, and that it has a
+QoS policy of its own, whether it goes under that yet or not."""
 
 
 def volume_fields(extra_specs: Mapping[str, str], protocol: str, snapshot_reserve: int, version: Version) -> JsonObject:
@@ -107,6 +109,8 @@ def noted(extra_specs: Mapping[str, str]) -> dict[str, str]:
     asked = Asked(extra_specs)
     limits = limits_of(extra_specs)
     notes = {key: _plain(number) for key, number in limits.items()} if follows_size(limits) else {}
+    if limits:
+        notes[QOS_NOTE] = "own"
     if minutes := asked.value("netapp:force_delete_time_minutes"):
         notes[FORCED_MINUTES] = str(minutes)
     return notes

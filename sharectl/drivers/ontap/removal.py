@@ -9,7 +9,9 @@ from sharectl.drivers.base import DriverError, NotFoundError, ShareInUseError, T
 from sharectl.drivers.ontap import qos
 from sharectl.drivers.ontap.creation import candidate_names
 from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
+from sharectl.drivers.ontap.luns import check_no_blocks
 from sharectl.drivers.ontap.names import short_id
+from sharectl.drivers.ontap.provisioning import QOS_NOTE
 from sharectl.drivers.ontap.queue import skips_queue
 from sharectl.drivers.ontap.volumes import PATH_NOTE, TRASHED_NOTE, VOLUMES, noted, volume_of
 
@@ -46,7 +48,8 @@ class Removal:
                 self._access.remove_policies(svm, resource_id)
                 qos.remove_policy(self._volumes.array, svm, resource_id)
             return
-        self._withdraw(volume)
+        self._check_free(volume)
+        self._withdrawn(volume)
         is_forced = self._past_queue or skips_queue(volume)
         try:
             self._volumes.array.delete(
@@ -61,16 +64,31 @@ class Removal:
         self._volumes.forget(resource_id)
         if not volume.is_online:
             self._access.remove_policies(volume.svm, resource_id)
-        if volume.value("qos.policy.name") == qos.policy_name(resource_id):
+        has_limits = volume.note is not None and QOS_NOTE in volume.note.values
+        if has_limits or volume.value("qos.policy.name") == qos.policy_name(resource_id):
             qos.remove_policy(self._volumes.array, volume.svm, resource_id)
 
-    def _withdraw(self, volume: Volume) -> Volume:
-        """Take the volume from its clients; one that is offline serves nobody, cannot be changed, and keeps its policy in use.
+    def _check_free(self, volume: Volume) -> None:
+        """Raise ShareInUseError, before anything is withdrawn, where the array would not let go of the volume, or others would lose something with it."""
+        self._check_nothing_inside(volume)
+        clones = self._volumes.clones_of(volume)
+        if clones is None or clones:
+            raise ShareInUseError(self._clones_words(volume, clones or ()))
+        check_no_blocks(self._volumes.array, volume.svm, volume.uuid, volume.name)
 
-        Raises ShareInUseError, and withdraws nothing, where another volume is mounted inside.
-        """
+    def _clones_words(self, volume: Volume, clones: Sequence[str]) -> str:
+        place = f"{self._volumes.array.name}: the volume {volume.name} stays as it is:"
+        if not clones:
+            return f"{place} a clone of it is in the array's recovery queue; wait until the queue lets go of that, or purge it there"
+        is_made = f"{' and '.join(clones)} {'are clones' if len(clones) > 1 else 'is a clone'} of it"
+        return f"{place} {is_made}; remove what was made of it first, or split it off"
+
+    def _check_nothing_inside(self, volume: Volume) -> None:
         if volume.is_online and volume.path is not None and (below := self._volumes.below(volume)):
             raise self._occupied(volume, below)
+
+    def _withdrawn(self, volume: Volume) -> Volume:
+        """Take the volume from its clients; one that is offline serves nobody, cannot be changed, and keeps its policy in use."""
         self._rules.withdraw(volume)
         if not volume.is_online:
             return volume
@@ -85,8 +103,8 @@ class Removal:
     def _raise(self, volume: Volume, problem: ArrayError) -> None:
         if problem.code == _HAS_CLONES:
             message = (
-                f"{problem}: clones of the volume {volume.name} are there, or were deleted and are still in the array's recovery queue; "
-                "remove them, or wait until the queue lets go of them"
+                f"{problem}: no clone of the volume {volume.name} is listed; one that was deleted may be in the array's recovery queue: "
+                "wait until the queue lets go of it, or purge it there. Nobody reaches the share any more"
             )
             raise ShareInUseError(message) from problem
         if volume.path is not None and (below := self._volumes.below(volume)):
@@ -113,7 +131,8 @@ class Removal:
             raise DriverError(message)
         if volume.path is not None:
             volume = replace(volume, note=volume.note.having(**{PATH_NOTE: volume.path}))
-        volume = self._withdraw(volume)
+        self._check_nothing_inside(volume)
+        volume = self._withdrawn(volume)
         note = volume.note or volume_of(volume.record).note
         if note is None:
             raise AssertionError

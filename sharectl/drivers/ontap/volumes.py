@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.base import ConflictError, DriverError, NotFoundError
+from sharectl.drivers.ontap.errors import ArrayError
 from sharectl.drivers.ontap.exports import owner_of_policy
 from sharectl.drivers.ontap.names import CLOSED_POLICY, comment_of, id_filter, read_note
 from sharectl.drivers.ontap.requests import Pattern
@@ -28,6 +29,8 @@ ASKED_NOTE: Final = "asked"
 PATH_NOTE: Final = "path"
 """Values of a volume's note: what people call the share, its protocol, when it went to the trash and where it was mounted, the id of the export policy that
 sharectl gave it, how its clients are treated, and which options of its rules were asked for although they change nothing."""
+
+_TELLS_CLONES_SINCE: Final = (9, 16, 1)
 
 VOLUME_FIELDS: Final = (
     "uuid",
@@ -268,6 +271,26 @@ class Volumes:
         """Return the names of the volumes that are mounted inside of one."""
         found = self._read({"svm.name": volume.svm, "nas.junction_parent.uuid": volume.uuid})
         return sorted(each.name for each in found)
+
+    def clones_of(self, volume: Volume) -> list[str] | None:
+        """Return the names of the clones of a volume, None where it has some that are not listed: those in the array's recovery queue.
+
+        Before 9.16.1 such a clone does not show.
+        """
+        tells = self.array.version >= _TELLS_CLONES_SINCE
+        if tells and not self._has_clones(volume):
+            return []
+        found = self._read({"clone.is_flexclone": True, "clone.parent_volume.uuid": volume.uuid})
+        return sorted(each.name for each in found) or (None if tells else [])
+
+    def _has_clones(self, volume: Volume) -> bool:
+        try:
+            read = self.array.get((VOLUMES, volume.uuid), svm=self._svm, fields=("clone.has_flexclone",))
+        except ArrayError as problem:
+            if problem.kind != "gone":
+                raise
+            return False
+        return bool((read.get("clone") or {}).get("has_flexclone", True))
 
     def change(self, volume: Volume, fields: JsonObject) -> Volume:
         """Change fields of a volume; return it as it is then. After a failure it is looked at again before the next change."""

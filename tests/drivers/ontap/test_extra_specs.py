@@ -141,7 +141,8 @@ def test_clones_are_split_and_policies_of_others_taken_where_the_type_says_so() 
 
 def test_what_later_calls_need_is_noted() -> None:
     """They are told of the share alone, not of its type."""
-    assert noted({"qos": "True", "netapp:maxiops": "100"}) == {}
+    assert noted({}) == {}
+    assert noted({"qos": "True", "netapp:maxiops": "100"}) == {"qos": "own"}
     specs = {
         "qos": "<is> True",
         "netapp:maxiopspergib": "2.5",
@@ -151,6 +152,7 @@ def test_what_later_calls_need_is_noted() -> None:
     assert noted(specs) == {
         "maxiopspergib": "2.5",
         "minbps": "1048576",
+        "qos": "own",
         "force_delete_minutes": "60",
     }
 

@@ -54,8 +54,9 @@ def _load(name: str) -> dict[str, Any]:
 
 OPERATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     **_load("operations.json"),
-    "GET /storage/luns": {"ok": [200]},  # in no table; which volumes hold LUNs is asked by it
-    "GET /storage/luns/{uuid}": {"ok": [200]},
+    **{  # in no table; which volumes hold some is asked by it
+        f"GET /storage/{kind}{key}": {"ok": [200]} for kind in ("luns", "namespaces") for key in ("", "/{uuid}")
+    },
 }
 ERRORS: Final[Mapping[str, Mapping[str, Any]]] = _load("errors.json")
 _FIELDS: Final = _load("fields.json")

@@ -75,6 +75,7 @@ LEAST_PRIVILEGE: Final = {
     "/api/storage/aggregates": ("readonly", "none", "readonly"),
     "/api/storage/volumes": ("all", "all", "all"),
     "/api/storage/luns": ("readonly", "readonly", "readonly"),
+    "/api/storage/namespaces": ("readonly", "readonly", "readonly"),
     "/api/storage/qtrees": ("all", "all", "all"),
     "/api/storage/quota": ("all", "all", "all"),
     "/api/storage/qos/policies": ("all", "all", "all"),

@@ -1,9 +1,9 @@
-"""LUNs, as far as a client asks which volumes hold some."""
+"""LUNs and NVMe namespaces, as far as a client asks which volumes hold some."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tests.emulators.ontap.operations import Row, rows
 from tests.emulators.ontap.svm_records import Svm
@@ -15,31 +15,36 @@ if TYPE_CHECKING:
     from tests.emulators.ontap.facts import JsonObject
     from tests.emulators.ontap.world import World
 
+_OTHERS: Final = 0x8000
+"""Added to the number of a namespace in its UUID, which is made from that of its volume."""
+
 
 @rows("/storage/luns")
 def luns(world: World) -> Iterable[Row]:
     """Show the LUNs."""
     for volume in world[Volume]:
-        if volume.deleted_at is not None:
-            continue
-        for number in range(volume.luns):
-            name = f"/vol/{volume.name}/lun{number}"
-            yield Row(
-                {"uuid": f"{volume.uuid[:-4]}{number:04x}", "name": name},
-                partial(_shown, world, volume, number),
-                volume.svm,
-            )
+        for number in range(volume.luns if volume.deleted_at is None else 0):
+            yield _row(world, volume, f"lun{number}", "logical_unit", number)
 
 
-def _shown(world: World, volume: Volume, number: int) -> JsonObject:
+@rows("/storage/namespaces")
+def namespaces(world: World) -> Iterable[Row]:
+    """Show the NVMe namespaces."""
+    for volume in world[Volume]:
+        for number in range(volume.namespaces if volume.deleted_at is None else 0):
+            yield _row(world, volume, f"namespace{number}", "namespace", _OTHERS + number)
+
+
+def _row(world: World, volume: Volume, own: str, part: str, number: int) -> Row:
+    keys = {"uuid": f"{volume.uuid[:-4]}{number:04x}", "name": f"/vol/{volume.name}/{own}"}
+    return Row(keys, partial(_shown, world, volume, keys, {part: own}), volume.svm)
+
+
+def _shown(world: World, volume: Volume, keys: JsonObject, place: JsonObject) -> JsonObject:
     return {
-        "uuid": f"{volume.uuid[:-4]}{number:04x}",
-        "name": f"/vol/{volume.name}/lun{number}",
+        **keys,
         "svm": {"uuid": volume.svm, "name": world[Svm][volume.svm].name},
-        "location": {
-            "logical_unit": f"lun{number}",
-            "volume": {"uuid": volume.uuid, "name": volume.name},
-        },
+        "location": {**place, "volume": {"uuid": volume.uuid, "name": volume.name}},
         "os_type": "linux",
         "space": {"size": 2**30},
     }

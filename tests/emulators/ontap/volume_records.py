@@ -83,6 +83,7 @@ class Volume(Record):
     data: int = FRESH_BYTES
     snapshot_data: int = 0
     luns: int = 0
+    namespaces: int = 0
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What may be set and has no further meaning here, by dotted name."""
     deleted_at: float | None = None

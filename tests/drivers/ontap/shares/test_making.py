@@ -12,7 +12,7 @@ import pytest
 from sharectl.drivers.base import DriverError, PoolError, ShareInUseError
 from sharectl.drivers.testing import new_id, ref, snapshot_ref
 from sharectl.model.quantities import GIB
-from sharectl.model.requests import ShareRequest
+from sharectl.model.requests import ShareRef, ShareRequest
 
 from .array_fixtures import driver_on
 
@@ -241,6 +241,19 @@ def test_a_clone_whose_making_was_cut_short_is_finished(
     there = volume(driver, "copy", "qos.policy.name")
     assert there["qos"]["policy"]["name"] == next(iter(qos_policies(driver)))
     assert "base=" not in there["comment"]
+
+
+def test_no_policy_is_left_where_the_rest_of_a_clone_is_refused(driver: OntapDriver, emulator: Emulator) -> None:
+    """What the clone was to go under is removed with it, as the engine does with what a creation has left."""
+    share = driver.create_share(request())
+    snapshot = driver.create_snapshot(ref(share), new_id(), "monday")
+    asked = replace(request("copy", qos="true", netapp__maxiops="7"), snapshot=snapshot_ref(snapshot, share))
+    emulator.faults.add("refuse", method="PATCH", path="/storage/volumes/*", times=1, code=917551, message="no policy")
+    with pytest.raises(DriverError):
+        driver.create_share(asked)
+    driver.delete_share(ShareRef(asked.resource_id, "", "copy", "aggr1", "NFS", 2 * GIB))
+    assert [each.name for each in driver.list_shares()] == ["projects"]
+    assert qos_policies(driver) == {}
 
 
 def test_a_full_aggregate_sends_the_share_to_the_next(driver: OntapDriver, emulator: Emulator) -> None:
