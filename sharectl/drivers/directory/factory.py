@@ -13,23 +13,19 @@ if TYPE_CHECKING:
     from sharectl.drivers.base import Driver, DriverEnvironment, DriverFactory
     from sharectl.model.access import ExportSettings
     from sharectl.model.backends import BackendSpec
-    from sharectl.model.canonical import JsonObject
     from sharectl.model.checks import ConfigProblem, ShareCheck, ShareProblem, StoragePlace
 
 
 class DirectoryFactory:
     """Opens directory backends."""
 
-    @property
-    def config_schema(self) -> JsonObject:
-        """The JSON Schema of `spec.config`."""
-        return CONFIG_SCHEMA
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """All but share servers: who reads the fragments is the administrator's own server."""
-        lacking = {Capability.SHARE_SERVERS, Capability.SHARE_SERVER_UPDATE, Capability.SNAPSHOT_POLICY}
-        return frozenset(Capability) - lacking
+    config_schema = CONFIG_SCHEMA
+    # who reads the fragments is the administrator's own server
+    capabilities = frozenset(Capability) - {
+        Capability.SHARE_SERVERS,
+        Capability.SHARE_SERVER_UPDATE,
+        Capability.SNAPSHOT_POLICY,
+    }
 
     def config_problems(self, backend: BackendSpec) -> Sequence[ConfigProblem]:
         """Return what keeps the configuration from working although it meets the schema."""

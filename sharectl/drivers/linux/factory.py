@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from sharectl.drivers.base import Driver, DriverEnvironment, DriverFactory
     from sharectl.model.access import ExportSettings
     from sharectl.model.backends import BackendSpec
-    from sharectl.model.canonical import JsonObject
     from sharectl.model.checks import ConfigProblem, ShareCheck, ShareProblem, ShareServerProblem, StoragePlace
     from sharectl.model.share_networks import ShareServerSpec
 
@@ -24,30 +23,24 @@ _MORE_CALLS: Final = 4
 class LinuxFactory:
     """Opens linux backends."""
 
-    @property
-    def config_schema(self) -> JsonObject:
-        """The JSON Schema of `spec.config`."""
-        return CONFIG_SCHEMA
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """What the driver can do; what a pool cannot do it says itself."""
-        return frozenset(
-            {
-                Capability.EXTEND,
-                Capability.SHRINK,
-                Capability.SNAPSHOT,
-                Capability.SNAPSHOT_POLICY,
-                Capability.CLONE,
-                Capability.REVERT,
-                Capability.TRASH,
-                Capability.ADOPT,
-                Capability.USAGE,
-                Capability.EXPORT_NAME,
-                Capability.PROTOCOLS,
-                Capability.SHARE_SERVERS,
-            }
-        )
+    config_schema = CONFIG_SCHEMA
+    # what a pool cannot do it says itself
+    capabilities = frozenset(
+        {
+            Capability.EXTEND,
+            Capability.SHRINK,
+            Capability.SNAPSHOT,
+            Capability.SNAPSHOT_POLICY,
+            Capability.CLONE,
+            Capability.REVERT,
+            Capability.TRASH,
+            Capability.ADOPT,
+            Capability.USAGE,
+            Capability.EXPORT_NAME,
+            Capability.PROTOCOLS,
+            Capability.SHARE_SERVERS,
+        }
+    )
 
     def config_problems(self, backend: BackendSpec) -> Sequence[ConfigProblem]:
         """Return what keeps the configuration from working although it meets the schema."""

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from sharectl.drivers.base import Driver, DriverEnvironment, DriverFactory
     from sharectl.model.access import ExportSettings
     from sharectl.model.backends import BackendSpec
-    from sharectl.model.canonical import JsonObject
     from sharectl.model.checks import ConfigProblem, ShareCheck, ShareProblem, ShareServerProblem
     from sharectl.model.share_networks import ShareServerSpec
 
@@ -21,29 +20,22 @@ if TYPE_CHECKING:
 class OntapFactory:
     """Opens ontap backends."""
 
-    @property
-    def config_schema(self) -> JsonObject:
-        """The JSON Schema of `spec.config`."""
-        return CONFIG_SCHEMA
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """What the driver can do."""
-        return frozenset(
-            {
-                Capability.EXTEND,
-                Capability.SHRINK,
-                Capability.SNAPSHOT,
-                Capability.CLONE,
-                Capability.REVERT,
-                Capability.TRASH,
-                Capability.ADOPT,
-                Capability.USAGE,
-                Capability.PROTOCOLS,
-                Capability.SHARE_SERVERS,
-                Capability.SHARE_SERVER_UPDATE,
-            }
-        )
+    config_schema = CONFIG_SCHEMA
+    capabilities = frozenset(
+        {
+            Capability.EXTEND,
+            Capability.SHRINK,
+            Capability.SNAPSHOT,
+            Capability.CLONE,
+            Capability.REVERT,
+            Capability.TRASH,
+            Capability.ADOPT,
+            Capability.USAGE,
+            Capability.PROTOCOLS,
+            Capability.SHARE_SERVERS,
+            Capability.SHARE_SERVER_UPDATE,
+        }
+    )
 
     def capabilities_of(self, backend: BackendSpec) -> frozenset[Capability]:
         """Return what holds for a backend: one that shares an SVM makes none."""

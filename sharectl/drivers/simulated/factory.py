@@ -12,22 +12,15 @@ if TYPE_CHECKING:
 
     from sharectl.drivers.base import Driver, DriverEnvironment, DriverFactory
     from sharectl.model.backends import BackendSpec
-    from sharectl.model.canonical import JsonObject
     from sharectl.model.checks import ShareCheck, ShareProblem, StoragePlace
 
 
 class SimulatedFactory:
     """Opens simulated backends."""
 
-    @property
-    def config_schema(self) -> JsonObject:
-        """The JSON Schema of `spec.config`."""
-        return CONFIG_SCHEMA
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """All but snapshots by a policy; `without` in the configuration of a backend takes some from the driver that `open` returns."""
-        return CAPABILITIES
+    config_schema = CONFIG_SCHEMA
+    # `without` in the configuration of a backend takes some from the driver that `open` returns
+    capabilities = CAPABILITIES
 
     def capabilities_of(self, backend: BackendSpec) -> frozenset[Capability]:
         """Return those that `without` leaves."""

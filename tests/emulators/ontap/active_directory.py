@@ -53,7 +53,7 @@ class Directory:
     """All that stands around the array: domains, and the servers of names and of LDAP that answer."""
 
     domains: tuple[Domain, ...] = ()
-    silent_name_servers: frozenset[str] = frozenset()
+    silent_name_servers: tuple[str, ...] = ()
     ldap_servers: tuple[str, ...] = ()
     ldap_binds: tuple[tuple[str, str], ...] = ()
 
@@ -127,7 +127,7 @@ FIXTURE = Directory(
             machines=("TAKEN", "VS1"),
         ),
     ),
-    silent_name_servers=frozenset({"10.0.0.99", "fd00::99"}),
+    silent_name_servers=("10.0.0.99", "fd00::99"),
     ldap_servers=("10.0.0.4", "10.0.0.5", "ldap.example.com"),
     ldap_binds=(("cn=reader,dc=example,dc=com", "Secret-3"),),
 )

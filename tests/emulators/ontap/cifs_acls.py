@@ -10,7 +10,7 @@ from tests.emulators.ontap.access_records import AclEntry, CifsShare
 from tests.emulators.ontap.cifs_shares import entry_of
 from tests.emulators.ontap.errors import Refused, gone
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, rows
-from tests.emulators.ontap.svm_records import Svm
+from tests.emulators.ontap.svm_lookup import of_svm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +37,7 @@ def entries(world: World) -> Iterable[Row]:
 
 def _shown(world: World, share: CifsShare, entry: AclEntry) -> JsonObject:
     return {
-        "svm": {"uuid": share.uuid, "name": world[Svm][share.uuid].name},
+        **of_svm(world, share.uuid),
         "share": share.name,
         "user_or_group": entry.account,
         "type": entry.kind,

@@ -13,9 +13,9 @@ from tests.emulators.ontap.licenses import demand_license
 from tests.emulators.ontap.lifs import is_serving
 from tests.emulators.ontap.network_records import Lif
 from tests.emulators.ontap.operations import Call, Done, Job, Outcome, Row, get, operation, rows
-from tests.emulators.ontap.service_settings import defaults, merged, of_svm, without
+from tests.emulators.ontap.service_settings import defaults, merged, without
 from tests.emulators.ontap.surroundings import directory_of, domain_by_dns, set_directory
-from tests.emulators.ontap.svm_lookup import made_svm
+from tests.emulators.ontap.svm_lookup import made_svm, of_svm
 from tests.emulators.ontap.svm_records import CifsService, LocalCifsUser, PreferredController, Svm
 
 if TYPE_CHECKING:

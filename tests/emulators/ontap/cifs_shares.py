@@ -11,7 +11,7 @@ from tests.emulators.ontap.access_records import ADMINISTRATIVE, AclEntry, CifsS
 from tests.emulators.ontap.errors import Refused, duplicate, gone
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, rows
 from tests.emulators.ontap.surroundings import account_resolved, account_shown
-from tests.emulators.ontap.svm_lookup import made_svm
+from tests.emulators.ontap.svm_lookup import made_svm, of_svm
 from tests.emulators.ontap.svm_records import CifsService, Svm
 from tests.emulators.ontap.volume_records import Volume
 
@@ -51,7 +51,7 @@ def shares(world: World) -> Iterable[Row]:
 
 def _shown(world: World, share: CifsShare) -> JsonObject:
     record: JsonObject = {
-        "svm": {"uuid": share.uuid, "name": world[Svm][share.uuid].name},
+        **of_svm(world, share.uuid),
         "name": share.name,
         "path": share.path,
         **_DEFAULTS,

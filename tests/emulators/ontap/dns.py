@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from tests.emulators.ontap.addresses import address_of
 from tests.emulators.ontap.errors import Refused, duplicate, invalid
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, rows
-from tests.emulators.ontap.service_settings import merged, of_svm, without
+from tests.emulators.ontap.service_settings import merged, without
 from tests.emulators.ontap.surroundings import directory_of
-from tests.emulators.ontap.svm_lookup import made_svm
+from tests.emulators.ontap.svm_lookup import made_svm, of_svm
 from tests.emulators.ontap.svm_records import DnsService, Svm
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tests.emulators.ontap.errors import Refused, duplicate, gone
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, rows
 from tests.emulators.ontap.policy_records import EfficiencyPolicy
-from tests.emulators.ontap.svm_lookup import made_svm
-from tests.emulators.ontap.svm_records import Svm
+from tests.emulators.ontap.svm_lookup import made_svm, of_svm
 from tests.emulators.ontap.volume_records import Volume
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def policies(world: World) -> Iterable[Row]:
 def _shown(world: World, policy: EfficiencyPolicy) -> JsonObject:
     record: JsonObject = {"uuid": policy.uuid, "name": policy.name, **policy.settings}
     if policy.svm is not None:
-        record["svm"] = {"uuid": policy.svm, "name": world[Svm][policy.svm].name}
+        record |= of_svm(world, policy.svm)
     return record
 
 

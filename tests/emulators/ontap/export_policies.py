@@ -10,8 +10,7 @@ from tests.emulators.ontap import client_matches, export_bodies, export_rules
 from tests.emulators.ontap.access_records import ExportPolicy, Qtree
 from tests.emulators.ontap.errors import Refused, duplicate, gone
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, row_of, rows
-from tests.emulators.ontap.svm_lookup import made_svm
-from tests.emulators.ontap.svm_records import Svm
+from tests.emulators.ontap.svm_lookup import made_svm, of_svm
 from tests.emulators.ontap.volume_records import Volume
 
 if TYPE_CHECKING:
@@ -71,17 +70,13 @@ def _policy_shown(world: World, policy: ExportPolicy) -> JsonObject:
     record: JsonObject = {
         "id": policy.id,
         "name": policy.name,
-        "svm": _svm_shown(world, policy.svm),
+        **of_svm(world, policy.svm),
         "rules": [export_bodies.shown(rule, world.version) for rule in policy.rules],
     }
     if world.version >= _TRUNCATES:
         record["are_rules_truncated"] = len(policy.rules) > _MOST_RULES_SHOWN
         record["rules"] = record["rules"][:_MOST_RULES_SHOWN]
     return record
-
-
-def _svm_shown(world: World, svm: str) -> JsonObject:
-    return {"uuid": svm, "name": world[Svm][svm].name}
 
 
 @operation("POST /protocols/nfs/export-policies")
@@ -154,7 +149,7 @@ def rules_of_all(world: World) -> Iterable[Row]:
 def _rule_shown(world: World, policy: ExportPolicy, rule: Rule) -> JsonObject:
     return {
         "policy": {"id": policy.id, "name": policy.name},
-        "svm": _svm_shown(world, policy.svm),
+        **of_svm(world, policy.svm),
         **export_bodies.shown(rule, world.version),
     }
 
@@ -224,7 +219,7 @@ def _client_shown(world: World, policy: ExportPolicy, rule: Rule, match: str) ->
         "policy": {"id": policy.id},
         "index": rule.index,
         "match": match,
-        "svm": _svm_shown(world, policy.svm),
+        **of_svm(world, policy.svm),
     }
 
 

@@ -9,8 +9,8 @@ from tests.emulators.ontap.errors import Refused, duplicate, gone
 from tests.emulators.ontap.layer2 import shown
 from tests.emulators.ontap.network_records import Lif
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, get, operation, rows
-from tests.emulators.ontap.service_settings import defaults, merged, of_svm, without
-from tests.emulators.ontap.svm_lookup import made_svm
+from tests.emulators.ontap.service_settings import defaults, merged, without
+from tests.emulators.ontap.svm_lookup import made_svm, of_svm
 from tests.emulators.ontap.svm_records import KerberosInterface, KerberosRealm, Svm
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from tests.emulators.ontap.operations import Call, Done, Outcome, Row, get, oper
 from tests.emulators.ontap.ports import ipspace_of, is_up, port_named
 from tests.emulators.ontap.service_policies import policy_named
 from tests.emulators.ontap.subnets import free_address, holder_of, subnet_named
-from tests.emulators.ontap.svm_lookup import made_svm
+from tests.emulators.ontap.svm_lookup import made_svm, of_svm
 from tests.emulators.ontap.svm_records import KerberosInterface, Svm
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def lif_shown(world: World, one: Lif) -> JsonObject:
         "dns_zone": one.dns_zone,
     }
     if one.svm is not None:
-        record["svm"] = shown(world[Svm][one.svm])
+        record |= of_svm(world, one.svm)
     if one.subnet is not None:
         record["subnet"] = shown(world[Subnet][one.subnet])
     return record

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from tests.emulators.ontap.errors import Refused, duplicate
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, rows
-from tests.emulators.ontap.service_settings import of_svm, without
-from tests.emulators.ontap.svm_lookup import asked_svm
+from tests.emulators.ontap.service_settings import without
+from tests.emulators.ontap.svm_lookup import asked_svm, of_svm
 from tests.emulators.ontap.svm_records import CifsService, LocalCifsUser, Svm
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tests.emulators.ontap.operations import Row, rows
-from tests.emulators.ontap.svm_records import Svm
+from tests.emulators.ontap.svm_lookup import of_svm
 from tests.emulators.ontap.volume_records import Volume
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _row(world: World, volume: Volume, own: str, part: str, number: int) -> Row:
 def _shown(world: World, volume: Volume, keys: JsonObject, place: JsonObject) -> JsonObject:
     return {
         **keys,
-        "svm": {"uuid": volume.svm, "name": world[Svm][volume.svm].name},
+        **of_svm(world, volume.svm),
         "location": {**place, "volume": {"uuid": volume.uuid, "name": volume.name}},
         "os_type": "linux",
         "space": {"size": 2**30},

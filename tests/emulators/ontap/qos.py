@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.emulators.ontap.errors import Refused, gone
 from tests.emulators.ontap.operations import Call, Done, Job, Outcome, Row, operation, rows
 from tests.emulators.ontap.policy_records import QosPolicy
-from tests.emulators.ontap.svm_lookup import made_svm
-from tests.emulators.ontap.svm_records import Svm
+from tests.emulators.ontap.svm_lookup import made_svm, of_svm
 from tests.emulators.ontap.volume_records import Volume
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def _shown(world: World, policy: QosPolicy) -> JsonObject:
         "pgid": policy.number,
     }
     if policy.svm is not None:
-        record["svm"] = {"uuid": policy.svm, "name": world[Svm][policy.svm].name}
+        record |= of_svm(world, policy.svm)
     if policy.fixed:
         record["fixed"] = dict(policy.fixed)
     if policy.adaptive:

@@ -12,7 +12,7 @@ from tests.emulators.ontap.operations import Call, Job, Outcome, Row, operation,
 from tests.emulators.ontap.policy_records import QosPolicy
 from tests.emulators.ontap.quota_records import QuotaRule
 from tests.emulators.ontap.references import chosen
-from tests.emulators.ontap.svm_lookup import made_svm
+from tests.emulators.ontap.svm_lookup import made_svm, of_svm
 from tests.emulators.ontap.svm_records import Svm
 from tests.emulators.ontap.volume_fields import in_scope
 from tests.emulators.ontap.volume_records import Volume
@@ -64,7 +64,7 @@ def qtrees(world: World) -> Iterable[Row]:
 def _shown(world: World, volume: Volume, qtree: Qtree) -> JsonObject:
     policy = world[ExportPolicy].get(volume.policy if qtree.policy is None else qtree.policy)
     record: JsonObject = {
-        "svm": {"uuid": volume.svm, "name": world[Svm][volume.svm].name},
+        **of_svm(world, volume.svm),
         "volume": {"uuid": volume.uuid, "name": volume.name},
         "id": qtree.id,
         "name": qtree.name,

@@ -11,7 +11,7 @@ from tests.emulators.ontap.errors import Refused, duplicate, gone, invalid
 from tests.emulators.ontap.operations import Call, Job, Outcome, Row, get, operation, rows
 from tests.emulators.ontap.qtrees import volume_of
 from tests.emulators.ontap.quota_records import QuotaRule
-from tests.emulators.ontap.svm_records import Svm
+from tests.emulators.ontap.svm_lookup import of_svm
 from tests.emulators.ontap.volume_records import Volume
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def rules(world: World) -> Iterable[Row]:
 
 def _places(world: World, volume: Volume) -> JsonObject:
     return {
-        "svm": {"uuid": volume.svm, "name": world[Svm][volume.svm].name},
+        **of_svm(world, volume.svm),
         "volume": {"uuid": volume.uuid, "name": volume.name},
     }
 

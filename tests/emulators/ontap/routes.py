@@ -10,8 +10,7 @@ from tests.emulators.ontap.errors import Refused, invalid
 from tests.emulators.ontap.layer2 import asked_ipspace, shown
 from tests.emulators.ontap.network_records import Ipspace, Lif, Route
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, get, operation, rows
-from tests.emulators.ontap.svm_lookup import made_svm
-from tests.emulators.ontap.svm_records import Svm
+from tests.emulators.ontap.svm_lookup import made_svm, of_svm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +44,7 @@ def _shown(world: World, one: Route) -> JsonObject:
     }
     if lifs:
         record["interfaces"] = lifs
-    return record if one.svm is None else {**record, "svm": shown(world[Svm][one.svm])}
+    return record if one.svm is None else {**record, **of_svm(world, one.svm)}
 
 
 @operation("POST /network/ip/routes")

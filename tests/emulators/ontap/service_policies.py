@@ -9,8 +9,7 @@ from tests.emulators.ontap.errors import Refused, invalid
 from tests.emulators.ontap.layer2 import asked_ipspace, shown
 from tests.emulators.ontap.network_records import Ipspace, Lif, ServicePolicy
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, get, operation, rows
-from tests.emulators.ontap.svm_lookup import asked_svm
-from tests.emulators.ontap.svm_records import Svm
+from tests.emulators.ontap.svm_lookup import asked_svm, of_svm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,7 +89,7 @@ def _shown(world: World, one: ServicePolicy) -> JsonObject:
         "services": list(one.services),
         "is_built_in": one.is_built_in,
     }
-    return record if one.svm is None else {**record, "svm": shown(world[Svm][one.svm])}
+    return record if one.svm is None else {**record, **of_svm(world, one.svm)}
 
 
 def _checked(services: list[str]) -> tuple[str, ...]:

@@ -6,14 +6,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.emulators.ontap.facts import OPERATIONS, RESOURCES
-from tests.emulators.ontap.layer2 import shown
-from tests.emulators.ontap.svm_records import Svm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tests.emulators.ontap.facts import JsonObject, Node
-    from tests.emulators.ontap.world import World
 
 
 def merged(old: JsonObject, new: JsonObject) -> JsonObject:
@@ -88,8 +85,3 @@ def defaults(operation: str, resource: str) -> JsonObject:
             inner = inner.setdefault(part, {})
         inner[parts[-1]] = value
     return result
-
-
-def of_svm(world: World, uuid: str, field: str = "svm") -> JsonObject:
-    """Return how a record shows the SVM that it belongs to."""
-    return {field: shown(world[Svm][uuid])}

@@ -11,8 +11,7 @@ from tests.emulators.ontap import snapshot_names
 from tests.emulators.ontap.errors import Refused, duplicate, gone, invalid
 from tests.emulators.ontap.operations import Call, Done, Outcome, Row, operation, rows
 from tests.emulators.ontap.policy_records import Copies, SnapshotPolicy
-from tests.emulators.ontap.svm_lookup import made_svm
-from tests.emulators.ontap.svm_records import Svm
+from tests.emulators.ontap.svm_lookup import made_svm, of_svm
 from tests.emulators.ontap.volume_records import Snapshot, Volume
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def _shown(world: World, policy: SnapshotPolicy) -> JsonObject:
     if policy.comment:
         record["comment"] = policy.comment
     if policy.svm is not None:
-        record["svm"] = {"uuid": policy.svm, "name": world[Svm][policy.svm].name}
+        record |= of_svm(world, policy.svm)
     return record
 
 

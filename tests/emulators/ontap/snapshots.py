@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.emulators.ontap import aggregates, clones, restore, snapshot_names
 from tests.emulators.ontap.errors import Refused, gone
 from tests.emulators.ontap.operations import Call, Job, Outcome, Row, operation, rows
-from tests.emulators.ontap.svm_records import Svm
+from tests.emulators.ontap.svm_lookup import of_svm
 from tests.emulators.ontap.volume_change import live
 from tests.emulators.ontap.volume_records import Snapshot, Volume
 
@@ -51,7 +51,7 @@ def _shown(world: World, snapshot: Snapshot, volume: Volume, bases: frozenset[st
         "uuid": snapshot.uuid,
         "name": snapshot.name,
         "volume": {"uuid": volume.uuid, "name": volume.name},
-        "svm": {"uuid": volume.svm, "name": world[Svm][volume.svm].name},
+        **of_svm(world, volume.svm),
         "create_time": world.clock.stamp(snapshot.create_time),
         "size": _METADATA_BYTES,
         "state": "valid",

@@ -14,6 +14,7 @@ from tests.emulators.ontap.volume_records import Volume
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tests.emulators.ontap.export_rules import Rules
     from tests.emulators.ontap.facts import JsonObject
     from tests.emulators.ontap.svm_records import Svm
     from tests.emulators.ontap.world import World
@@ -67,9 +68,9 @@ def place_of_root(world: World, assigned: tuple[str, ...]) -> str:
     return found
 
 
-def make_root(world: World, svm: Svm, aggregate: str) -> None:
-    """Make the export policy "default", without rules, and the root volume, which uses it."""
-    policy = export_policies.create_default(world, svm.uuid)
+def make_root(world: World, svm: Svm, aggregate: str, rules: Rules = ()) -> None:
+    """Make the export policy "default", of a new SVM without rules, and the root volume, which uses it."""
+    policy = export_policies.create_default(world, svm.uuid, rules)
     world[Volume].put(
         Volume(
             uuid=world.new_uuid(),

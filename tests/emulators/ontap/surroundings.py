@@ -29,7 +29,7 @@ def domain_by_dns(world: World, svm: str, fqdn: str) -> Domain | None:
     domain = directory.domain(fqdn)
     if client is None or domain is None or not domain.is_answering or not domain.controllers:
         return None
-    asked = set(client.settings["servers"]) - directory.silent_name_servers
+    asked = set(client.settings["servers"]).difference(directory.silent_name_servers)
     return domain if asked & set(domain.name_servers) else None
 
 

@@ -9,12 +9,18 @@ from tests.emulators.ontap.operations import Call, get
 from tests.emulators.ontap.svm_records import Svm
 
 if TYPE_CHECKING:
+    from tests.emulators.ontap.facts import JsonObject
     from tests.emulators.ontap.world import World
 
 
 def svm_named(world: World, name: str) -> Svm | None:
     """Return the SVM of that name."""
     return next(iter(world[Svm].where(name=name)), None)
+
+
+def of_svm(world: World, uuid: str, field: str = "svm") -> JsonObject:
+    """Return how a record shows the SVM that it belongs to."""
+    return {field: {"uuid": uuid, "name": world[Svm][uuid].name}}
 
 
 def asked_svm(world: World, call: Call, *, no_name: int = 2621462, no_uuid: int = 2621462, under: str = "svm") -> Svm:

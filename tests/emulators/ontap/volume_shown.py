@@ -9,6 +9,7 @@ from tests.emulators.ontap import aggregates, volume_names
 from tests.emulators.ontap.access_records import ExportPolicy
 from tests.emulators.ontap.aggregates import Aggregate
 from tests.emulators.ontap.policy_records import EfficiencyPolicy, QosPolicy, SnapshotPolicy
+from tests.emulators.ontap.svm_lookup import of_svm
 from tests.emulators.ontap.svm_records import Svm
 from tests.emulators.ontap.volume_records import Autosize, Snapshot, Volume
 
@@ -73,7 +74,7 @@ def shown(volume: Volume, around: Surroundings) -> JsonObject:
         "style": volume.style,
         "type": volume.type,
         "is_svm_root": volume.root,
-        "svm": {"uuid": volume.svm, "name": world[Svm][volume.svm].name},
+        **of_svm(world, volume.svm),
         "aggregates": [_named(world[Aggregate][each]) for each in dict.fromkeys(volume.aggregates)],
         "snapshot_count": around.snapshots(volume),
         "clone": _clone(world, volume, around),
