@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sharectl.drivers.base import (
     BackendUnavailableError,
     ClonesSnapshots,
     DriverError,
     SnapshotsShares,
+    TransientError,
     UnservedError,
     capabilities_of,
 )
@@ -25,7 +27,7 @@ from sharectl.workspace.parallel import ask_each
 from sharectl.workspace.share_servers import observe_servers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sharectl.drivers.base import Capability, Driver
     from sharectl.model.backends import BackendSpec
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from sharectl.planner.observed import Observed, ServerObservation
     from sharectl.scheduler.pools import Pool
     from sharectl.workspace.backends import Backends
+
+T = TypeVar("T")
+_TIMES_ASKED: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +109,23 @@ def _capabilities(spec: BackendSpec) -> frozenset[Capability]:
         return frozenset()
 
 
+def _answered(ask: Callable[[], T], until: float) -> T:
+    """Return an answer; a backend that says when to come again is asked again then, some times, and not beyond `until`."""
+    for left in reversed(range(_TIMES_ASKED)):
+        try:
+            return ask()
+        except TransientError as problem:
+            pause_seconds = failure_of(problem).retry_after_seconds
+            if pause_seconds is None or not left or monotonic() + pause_seconds >= until:
+                raise
+            sleep(max(pause_seconds, 0.0))
+    raise AssertionError
+
+
 def _ask(spec: BackendSpec, backends: Backends, question: Question) -> tuple[BackendObservation, tuple[Pool, ...]]:
-    driver = backends.driver(spec.name)
-    report = report_of(driver)
+    until = monotonic() + spec.list_timeout_seconds
+    driver = _answered(lambda: backends.driver(spec.name), until)
+    report = _answered(lambda: report_of(driver), until)
     capabilities = capabilities_of(driver)
     shares = snapshots = None
     unmanaged: tuple[ObservedShare, ...] = ()
@@ -116,24 +135,24 @@ def _ask(spec: BackendSpec, backends: Backends, question: Question) -> tuple[Bac
         try:
             if question.lists or question.strays:
                 ids = None if question.strays else question.resource_ids
-                listed = all_expected("list_shares", ObservedShare, driver.list_shares(ids))
+                listed = _answered(lambda: all_expected("list_shares", ObservedShare, driver.list_shares(ids)), until)
                 shares = {share.resource_id: share for share in listed if share.resource_id is not None}
                 unmanaged = tuple(share for share in listed if share.resource_id is None)
             if isinstance(driver, SnapshotsShares) and (question.lists or question.all_snapshots):
-                ids = None if question.all_snapshots else question.resource_ids
-                found = all_expected("list_snapshots", ObservedSnapshot, driver.list_snapshots(ids))
+                ids, snapshots_of = None if question.all_snapshots else question.resource_ids, driver.list_snapshots
+                found = _answered(lambda: all_expected("list_snapshots", ObservedSnapshot, snapshots_of(ids)), until)
                 snapshots = {snapshot.resource_id: snapshot for snapshot in found if snapshot.resource_id is not None}
                 unmanaged_snapshots = tuple(snapshot for snapshot in found if snapshot.resource_id is None)
         except BackendUnavailableError as problem:
             error = failure_of(problem).message
     if spec.share_servers and isinstance(driver, HandlesShareServers) and error is None:
         try:
-            servers = _ask_servers(spec, driver, backends, question)
+            servers = _ask_servers(spec, driver, backends, question, until)
         except BackendUnavailableError as problem:
             error = failure_of(problem).message
     pools: tuple[Pool, ...] = ()
     if question.pools and spec.enabled:
-        pools = _pools(spec, driver, report, capabilities)
+        pools = _pools(spec, driver, report, capabilities, until)
     observation = BackendObservation(
         backend=spec.name,
         capabilities=capabilities,
@@ -152,26 +171,32 @@ def _ask(spec: BackendSpec, backends: Backends, question: Question) -> tuple[Bac
 
 
 def _ask_servers(
-    spec: BackendSpec, driver: HandlesShareServers, backends: Backends, question: Question
+    spec: BackendSpec, driver: HandlesShareServers, backends: Backends, question: Question, until: float
 ) -> ServerObservation:
-    return observe_servers(
-        driver,
-        lambda: backends.networks.plugin(spec.name),
-        question.subnets,
-        lists=question.lists,
-        resource_ids=question.resource_ids,
-    )
+    def ask() -> ServerObservation:
+        return observe_servers(
+            driver,
+            lambda: backends.networks.plugin(spec.name),
+            question.subnets,
+            lists=question.lists,
+            resource_ids=question.resource_ids,
+        )
+
+    return _answered(ask, until)
 
 
 def pools_on(spec: BackendSpec, backends: Backends) -> tuple[Pool, ...]:
     """Return the pools of a backend as they are now. Raises DriverError."""
+    until = monotonic() + spec.list_timeout_seconds
     driver = backends.driver(spec.name)
-    return _pools(spec, driver, report_of(driver), capabilities_of(driver))
+    report = _answered(lambda: report_of(driver), until)
+    return _pools(spec, driver, report, capabilities_of(driver), until)
 
 
 def _pools(
-    spec: BackendSpec, driver: Driver, report: BackendReport, capabilities: frozenset[Capability]
+    spec: BackendSpec, driver: Driver, report: BackendReport, capabilities: frozenset[Capability], until: float
 ) -> tuple[Pool, ...]:
     from sharectl.scheduler.pools import pool_from_report  # noqa: PLC0415 - only where something is to be placed
 
-    return tuple(pool_from_report(spec, report, pool, capabilities) for pool in pools_of(driver))
+    found = _answered(lambda: pools_of(driver), until)
+    return tuple(pool_from_report(spec, report, pool, capabilities) for pool in found)

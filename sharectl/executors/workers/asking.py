@@ -75,12 +75,19 @@ class Asking:
                 elif isinstance(report.outcome, Unserved):
                     raise UnservedError(report.outcome.message)
                 elif isinstance(report.outcome, Failure):
-                    kind = _ERRORS.get(report.outcome.kind, BackendUnavailableError)
-                    raise kind(report.outcome.message)
+                    raise _error_of(report.outcome)
                 else:
                     return report.outcome
         message = f"no worker of backend {self._backend} has taken the question within {self._timeout_seconds:g} s"
         raise BackendUnavailableError(message)
+
+
+def _error_of(failure: Failure) -> DriverError:
+    """Return what a driver here would have raised."""
+    error: DriverError = _ERRORS.get(failure.kind, BackendUnavailableError)(failure.message)
+    if isinstance(error, TransientError):
+        error.retry_after_seconds = failure.retry_after_seconds
+    return error
 
 
 def asked_driver(ask: Callable[[Call[Any]], Any]) -> Driver:

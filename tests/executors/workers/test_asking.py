@@ -111,10 +111,17 @@ def test_nothing_is_changed_by_asking(database: Database, driver: Driver) -> Non
 
 
 @pytest.mark.parametrize(
-    "error", [DriverError("no"), TransientError("busy"), BackendUnavailableError("the filer is away")]
+    "error",
+    [
+        DriverError("no"),
+        TransientError("busy"),
+        TransientError("busy for a while", 3.0),
+        BackendUnavailableError("the filer is away"),
+        BackendUnavailableError("the filer restarts", 7.0),
+    ],
 )
 def test_an_error_is_the_same_here(database: Database, driver: Driver, error: DriverError) -> None:
-    """With its words."""
+    """With its words, and when to come again."""
 
     class Failing:
         def __getattr__(self, name: str) -> object:
@@ -127,6 +134,7 @@ def test_an_error_is_the_same_here(database: Database, driver: Driver, error: Dr
         far.list_shares()
     assert type(caught.value) is type(error)
     assert str(caught.value) == str(error)
+    assert getattr(caught.value, "retry_after_seconds", None) == getattr(error, "retry_after_seconds", None)
 
 
 def test_without_a_worker_the_backend_is_unavailable_at_once(database: Database) -> None:

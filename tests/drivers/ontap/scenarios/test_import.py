@@ -9,14 +9,13 @@ import pytest
 
 from sharectl.drivers.base import ConflictError
 from sharectl.drivers.testing import ref
-from tests.cli.console import Console
 from tests.emulators.ontap.access_records import ExportPolicy
 from tests.emulators.ontap.volume_records import Volume
 
 from .ground import rule
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.cli.console import Console
 
     from .ground import Ground
 
@@ -66,24 +65,6 @@ def odd_volumes(ground: Ground) -> None:
         "/storage/volumes",
         {"svm": {"name": "vs1"}, "name": "cloned", "clone": clone, "nas": {"path": "/cloned", **nas}},
     )
-
-
-@pytest.fixture
-def console(
-    ground: Ground, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Console:
-    """Give a repository with a backend on the array, and nothing else."""
-    monkeypatch.setenv("PASSWORD", ground.emulator.login.password)
-    console = Console(tmp_path, capsys)
-    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
-    emulator = ground.emulator
-    console.write(
-        "filer.yaml",
-        "apiVersion: sharectl/v1\nkind: Backend\nmetadata: {name: filer}\n"
-        f"spec: {{driver: ontap, config: {{address: 127.0.0.1, port: {emulator.port}, caFile: {emulator.ca_file}, "
-        "user: admin, password: {env: PASSWORD}, svm: vs1}}\n",
-    )
-    return console
 
 
 def without_comments(ground: Ground) -> dict[str, list[str]]:
