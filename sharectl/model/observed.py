@@ -109,6 +109,20 @@ class ObservedShare(NamedTuple):
     export_name: str | None = None
 
 
+class Before(NamedTuple):
+    """How a share, or a snapshot, stood when the plan was made: what a step takes away or changes is seen from it.
+
+    `access` are the rules in force, as listed where the backend was asked, else as recorded; None where that is not known. `others`
+    are rules that the backend's manifest leaves alone. `used_bytes` is what the data occupies, None where the backend does not say.
+    """
+
+    protocol: str | None = None
+    access: tuple[AccessRule, ...] | None = None
+    others: tuple[AccessRule, ...] = ()
+    size_bytes: int | None = None
+    used_bytes: int | None = None
+
+
 class ObservedSnapshot(NamedTuple):
     """A snapshot that exists on the backend; `share_backend_id` is the `backend_id` of its share."""
 

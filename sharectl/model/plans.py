@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
+    from sharectl.model.observed import Before
     from sharectl.model.specs import ShareSpec, SnapshotPolicy, SnapshotSpec
 
 
@@ -239,8 +240,8 @@ class Step:
     """One node of the graph that apply walks: one driver call, or one change of the state alone.
 
     `expected_version` is the version of the state's row when the plan was made (None: no row), by which apply recognises that
-    the step is stale. `waits_for` are step ids. `reason` is for people and never decides anything. A `FORGET` with a backend ends
-    the access there first.
+    the step is stale. `waits_for` are step ids. `reason` is for people and never decides anything, as is `before`, how that stood which
+    the step takes away or changes. A `FORGET` with a backend ends the access there first.
     """
 
     step_id: str
@@ -253,6 +254,7 @@ class Step:
     stated_changes: tuple[FieldChange, ...] | None = None
     expected_version: int | None = None
     waits_for: tuple[str, ...] = ()
+    before: Before | None = None
 
     @property
     def changes(self) -> tuple[FieldChange, ...]:

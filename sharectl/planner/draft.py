@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic, Source
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
-    from sharectl.model.observed import ObservedSnapshot
+    from sharectl.model.observed import Before, ObservedSnapshot
     from sharectl.model.plans import Action, Work
     from sharectl.model.records import StateView
     from sharectl.planner.exports import ExportChange, Exports
@@ -206,6 +206,7 @@ class Draft:
         record: Record | None = None,
         work: Work | None = None,
         changes: tuple[FieldChange, ...] | None = (),
+        before: Before | None = None,
     ) -> None:
         """Take a step into the plan, a part of the usual `action` of its verb unless another is given.
 
@@ -216,7 +217,7 @@ class Draft:
             changes = stated(work, changes)
         version = None if record is None else record.version
         self.steps[name] = Step(
-            name, address, action or ACTIONS[verb][0], verb, reason, backend, work, changes, version
+            name, address, action or ACTIONS[verb][0], verb, reason, backend, work, changes, version, before=before
         )
 
     def access(self, address: Address) -> tuple[AccessRule, ...]:

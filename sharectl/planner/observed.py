@@ -9,14 +9,16 @@ from sharectl.model.access import access_digest
 from sharectl.model.diagnostics import Diagnostic, warning
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, address_of
+from sharectl.model.observed import Before
 from sharectl.model.plans import DriftKind
 from sharectl.planner.records import has_attributes
-from sharectl.state.rows import allocations_of
+from sharectl.state.rows import allocations_of, spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sharectl.drivers.base import Capability
+    from sharectl.model.access import AccessRule
     from sharectl.model.checks import ConfigProblem
     from sharectl.model.kinds import Address
     from sharectl.model.networks import NetworkAllocation
@@ -225,3 +227,14 @@ def identity_problem(state: StateView, seen: BackendObservation) -> Diagnostic |
         ),
         address=address_of(Kind.BACKEND, seen.backend),
     )
+
+
+def before_of(observed: Observed, record: Record, access: tuple[AccessRule, ...] | None = None) -> Before:
+    """Return how a recorded share stands; `access` is in force, where that matters."""
+    seen = observed.get(record.backend or "")
+    share = None if seen is None or seen.shares is None else seen.shares.get(record.resource_id)
+    protocol = str(spec_object_of(record)["protocol"])
+    if share is None:
+        return Before(protocol, access, size_bytes=record.size_bytes)
+    size_bytes = record.size_bytes if share.size_bytes is None else share.size_bytes
+    return Before(share.protocol or protocol, access, share.ignored_access, size_bytes)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sharectl.drivers.base import Capability
 from sharectl.model.field_changes import FieldChange, plain_changes, spec_changes
 from sharectl.model.kinds import Kind, address_of, is_of
+from sharectl.model.observed import Before
 from sharectl.model.plans import SetUp, UpdateRecord
 from sharectl.model.specs import DeletionPolicy
 from sharectl.model.verbs import Verb
@@ -196,5 +197,10 @@ def plan_removed_snapshot(draft: Draft, address: Address) -> None:
     verb = Verb.FORGET if forget else Verb.DELETE_SNAPSHOT
     why = "and so is the snapshot" if gone else f"deletionPolicy {policy}"
     draft.add(
-        verb, address, f"{removal_reason(draft)}; {why}", backend=None if forget else record.backend, record=record
+        verb,
+        address,
+        f"{removal_reason(draft)}; {why}",
+        backend=None if forget else record.backend,
+        record=record,
+        before=None if forget else Before(size_bytes=record.size_bytes),
     )

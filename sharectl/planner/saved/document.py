@@ -14,6 +14,7 @@ from sharectl.model.codec import Shapes, shapes_of
 from sharectl.model.diagnostics import Diagnostic, Severity, Source, has_errors
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import kind_of
+from sharectl.model.observed import Before
 from sharectl.model.plans import (
     Action,
     Drift,
@@ -68,6 +69,7 @@ _SHAPES: Final[Mapping[str, Shapes]] = {
             "repairs": "bool | None",
             "export_settings": "Mapping[str, str] | None",
             "snapshot_policy": "Mapping[str, Any] | None",
+            "before": "Mapping[str, Any] | None",
             **dict.fromkeys(("waits_for", "beside"), "tuple[str, ...] | None"),
             **dict.fromkeys(("changes", "candidates", "rules"), f"{_LIST} | None"),
         },
@@ -81,6 +83,13 @@ _SHAPES: Final[Mapping[str, Shapes]] = {
         "access rule": {
             **dict.fromkeys(("access_type", "access_to", "access_level"), "str"),
             "options": "Mapping[str, str] | None",
+        },
+        "former standing": {
+            "protocol": _TEXT,
+            "access": f"{_LIST} | None",
+            "others": f"{_LIST} | None",
+            "size_bytes": "int | None",
+            "used_bytes": "int | None",
         },
         "change": {"field": "str", "before": "Any", "after": "Any"},
         "drift": {**dict.fromkeys(("address", "kind", "summary"), "str"), "changes": _LIST, "repaired_by": _TEXT},
@@ -228,7 +237,17 @@ def step_to_object(step: Step) -> JsonObject:
         plain["spec"] = step.spec.as_plain()
     if step.verb is Verb.FORGET and step.backend is not None:
         plain["rules"] = []
+    if step.before is not None:
+        plain["before"] = _before_to_object(step.before)
     return plain
+
+
+def _before_to_object(before: Before) -> JsonObject:
+    return {
+        **before._asdict(),
+        "access": None if before.access is None else [rule.as_object() for rule in before.access],
+        "others": [rule.as_object() for rule in before.others],
+    }
 
 
 def _candidate_to_object(candidate: Candidate) -> JsonObject:
@@ -272,6 +291,19 @@ def _step(plain: object) -> Step:
         stated_changes=_stated(work, found.get("changes")),
         expected_version=found.get("expected_version"),
         waits_for=tuple(map(intern, found.get("waits_for") or ())),
+        before=None if found.get("before") is None else _before(found["before"]),
+    )
+
+
+def _before(plain: object) -> Before:
+    found = _checked("former standing", plain)
+    access = found.get("access")
+    return Before(
+        found.get("protocol"),
+        None if access is None else tuple(map(_rule, access)),
+        tuple(map(_rule, found.get("others") or ())),
+        found.get("size_bytes"),
+        found.get("used_bytes"),
     )
 
 

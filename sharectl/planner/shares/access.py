@@ -11,6 +11,7 @@ from sharectl.model.verbs import Verb
 from sharectl.planner.access import may_revoke, who_says, without_ignored
 from sharectl.planner.draft import step_id
 from sharectl.planner.exports import changed_with_protocols
+from sharectl.planner.observed import before_of
 from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.shares.changes import possible_rules
 from sharectl.state.rows import spec_object_of
@@ -86,6 +87,7 @@ def plan_access(  # noqa: PLR0913, PLR0917 - what is there and what is wanted
             *rule_changes((*refused, *current), wanted),
             *_settings_changes(draft, address, record, observed, new if _has_other_protocols(reexported) else None),
         ),
+        before=before_of(draft.observed, record, current),
     )
 
 

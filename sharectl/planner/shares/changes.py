@@ -14,6 +14,7 @@ from sharectl.model.quantities import GIB
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import MAKING, RESIZING, REVERTING, is_protected, lacks, refuse_left_out
 from sharectl.planner.moves import was_renamed
+from sharectl.planner.observed import before_of
 from sharectl.planner.shares.checks import clone_problem
 from sharectl.planner.shares.unfit import unfit_rules
 from sharectl.planner.snapshots import share_resource_id
@@ -277,6 +278,7 @@ def plan_revert(draft: Draft, address: Address, record: Record, old: ShareSpec, 
         record=record,
         work=RevertShare(new),
         changes=(FieldChange("revert_to", old.as_plain().get("revert_to"), new.as_plain().get("revert_to")),),
+        before=before_of(draft.observed, record),
     )
     return True
 

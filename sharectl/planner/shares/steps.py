@@ -29,6 +29,7 @@ from sharectl.planner.draft import (
     removal_reason,
 )
 from sharectl.planner.moves import was_renamed
+from sharectl.planner.observed import before_of
 from sharectl.planner.records import DEPOSED_MARK, as_asked, deposed_address, recorded_revert
 from sharectl.planner.share_servers.places import server_of_lost_share
 from sharectl.planner.shares.access import access_in_force, plan_access, renames
@@ -283,6 +284,7 @@ def _add_removal(draft: Draft, address: Address, record: Record, reason: str, ac
         backend=record.backend,
         record=record,
         changes=tuple(changes),
+        before=before_of(draft.observed, record, access_in_force(draft, address, record)),
     )
 
 
@@ -367,7 +369,7 @@ def plan_retained_share(draft: Draft, address: Address, record: Record, reason: 
         return
     if not there or spec_object_of(record).get("retain_access", False):
         kept = f", and with retainAccess {named} keep access" if there else ""
-        draft.add(Verb.FORGET, address, reason + kept, record=record)
+        draft.add(Verb.FORGET, address, reason + kept, record=record, before=before_of(draft.observed, record))
         return
     if record.backend not in draft.desired.backends:
         draft.refuse(
@@ -388,4 +390,5 @@ def plan_retained_share(draft: Draft, address: Address, record: Record, reason: 
         backend=record.backend,
         record=record,
         changes=tuple(FieldChange(f"access/{rule.key}", rule.grant, None) for rule in there),
+        before=before_of(draft.observed, record, there),
     )

@@ -1,0 +1,158 @@
+"""The review of a plan, with the three answers on top: is data lost, is anyone locked out, does everything fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sharectl.model.diagnostics import listed
+from sharectl.model.plans import CreateShare
+from sharectl.model.quantities import approximate_size
+from sharectl.model.reach import Effect
+from sharectl.model.verbs import Verb
+from sharectl.planner.review.access import access_changes, openings
+from sharectl.planner.review.data import losses, placings, steps_by_address
+from sharectl.planner.review.nouns import Answer, Cause, Fate, Review, Verdict
+from sharectl.planner.review.words import named, shift_words
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+    from sharectl.model.plans import Plan
+    from sharectl.planner.review.nouns import AccessChange, Loss, Placing
+
+_MOST_PHRASES: Final = 3
+_ENDING: Final = frozenset({Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET})
+_DESTROYING: Final = frozenset({Verb.DELETE_SHARE, Verb.DELETE_SNAPSHOT, Verb.REVERT_SHARE})
+_SHUTTING_OUT: Final = _ENDING | {Verb.UPDATE_ACCESS}
+_MAKING: Final = frozenset({Verb.CREATE_SHARE, Verb.EXTEND_SHARE})
+_WITHOUT_PLACE: Final = frozenset({"scheduler.no-valid-host", "scheduler.size-limit"})
+_WAITING: Final = "share.held"
+_FATES: Final = {
+    Fate.DESTROYED: ("is destroyed for good", "are destroyed for good"),
+    Fate.REVERTED: (
+        "loses for good what is newer than its snapshot",
+        "lose for good what is newer than their snapshots",
+    ),
+    Fate.TRASHED: ("goes to the trash", "go to the trash"),
+    Fate.LEFT: (
+        "stays on its backend, and nobody looks after it",
+        "stay on their backends, and nobody looks after them",
+    ),
+}
+
+
+def review_of(plan: Plan) -> Review:
+    """Return the review of a plan. Linear in its steps; what is equal for many shares is worked out once."""
+    steps_at = steps_by_address(plan)
+    lost, access, places = losses(steps_at), access_changes(steps_at), placings(steps_at)
+    return Review(
+        data_lost=_data_lost(plan, lost),
+        locked_out=_locked_out(plan, access),
+        fits=_fits(plan, places),
+        losses=lost,
+        access=access,
+        placings=places,
+        openings=openings(steps_at),
+    )
+
+
+def _data_lost(plan: Plan, lost: Sequence[Loss]) -> Answer:
+    phrases = [_loss_phrase(fate, found) for fate in Fate if (found := [loss for loss in lost if loss.fate is fate])]
+    is_lost = any(loss.fate.is_final for loss in lost)
+    if not is_lost:
+        phrases.insert(0, "nothing is destroyed")
+    return _answer(Verdict.YES if is_lost else Verdict.NO, phrases, _held(plan, _DESTROYING))
+
+
+def _loss_phrase(fate: Fate, found: Sequence[Loss]) -> str:
+    one, many = _FATES[fate]
+    return f"{named([loss.address for loss in found], 'resource')} {one if len(found) == 1 else many}{amount(found)}"
+
+
+def amount(found: Iterable[Loss]) -> str:
+    """Return how much data it is: ` (12GiB in use)`, or ` (up to 40GiB)` where the use of some is not known; nothing where no size is."""
+    sizes = [loss.size_bytes if loss.used_bytes is None else loss.used_bytes for loss in found]
+    known = [size for size in sizes if size is not None]
+    if not known:
+        return ""
+    is_exact = len(known) == len(sizes) and all(
+        loss.used_bytes is not None and loss.fate is not Fate.REVERTED for loss in found
+    )
+    return f" ({approximate_size(sum(known))} in use)" if is_exact else f" (up to {approximate_size(sum(known))})"
+
+
+def _locked_out(plan: Plan, access: Sequence[AccessChange]) -> Answer:
+    phrases = list(_lockouts(access))
+    unknown = [*_unread(plan, _SHUTTING_OUT), *_held(plan, _SHUTTING_OUT)]
+    unseen = [address for change in access if not change.is_known for address in change.addresses]
+    if unseen:
+        unknown.append(f"who has access to {named(unseen)} today is not in the plan")
+    if not phrases:
+        return _answer(Verdict.NO, ["nobody loses access"], unknown)
+    return _answer(Verdict.YES, phrases, unknown)
+
+
+def _lockouts(access: Sequence[AccessChange]) -> Iterator[str]:
+    """Yield who loses what, where a share goes in one phrase for all its clients."""
+    for cause, words in (
+        (Cause.REMOVED, "all clients of {} lose it"),
+        (Cause.REPLACED, "all clients of {} have to mount the new share"),
+    ):
+        gone = [a for change in access if change.cause is cause and change.is_known for a in change.addresses]
+        if gone:
+            yield words.format(named(gone))
+    for change in access:
+        if change.remount:
+            yield f"clients of {named(change.addresses)} have to mount it anew, as {change.remount}"
+    for change in access:
+        if change.cause in {Cause.RULES, Cause.NEW}:
+            worse = [shift for shift in change.shifts if shift.effect is Effect.LOSES]
+            if worse:
+                told = listed(shift_words(change._replace(shifts=tuple(worse))), _MOST_PHRASES)
+                yield f"{told}, of {named(change.addresses)}"
+
+
+def _fits(plan: Plan, places: Sequence[Placing]) -> Answer:
+    homeless = sorted({each.address for each in plan.held if each.code in _WITHOUT_PLACE})
+    waiting = sorted({each.address for each in plan.diagnostics if each.code == _WAITING and each.address})
+    growing = [step.address for step in plan.steps if step.verb is Verb.EXTEND_SHARE]
+    count = sum(len(placing.addresses) for placing in places)
+    phrases = []
+    if homeless:
+        phrases.append(f"{named(homeless)} {'has' if len(homeless) == 1 else 'have'} no place")
+    if count:
+        one = "the new share has" if count == 1 else f"all {count:,} new shares have"
+        phrases.append(
+            f"{one} a place" if not homeless else f"{count:,} new {'share has' if count == 1 else 'shares have'} one"
+        )
+    if not phrases:
+        phrases.append("nothing needs a new place")
+    unknown = [f"{named(waiting)} waits for a backend that could not be read"] if waiting else []
+    if growing:
+        unknown.append(f"whether there is room for {named(growing)} to grow is for its backend to say")
+    unknown += _held(plan, _MAKING, _WITHOUT_PLACE)
+    return _answer(Verdict.NO if homeless else Verdict.YES, phrases, unknown, good=Verdict.YES)
+
+
+def _answer(verdict: Verdict, phrases: Sequence[str], unknown: Sequence[str], good: Verdict = Verdict.NO) -> Answer:
+    """Return an answer; what is not known leaves the question open, unless what is known settles it for the worse."""
+    if unknown and verdict is good:
+        verdict = Verdict.UNKNOWN
+    more = len(phrases) - _MOST_PHRASES
+    told = "; ".join(phrases[:_MOST_PHRASES]) + (f"; and {more} more" if more > 0 else "")
+    return Answer(verdict, told, tuple(unknown))
+
+
+def _unread(plan: Plan, verbs: Collection[Verb]) -> list[str]:
+    """Return in a phrase which backends could not be read on which steps of these verbs are done."""
+    touched = {step.backend for step in plan.steps if step.verb in verbs and not isinstance(step.work, CreateShare)}
+    unread = sorted(each.backend for each in plan.unread if each.backend in touched)
+    return [f"{listed(unread)} could not be read: this is as the state has it"] if unread else []
+
+
+def _held(plan: Plan, verbs: Collection[Verb], told: Collection[str] = ()) -> list[str]:
+    """Return in a phrase what is held, and not judged, that might be one of these verbs, but for what was `told` already."""
+    held = sorted(
+        {each.address for each in plan.held if each.code not in told and (not each.verbs or {*each.verbs} & {*verbs})}
+    )
+    return [f"{named(held, 'resource')} {'is' if len(held) == 1 else 'are'} held, and not judged"] if held else []

@@ -1,0 +1,108 @@
+"""What a plan does to data, and where it puts what is new."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+from sharectl.model.kinds import Kind, address_of, is_of
+from sharectl.model.plans import CreateShare, RevertShare
+from sharectl.model.verbs import Verb
+from sharectl.planner.records import DEPOSED_MARK
+from sharectl.planner.review.nouns import Fate, Loss, Placing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from sharectl.model.candidates import Candidate
+    from sharectl.model.kinds import Address
+    from sharectl.model.plans import Plan, Step
+    from sharectl.model.specs import SnapshotSpec
+
+_FATES: Final[Mapping[Verb, Fate]] = {
+    Verb.DELETE_SHARE: Fate.DESTROYED,
+    Verb.DELETE_SNAPSHOT: Fate.DESTROYED,
+    Verb.REVERT_SHARE: Fate.REVERTED,
+    Verb.TRASH_SHARE: Fate.TRASHED,
+    Verb.FORGET: Fate.LEFT,
+}
+_FINAL: Final = "it cannot be undone"
+
+
+def steps_by_address(plan: Plan) -> dict[Address, list[Step]]:
+    """Return the steps of each resource, sorted by address; those of a share that is pushed aside are under the name that it had."""
+    found: dict[Address, list[Step]] = {}
+    for step in plan.steps:
+        found.setdefault(step.address.partition(DEPOSED_MARK)[0], []).append(step)
+    return dict(sorted(found.items()))
+
+
+def losses(steps_at: Mapping[Address, Sequence[Step]]) -> tuple[Loss, ...]:
+    """Return the data that is taken away, what cannot be undone first."""
+    taken = (step for steps in steps_at.values() for step in steps if step.verb is Verb.CREATE_SNAPSHOT)
+    snapshotted = {address_of(Kind.SHARE, cast("SnapshotSpec", step.spec).share): step.address for step in taken}
+    found = [loss for address, steps in steps_at.items() for loss in _losses(address, steps, snapshotted.get(address))]
+    return tuple(sorted(found, key=lambda loss: not loss.fate.is_final))
+
+
+def _losses(address: Address, steps: Sequence[Step], snapshot: Address | None) -> Iterator[Loss]:
+    is_replaced = any(isinstance(step.work, CreateShare) for step in steps)
+    for step in steps:
+        fate = _FATES.get(step.verb)
+        if fate is None or not (is_of(Kind.SHARE, address) or is_of(Kind.SNAPSHOT, address)):
+            continue
+        before = step.before
+        if fate is Fate.LEFT and before is None:
+            continue  # gone from its backend already
+        size_bytes, used_bytes = (None, None) if before is None else (before.size_bytes, before.used_bytes)
+        yield Loss(address, fate, used_bytes, size_bytes, _undo(step, fate, address, snapshot), is_replaced)
+
+
+def _undo(step: Step, fate: Fate, address: Address, snapshot: Address | None) -> str:
+    """Return how what a step does to data is undone."""
+    if fate is Fate.REVERTED and isinstance(step.work, RevertShare):
+        wanted = step.work.spec.revert_to
+        if snapshot is not None and wanted is not None and address_of(Kind.SNAPSHOT, wanted.snapshot) != snapshot:
+            return f"{snapshot}, which is taken first, holds what is there now"
+        return _FINAL
+    if fate is Fate.DESTROYED:
+        return _FINAL
+    where = "from the trash" if fate is Fate.TRASHED else "under management"
+    return f"`sharectl import {address} ID` brings it back {where}, until somebody removes it"
+
+
+def placings(steps_at: Mapping[Address, Sequence[Step]]) -> tuple[Placing, ...]:
+    """Return where new shares go, with all that go there for the same reason, in the order of the first of each."""
+    found: dict[Placing, list[Address]] = {}
+    for address, steps in steps_at.items():
+        for step in steps:
+            if isinstance(step.work, CreateShare) and step.work.candidates:
+                found.setdefault(_placing(step, step.work), []).append(address)
+    return tuple(placing._replace(addresses=tuple(addresses)) for placing, addresses in found.items())
+
+
+def _placing(step: Step, work: CreateShare) -> Placing:
+    best = work.candidates[0]
+    return Placing((), best.backend, best.pool, len(work.candidates), _why(step, work))
+
+
+def _why(step: Step, work: CreateShare) -> str:
+    """Return why the first candidate is the first."""
+    if work.spec.source_snapshot is not None:
+        return f"{address_of(Kind.SNAPSHOT, work.spec.source_snapshot)} is there"
+    if step.expected_version is not None and len(work.candidates) == 1 and not work.candidates[0].weight:
+        return "it was there before"
+    if len(work.candidates) == 1:
+        return "no other pool can take it"
+    first, second = _first_two(work.candidates)
+    ahead = dict(first.weights)
+    behind = dict(second.weights)
+    gains = {name: ahead.get(name, 0.0) - behind.get(name, 0.0) for name in {*ahead, *behind}}
+    decisive = max(sorted(gains), key=lambda name: gains[name], default="")
+    if not decisive or gains[decisive] <= 0:
+        return f"as good as {second.host}, and the first by name"
+    return f"{decisive} prefers it to {second.host}"
+
+
+def _first_two(candidates: Iterable[Candidate]) -> tuple[Candidate, Candidate]:
+    each = iter(candidates)
+    return next(each), next(each)

@@ -1,0 +1,192 @@
+"""What a review says of plans: of data, of access, of room."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+from sharectl.model.specs import DeletionPolicy
+from sharectl.planner.review.answers import review_of
+from sharectl.planner.review.nouns import Fate, Verdict
+from sharectl.planner.review.words import shift_words
+from sharectl.planner.saved.document import plan_from_document, plan_to_document
+from tests.planner.model import settle
+from tests.planner.world import World
+
+if TYPE_CHECKING:
+    from sharectl.planner.review.nouns import Review
+
+
+def settled(*access: str, **fields: object) -> World:
+    """Return a world in which share/a is as its manifest says."""
+    world = World()
+    world.wants("a", access=list(access), **{"deletion_policy": "delete", **fields})  # type: ignore[arg-type]
+    settle(world)
+    return world
+
+
+def review(world: World, **options: object) -> Review:
+    """Return the review of the world's plan, which is that of the plan once it was saved and read again."""
+    plan = world.plan(**options)
+    found = review_of(plan)
+    assert review_of(plan_from_document(orjson.loads(orjson.dumps(plan_to_document(plan))))) == found
+    return found
+
+
+def access_words(found: Review) -> list[str]:
+    """Return who gains and who loses."""
+    return [f"{', '.join(change.addresses)}: {words}" for change in found.access for words in shift_words(change)]
+
+
+def test_a_small_change_is_safe_and_says_so() -> None:
+    """Nothing lost, nobody locked out, and what is new has a place."""
+    found = review(settled("ip:10.0.0.0/8=ro").wants("b", access=["ip:10.0.0.1"]))
+    assert [found.data_lost.verdict, found.locked_out.verdict, found.fits.verdict] == ["no", "no", "yes"]
+    assert access_words(found) == ["share/b: 10.0.0.1 gains rw"]
+
+
+def test_access_is_told_net_of_rules_that_overlap() -> None:
+    """A rule that goes while a wider one stays takes away the difference alone."""
+    world = settled("ip:10.0.0.0/8=ro", "ip:10.0.3.0/24")
+    found = review(world.wants("a", access=["ip:10.0.0.0/8=ro"], deletion_policy="delete"))
+    assert access_words(found) == ["share/a: 10.0.3.0/24 goes from rw to ro"]
+    assert found.locked_out == (Verdict.YES, "10.0.3.0/24 goes from rw to ro, of share/a", ())
+
+
+def test_a_rule_that_was_refused_is_nobodys_loss() -> None:
+    """What was never in force is not taken away."""
+    world = settled("ip:10.0.0.0/8")
+    [known] = world.rules["share/a"]
+    refused = known._replace(rule=known.rule._replace(access_to="192.0.2.1"), status="error")
+    world.rules["share/a"] = (known, refused)
+    record = world.records["share/a"]
+    world.records["share/a"] = record._replace(spec_digest=None)
+    assert review(world).locked_out.verdict is Verdict.NO
+
+
+def test_a_deleted_share_is_lost_with_its_clients() -> None:
+    """Its size is an upper bound of what is lost, and nothing brings it back."""
+    found = review(settled("ip:10.0.0.0/8").drops("share/a"), limits=[9, 100.0], allow_empty=True)
+    [loss] = found.losses
+    assert (loss.fate, loss.fate.is_final, loss.size_bytes) == (Fate.DESTROYED, True, 1 << 30)
+    assert found.data_lost == (Verdict.YES, "share/a is destroyed for good (up to 1.0 GiB)", ())
+    assert found.locked_out == (Verdict.YES, "all clients of share/a lose it", ())
+    assert access_words(found) == ["share/a: 10.0.0.0/8 loses rw"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "fate", "words"),
+    [
+        (DeletionPolicy.TRASH, Fate.TRASHED, "nothing is destroyed; share/a goes to the trash (up to 1.0 GiB)"),
+        (
+            DeletionPolicy.RETAIN,
+            Fate.LEFT,
+            "nothing is destroyed; share/a stays on its backend, and nobody looks after it (up to 1.0 GiB)",
+        ),
+    ],
+)
+def test_what_can_be_undone_is_not_lost(policy: str, fate: Fate, words: str) -> None:
+    """The trash, and a share that stays where it is, keep the data; clients lose it all the same."""
+    world = settled("ip:10.0.0.0/8", deletion_policy=policy).drops("share/a")
+    found = review(world, limits=[9, 100.0], allow_empty=True)
+    assert [loss.fate for loss in found.losses] == [fate]
+    assert found.data_lost == (Verdict.NO, words, ())
+    assert found.locked_out.verdict is Verdict.YES
+
+
+def test_access_that_stays_with_a_retained_share_is_no_loss() -> None:
+    """With retainAccess nobody is shut out."""
+    world = settled("ip:10.0.0.0/8", deletion_policy="retain", retain_access=True).drops("share/a")
+    assert review(world, limits=[9, 100.0], allow_empty=True).locked_out.verdict is Verdict.NO
+
+
+def test_a_replaced_share_takes_its_data_along() -> None:
+    """Its clients have to mount the new one, whatever its rules."""
+    world = settled("ip:10.0.0.0/8", replacement="createFirst")
+    found = review(world, replaces=["share/a"], limits=[9, 100.0])
+    assert [(loss.address, loss.is_replaced) for loss in found.losses] == [("share/a", True)]
+    assert found.locked_out.summary == "all clients of share/a have to mount the new share"
+    assert access_words(found) == []
+
+
+def test_a_share_that_is_turned_back_loses_what_is_newer() -> None:
+    """Unless a snapshot is taken first."""
+    world = settled().wants_snapshot("monday", "a")
+    settle(world)
+    world.wants("a", deletion_policy="delete", revert_to=["monday", "T-1"])
+    [loss] = review(world).losses
+    assert (loss.fate, loss.undo) == (Fate.REVERTED, "it cannot be undone")
+    [loss] = review(world.wants_snapshot("now", "a")).losses
+    assert loss.undo == "snapshot/now, which is taken first, holds what is there now"
+
+
+def test_rules_of_others_stay_and_count() -> None:
+    """A client that somebody else has let in keeps that when sharectl's own rule goes."""
+    world = settled("ip:10.0.3.0/24")
+    others = replace(world.backends["nas"].spec, ignore={"access": [{"type": "ip", "to": "10.0.0.0/8"}]})
+    world.backends["nas"].spec = others
+    world.by_hand(
+        "share/a", ignored_access=(world.observed_share("share/a").access[0]._replace(access_to="10.0.0.0/16"),)
+    )
+    world.wants("a", access=[], deletion_policy="delete")
+    assert access_words(review(world)) == []
+
+
+def test_a_rule_for_everybody_is_remarked_when_it_comes() -> None:
+    """Not as long as it stays."""
+    world = settled("ip:0.0.0.0/0").wants(
+        "a", access=["ip:0.0.0.0/0", "ip:::/0", "ip:10.0.0.0/8=ro"], deletion_policy="delete"
+    )
+    assert [(each.rule, each.who) for each in review(world).openings] == [("ip:::/0", "every IPv6 client")]
+
+
+def test_what_is_equal_for_many_shares_is_told_once() -> None:
+    """Whatever their order, with all their addresses."""
+    world = World()
+    for number in range(20):
+        world.wants(f"s{number:02}", access=["ip:10.0.0.0/8", "ip:10.0.3.0/24=ro"])
+    settle(world)
+    for number in range(20):
+        world.wants(f"s{number:02}", access=["ip:10.0.3.0/24=ro"])
+    [change] = review(world, limits=[99, 100.0]).access
+    assert len(change.addresses) == 20
+    assert (
+        review(world, limits=[99, 100.0]).locked_out.summary == "10.0.0.0/8 but for 10.0.3.0/24 loses rw, of 20 shares"
+    )
+
+
+def test_where_a_new_share_goes_and_why() -> None:
+    """The weigher that decided, and the pool that came second."""
+    world = World().wants("a")
+    world.backends["nas"].pools = {"p1": 1000, "p2": 500}
+    [placing] = review(world).placings
+    assert (placing.backend, placing.pool, placing.candidates) == ("nas", "p1", 2)
+    assert placing.why == "CapacityWeigher prefers it to nas#p2"
+
+
+def test_what_has_no_place_does_not_fit() -> None:
+    """The answer is no, whatever else is placed."""
+    found = review(World().wants("big", "9000GiB").wants("a"))
+    assert found.fits == (Verdict.NO, "share/big has no place; 1 new share has one", ())
+
+
+def test_a_backend_that_could_not_be_read_leaves_the_answer_open() -> None:
+    """Who has access there today is what the state says, and nobody knows."""
+    world = settled("ip:10.0.0.0/8").wants("a", access=["ip:10.0.0.0/8", "ip:192.0.2.1"], deletion_policy="delete")
+    found = review(world.silences("nas"))
+    assert found.locked_out == (
+        Verdict.UNKNOWN,
+        "nobody loses access",
+        ("nas could not be read: this is as the state has it",),
+    )
+
+
+def test_what_is_held_is_not_judged() -> None:
+    """A share whose removal is refused is not lost, and nobody says that all is well."""
+    world = settled("ip:10.0.0.0/8", protect=True).drops("share/a")
+    found = review(world, limits=[9, 100.0], allow_empty=True)
+    assert found.losses == ()
+    assert found.data_lost.verdict is Verdict.UNKNOWN
