@@ -35,6 +35,7 @@ _PROGRESS: Final = re.compile(r"^\[ *[0-9]+/[0-9]+\] ")
 _NOT_COPIED: Final = (".sharectl", "storage")
 _VOLATILE: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<id>"),
+    (re.compile(r"\brun [0-9a-f]{8}\b"), "run <id>"),
     (re.compile(r"\bthe state [0-9a-f]{32}, serial [0-9]+"), "the state <id>"),
     (re.compile(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|\+00:00)"), "<time>"),
     (re.compile(r"^ +[0-9]+ +<time>"), "  <number>  <time>"),  # steps side by side end in any order

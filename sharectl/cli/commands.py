@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "destroy": Entry("plan:destroy", "Remove what the state holds, as each deletionPolicy says."),
     "refresh": Entry("plan:refresh", "Show where the backends differ from the state."),
     "show": Entry("show:show", "Show a resource: where it is, who may reach it, how to mount it."),
+    "who": Entry("who:who", "Show which shares a client or user may reach, and by which rule."),
     "mounts": Entry("mounts:mounts", "Write what a client mounts: fstab, autofs, systemd, Kubernetes, Ansible."),
     "pools": Entry("pools:pools", "Show the capacity and capabilities of the pools."),
     "explain": Entry("show:explain", "Say why a share is, or would be, where it is."),
@@ -41,7 +42,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "unlock": Entry("lock:unlock", "Remove the lock of a holder that is certainly dead."),
     "worker": Entry("workers:worker", "Serve a backend near it, for runs elsewhere."),
     "workers": Entry("workers:app", "Show who serves which backend; admit and dismiss workers."),
-    "history": Entry("state:history", "Show who changed what, when, from which commit."),
+    "history": Entry("history:history", "Show who changed what, when, from which commit, and what failed."),
     "graph": Entry("show:graph", "Draw what depends on what."),
     "schema": Entry("init:schema", "Print the JSON Schemas of the manifests."),
 }

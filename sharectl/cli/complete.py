@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import typer  # noqa: TC002 - typer reads the annotations at run time
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sharectl.manifests.project import Project
     from sharectl.model.kinds import Address
+    from sharectl.state.contract import StateReader
+
+_MOST_RUNS = 50
 
 
 def complete_address(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -34,6 +37,24 @@ def complete_backend(ctx: typer.Context, incomplete: str) -> list[str]:
     return [name_of(address) for address in _described(_directory(ctx), prefix)]
 
 
+def complete_client(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return whom access rules in the state name, as far as that begins with what is typed."""
+    from sharectl.model.access import AccessType
+
+    kind, separator, typed = incomplete.partition(":")
+    is_typed = bool(separator) and kind in {AccessType.USER, AccessType.GROUP}
+    access_type = kind if is_typed else AccessType.IP if incomplete[:1].isdigit() else AccessType.USER
+    prefix = f"{kind}:" if is_typed else ""
+    beginning = typed if is_typed else incomplete
+    names = _asked(_directory(ctx), lambda reader: reader.client_names(access_type))
+    return [f"{prefix}{name}" for name in names if name.startswith(beginning)]
+
+
+def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the ids of runs that begin with what is typed, the newest first."""
+    return _asked(_directory(ctx), lambda reader: [run.run_id for run in reader.runs(incomplete, limit=_MOST_RUNS)])
+
+
 def _directory(ctx: typer.Context) -> Path:
     """Return the folder that the -C options on the line name."""
     outer = Path() if ctx.parent is None else ctx.parent.params.get("chdir") or Path()
@@ -52,6 +73,10 @@ def _described(directory: Path, prefix: str) -> list[Address]:
 
 
 def _recorded(directory: Path, prefix: str) -> Sequence[Address]:
+    return _asked(directory, lambda reader: reader.addresses(prefix))
+
+
+def _asked(directory: Path, ask: Callable[[StateReader], Sequence[str]]) -> list[str]:
     from sharectl.model.diagnostics import DiagnosticError
     from sharectl.model.state_urls import impatient_state_url
     from sharectl.state.contract import StateError
@@ -61,11 +86,11 @@ def _recorded(directory: Path, prefix: str) -> Sequence[Address]:
         store = open_store(impatient_state_url(_project(directory).state_url), create=False)
         try:
             with store.read() as reader:
-                return reader.addresses(prefix)
+                return list(ask(reader))
         finally:
             store.close()
     except (DiagnosticError, StateError):
-        return ()
+        return []
 
 
 def _project(directory: Path) -> Project:

@@ -21,6 +21,7 @@ from sharectl.workspace.repository import Input, Repository, project_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
+    from datetime import datetime
 
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.project import Project
@@ -66,6 +67,22 @@ def parse_labels(texts: Sequence[str] | None) -> dict[str, str]:
             raise DiagnosticError(error("usage.label", f"{text!r} is not a label", remedy=remedy))
         labels[key] = value
     return labels
+
+
+def parse_time(text: str, now: datetime) -> str:
+    """Return the time that `2h`, `7d`, `2026-05-04` or `2026-05-04T12:00` names, in UTC, as the history writes it. Raises DiagnosticError."""
+    from datetime import UTC, datetime, timedelta
+
+    try:
+        if (match := _DURATION.fullmatch(text)) is not None:
+            then = now - timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+        else:
+            found = datetime.fromisoformat(text)
+            then = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        remedy = "write how long ago, such as 2h or 7d, or when, such as 2026-05-04 or 2026-05-04T12:00"
+        raise DiagnosticError(error("usage.time", f"{text[:80]!r} is not a time", remedy=remedy)) from None
+    return then.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_duration_seconds(text: str) -> float:

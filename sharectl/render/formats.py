@@ -63,6 +63,7 @@ DOCUMENTS: Final[Mapping[str, Mapping[Format, str]]] = {
     "state": _text_and_json("state"),
     "takeover": {**_text_and_json("takeover"), Format.MARKDOWN: "takeover:takeover_markdown"},
     "trash": _text_and_json("state", "trash"),
+    "who": _text_and_json("who"),
     "workers": _text_and_json("workers"),
     "validation": {
         **_text_and_json("diagnostics", "validation"),

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 _STYLES: Final[Mapping[str, str]] = {"done": "done", "failed": "error"}
 _SHORT_COMMIT: Final = 12
+_SHORT_ID: Final = 8
 
 
-def history_lines(history: Iterable[HistoryLine], look: Look = PLAIN) -> Iterator[str]:
-    """Yield the entries in the order given, under a heading for each run."""
+def history_lines(history: Iterable[HistoryLine], look: Look = PLAIN, *, is_part: bool = False) -> Iterator[str]:
+    """Yield the entries in the order given, under a heading for each run; `is_part` where not all were asked for."""
     color = look.color
     run_id = None
     for line in history:
@@ -39,7 +40,7 @@ def history_lines(history: Iterable[HistoryLine], look: Look = PLAIN) -> Iterato
         for text in _detail_texts(orjson.loads(entry.detail)):
             yield f"{' ' * 10}{text}"
     if run_id is None:
-        yield "The history is empty."
+        yield "Nothing in the history is as asked for." if is_part else "The history is empty."
 
 
 def history_object(history: Iterable[HistoryLine]) -> JsonObject:
@@ -62,7 +63,7 @@ def history_object(history: Iterable[HistoryLine]) -> JsonObject:
 
 
 def _run_lines(run: RunRecord, *, color: bool) -> Iterator[str]:
-    words = f"{visible(run.started_at)}  {visible(run.user)}@{visible(run.host)}"
+    words = f"{visible(run.started_at)}  {visible(run.user)}@{visible(run.host)}  run {visible(run.run_id[:_SHORT_ID])}"
     if run.git_commit is not None:
         words += f"  commit {visible(run.git_commit[:_SHORT_COMMIT])}"
     yield f"{paint(f'sharectl {visible(run.command)}', 'heading', color)}  {words}"

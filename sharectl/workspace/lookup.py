@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
+from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, listed
 from sharectl.model.kinds import split_rule_address
 
 if TYPE_CHECKING:
@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
-    from sharectl.model.records import Record, RuleRecord, StateView
+    from sharectl.model.records import Record, RuleRecord, RunRecord, StateView
     from sharectl.state.contract import StateReader, StateStore
+
+_MOST_COMPARED: Final = 200
 
 
 def require_records(store: StateStore, addresses: Sequence[Address]) -> dict[Address, Record]:
@@ -50,6 +52,41 @@ def view_of_backends(reader: StateReader, names: frozenset[str]) -> StateView:
         known = {record.backend for record in view.records.values() if record.backend is not None}
         require_backends(names, known, "the state has nothing on a backend")
     return view.on_backends(names)
+
+
+_MOST_NAMED: Final = 5
+LAST_RUN: Final = "last"
+"""Stands for the run that changed something last."""
+
+
+def require_run(store: StateStore, text: str) -> RunRecord:
+    """Return the run whose id begins so, or the last one. Raises DiagnosticError where there is none, or several."""
+    if text == LAST_RUN:
+        newest = next(iter(store.history(limit=1)), None)
+        if newest is None:
+            raise DiagnosticError(error("run.none", "nothing was ever done to this state"))
+        return newest.run
+    with store.read() as reader:
+        found = list(reader.runs(text, limit=_MOST_NAMED + 1))
+        known = [] if found else [run.run_id for run in reader.runs(limit=_MOST_COMPARED)]
+    if len(found) == 1 or any(run.run_id == text for run in found):
+        return next(run for run in found if len(found) == 1 or run.run_id == text)
+    if found:
+        named = listed([f"{run.run_id} ({run.started_at})" for run in found], _MOST_NAMED)
+        summary = f"several runs have an id that begins with {text}: {named}"
+        raise DiagnosticError(error("run.ambiguous", summary, remedy="write more of it"))
+    remedy = did_you_mean(text, known) or "`sharectl history` names the runs; `last` is the newest"
+    raise DiagnosticError(error("run.unknown", f"no run has an id that begins with {text[:80]!r}", remedy=remedy))
+
+
+def require_user(store: StateStore, user: str) -> None:
+    """Raise DiagnosticError where no run is of this user, with the nearest name that one is of."""
+    with store.read() as reader:
+        names = {name for run in reader.runs() for name in (run.user, run.actor, run.author) if name}
+    if any(user.lower() in name.lower() for name in names):
+        return
+    remedy = did_you_mean(user, sorted(names)) or f"there are: {listed(sorted(names), _MOST_NAMED) or 'none'}"
+    raise DiagnosticError(error("run.unknown-user", f"no run is of a user called {user}", remedy=remedy))
 
 
 def require_backends(

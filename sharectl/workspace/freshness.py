@@ -1,0 +1,30 @@
+"""How old is what the state says: when it was last changed, by which run, and who is at work on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sharectl.model.frozen import dataclass
+
+if TYPE_CHECKING:
+    from sharectl.model.records import LockStatus, RunRecord
+    from sharectl.state.contract import StateStore
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """When something was last recorded of what was done, and the run that did it; None where nothing ever was. `writer` is at work now."""
+
+    changed_at: str | None = None
+    run: RunRecord | None = None
+    writer: LockStatus | None = None
+
+
+def freshness_of(store: StateStore) -> Freshness:
+    """Return how old the view of a state is that is read now."""
+    newest = next(iter(store.history(limit=1)), None)
+    status = store.lock_status()
+    writer = None if status is None or status.expired else status
+    if newest is None:
+        return Freshness(writer=writer)
+    return Freshness(newest.entry.at, newest.run, writer)
