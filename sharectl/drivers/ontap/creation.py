@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import ConflictError, DriverError, PoolError
 from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
-from sharectl.drivers.ontap.names import CLOSED_POLICY, MAX_VOLUME_NAME, Note, comment_of, short_id, volume_name
+from sharectl.drivers.ontap.names import CLOSED_POLICY, Note, candidate_names, comment_of
 from sharectl.drivers.ontap.smb_paths import SmbPaths
 from sharectl.drivers.ontap.volumes import NAME_NOTE, PATH_NOTE, PROTOCOL_NOTE, VOLUMES, volume_of
 from sharectl.drivers.share_checks import taken_since
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from sharectl.drivers.ontap.policies import Policies
     from sharectl.drivers.ontap.volumes import Volume, Volumes
@@ -21,14 +21,6 @@ if TYPE_CHECKING:
 
 _JUNCTION: Final = 918252
 _NO_AGGREGATE: Final = 917508
-
-
-def candidate_names(name: str, resource_id: str) -> Iterator[tuple[str, str]]:
-    """Yield a volume's name and its path, the plain ones first, then those that no other share has."""
-    plain = volume_name(name)
-    yield plain, f"/{name}"
-    suffix = short_id(resource_id)
-    yield f"{plain[: MAX_VOLUME_NAME - len(suffix) - 1]}_{suffix}", f"/{name}-{suffix}"
 
 
 class Creation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sharectl.drivers.ontap.claims import claimed, why_uncertain
 from sharectl.drivers.ontap.exports import owner_of_policy
 from sharectl.drivers.ontap.flexgroups import pool_of
 from sharectl.drivers.ontap.locations import (
@@ -17,7 +18,7 @@ from sharectl.drivers.ontap.locations import (
 )
 from sharectl.drivers.ontap.luns import BlockVolumes, block_volumes
 from sharectl.drivers.ontap.smb_access import access_over_smb, is_noted_for_smb, protocol_of_foreign, smb_name
-from sharectl.drivers.ontap.volumes import PROTOCOL_NOTE, TRASHED_NOTE, claimed, why_not_adoptable, why_not_served
+from sharectl.drivers.ontap.volumes import PROTOCOL_NOTE, TRASHED_NOTE, why_not_adoptable, why_not_served
 from sharectl.model.access import NFS, AccessRule
 from sharectl.model.observed import ObservedShare
 
@@ -160,6 +161,8 @@ class Listing:
         if volume.note is not None and note is None:
             why_not = (
                 f"its comment says that it is the share {volume.note.resource_id}, which another volume is; change it"
+                if volume.is_certain
+                else why_uncertain(volume)
             )
         return ObservedShare(
             resource_id=None if note is None else note.resource_id,

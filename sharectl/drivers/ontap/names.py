@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 from sharectl.drivers.base import DriverError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 OWNER: Final = "sharectl"
 MAX_VOLUME_NAME: Final = 203
@@ -84,6 +84,19 @@ def volume_name(name: str) -> str:
     """Return the name of the volume of a share that is called so; shares whose names differ in `-`, `.` and `_` alone have the same here."""
     stem = re.sub(r"[^A-Za-z0-9_]", "_", name)[:MAX_VOLUME_NAME]
     return stem if re.match(r"[A-Za-z_]", stem) else f"_{stem}"[:MAX_VOLUME_NAME]
+
+
+def candidate_names(name: str, resource_id: str) -> Iterator[tuple[str, str]]:
+    """Yield the name of a share's volume and its path, the plain ones first, then those that no other share has."""
+    plain = volume_name(name)
+    yield plain, f"/{name}"
+    suffix = short_id(resource_id)
+    yield f"{plain[: MAX_VOLUME_NAME - len(suffix) - 1]}_{suffix}", f"/{name}-{suffix}"
+
+
+def trash_name(resource_id: str) -> str:
+    """Return the name of a share's volume in the trash."""
+    return f"trash_{short_id(resource_id)}"
 
 
 def plain_id(resource_id: str) -> str:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import DriverError, NotFoundError, ShareInUseError, TransientError
 from sharectl.drivers.ontap import qos
-from sharectl.drivers.ontap.creation import candidate_names
 from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
 from sharectl.drivers.ontap.luns import check_no_blocks
-from sharectl.drivers.ontap.names import short_id
+from sharectl.drivers.ontap.names import candidate_names, trash_name
 from sharectl.drivers.ontap.provisioning import QOS_NOTE
 from sharectl.drivers.ontap.queue import skips_queue
 from sharectl.drivers.ontap.volumes import PATH_NOTE, TRASHED_NOTE, VOLUMES, noted, volume_of
@@ -137,7 +136,7 @@ class Removal:
         if note is None:
             raise AssertionError
         fields: JsonObject = {
-            "name": f"trash_{short_id(resource_id)}",
+            "name": trash_name(resource_id),
             **noted(volume, note.having(**{TRASHED_NOTE: now})),
         }
         self._volumes.change(volume, fields)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.base import ConflictError, DriverError, NotFoundError
+from sharectl.drivers.ontap.claims import certain, claimants, rivals_of, why_uncertain
 from sharectl.drivers.ontap.errors import ArrayError
 from sharectl.drivers.ontap.exports import owner_of_policy
-from sharectl.drivers.ontap.names import CLOSED_POLICY, comment_of, id_filter, read_note
+from sharectl.drivers.ontap.names import CLOSED_POLICY, candidate_names, comment_of, id_filter, read_note, trash_name
 from sharectl.drivers.ontap.requests import Pattern
 
 if TYPE_CHECKING:
@@ -27,8 +28,10 @@ POLICY_NOTE: Final = "policy"
 TREATMENT_NOTE: Final = "clients"
 ASKED_NOTE: Final = "asked"
 PATH_NOTE: Final = "path"
+VOLUME_NOTE: Final = "volume"
 """Values of a volume's note: what people call the share, its protocol, when it went to the trash and where it was mounted, the id of the export policy that
-sharectl gave it, how its clients are treated, and which options of its rules were asked for although they change nothing."""
+sharectl gave it, how its clients are treated, which options of its rules were asked for although they change nothing, and the UUID of the volume, which a
+comment has from its first change on: it is not known before the volume is there."""
 
 _TELLS_CLONES_SINCE: Final = (9, 16, 1)
 
@@ -66,10 +69,14 @@ VOLUME_FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A volume; `record` is all that was read of it, `note` what its comment says, None where sharectl did not write it."""
+    """A volume; `record` is all that was read of it, `note` what its comment says, None where sharectl did not write it there.
+
+    `copied_id` is the share that a comment is of which sharectl wrote for another volume, and somebody has copied.
+    """
 
     record: JsonObject
     note: Note | None
+    copied_id: str | None = None
 
     @property
     def uuid(self) -> str:
@@ -122,6 +129,21 @@ class Volume:
         return self.name if self.note is None else self.note.values.get(NAME_NOTE, self.name)
 
     @property
+    def is_certain(self) -> bool:
+        """Whether its comment was written for it: it says so by the UUID, or has the name that the volume of the share was made with."""
+        if self.note is None:
+            return False
+        if self.is_proven:
+            return True
+        names = {name for name, _ in candidate_names(self.share_name, self.note.resource_id)}
+        return self.name in {*names, trash_name(self.note.resource_id)}
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether its comment holds its UUID."""
+        return self.note is not None and self.note.values.get(VOLUME_NOTE) == self.uuid
+
+    @property
     def has_own_policy(self) -> bool:
         """Whether its export policy is one that sharectl made for this share, whatever it is called now."""
         if self.note is None or self.policy == CLOSED_POLICY:
@@ -145,7 +167,10 @@ class Volume:
 
 def volume_of(record: JsonObject) -> Volume:
     """Return the volume in a record."""
-    return Volume(record, read_note(record.get("comment")))
+    note = read_note(record.get("comment"))
+    if note is not None and note.values.get(VOLUME_NOTE, record.get("uuid")) != record.get("uuid"):
+        return Volume(record, None, note.resource_id)
+    return Volume(record, note)
 
 
 def _merged(record: Mapping[str, Any], changed: Mapping[str, Any]) -> JsonObject:
@@ -153,43 +178,6 @@ def _merged(record: Mapping[str, Any], changed: Mapping[str, Any]) -> JsonObject
     for key, value in changed.items():
         found[key] = _merged(found.get(key) or {}, value) if isinstance(value, dict) else value
     return found
-
-
-def claimed(volumes: Iterable[Volume]) -> dict[str, Volume]:
-    """Return the volume of each share by its id; of several that say so, the one that most likely is it.
-
-    That is to be shown by, not to be changed by: a copy that somebody makes of a volume may have its comment.
-    """
-    return {resource_id: alike[0] for resource_id, alike in _claimants(volumes).items()}
-
-
-def certain(volumes: Iterable[Volume]) -> dict[str, Volume]:
-    """Return the volume of each share that may be changed by its id: the only one that says so, but for clones of it."""
-    return {resource_id: alike[0] for resource_id, alike in _claimants(volumes).items() if not _rivals(alike)}
-
-
-def _claimants(volumes: Iterable[Volume]) -> dict[str, list[Volume]]:
-    """Return all volumes that say in their comments that they are a share, by its id, the likeliest first."""
-    found: dict[str, list[Volume]] = {}
-    for volume in sorted(volumes, key=_likeliness):
-        if volume.note is not None:
-            found.setdefault(volume.note.resource_id, []).append(volume)
-    return found
-
-
-def _rivals(alike: Sequence[Volume]) -> list[Volume]:
-    """Return the volumes that may as well be the share as the first: all others but clones of it, and clones of those."""
-    family = {(alike[0].svm, alike[0].name)}
-    rivals = list(alike[1:])
-    while kin := [each for each in rivals if (each.svm, each.value("clone.parent_volume.name")) in family]:
-        family |= {(each.svm, each.name) for each in kin}
-        rivals = [each for each in rivals if each not in kin]
-    return rivals
-
-
-def _likeliness(volume: Volume) -> tuple[bool, str, str]:
-    """Return what puts the volume that sharectl made before its copies, mostly."""
-    return volume.value("clone.is_flexclone") is True, str(volume.record.get("create_time", "")), volume.uuid
 
 
 class Volumes:
@@ -215,12 +203,15 @@ class Volumes:
         alike = self._claiming(resource_id)
         if not alike:
             return None
-        if rivals := _rivals(alike):
+        if rivals := rivals_of(alike):
             names = " and ".join(sorted(each.name for each in (alike[0], *rivals)))
             message = (
                 f"{self.array.name}: the volumes {names} all say in their comments that they are the share {resource_id}; "
                 "nothing was changed: correct the comment of each that is not"
             )
+            raise ConflictError(message)
+        if not alike[0].is_certain:
+            message = f"{self.array.name}: the volume {alike[0].name} cannot be told to be the share {resource_id}: {why_uncertain(alike[0])}"
             raise ConflictError(message)
         return self.remember(alike[0])
 
@@ -229,10 +220,10 @@ class Volumes:
         alike = [found for each in sorted(set(resource_ids)) if (found := self._claiming(each))]
         for volumes in alike:
             self._seen |= certain(volumes)
-        return [volumes[0] for volumes in alike]
+        return [volumes[0] for volumes in alike if volumes[0].is_certain]
 
     def _claiming(self, resource_id: str) -> Sequence[Volume]:
-        found = _claimants(self._read({"comment": Pattern(id_filter(resource_id))}))
+        found = claimants(self._read({"comment": Pattern(id_filter(resource_id))}))
         return found.get(resource_id, ())
 
     def needed(self, resource_id: str) -> Volume:
@@ -310,7 +301,7 @@ class Volumes:
 
 def noted(volume: Volume, note: Note) -> JsonObject:
     """Return the change that writes a note, nothing where it says so already."""
-    comment = comment_of(note)
+    comment = comment_of(note.having(**{VOLUME_NOTE: volume.uuid}))
     return {} if comment == volume.record.get("comment") else {"comment": comment}
 
 
@@ -335,6 +326,8 @@ def why_not_adoptable(volume: Volume) -> str:
 
 
 def _obstacles(volume: Volume) -> Iterator[str]:
+    if volume.copied_id is not None:
+        yield f"its comment was written for another volume, that of the share {volume.copied_id}; empty it"
     kind = volume.record.get("type", "rw")
     if kind != "rw":
         yield f"it is of type {kind}, and nobody can write to it but a replication"

@@ -203,7 +203,7 @@ def test_a_copy_that_says_it_is_the_share_is_nobodys(ground: Ground) -> None:
     ground.send("POST", "/storage/volumes", body)
     found = {each.backend_id: each for each in ground.driver.list_shares()}
     assert (found["projects"].resource_id, found["a_copy"].resource_id) == (share.resource_id, None)
-    assert "another volume is" in found["a_copy"].not_adoptable
+    assert "written for another volume" in found["a_copy"].not_adoptable
     copy = ground.volumes()["a_copy"]
     ground.driver.extend_share(share, 2 * GIB)
     assert ground.volumes()["projects"].size == 2 * GIB

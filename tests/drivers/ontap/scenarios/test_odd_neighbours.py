@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +11,7 @@ from sharectl.drivers.testing import new_id, ref
 from tests.emulators.ontap import foreign, oracle
 from tests.emulators.ontap.logins import Role
 
-from .ground import request, rule
+from .ground import rule
 
 if TYPE_CHECKING:
     from .ground import Ground
@@ -109,54 +108,6 @@ def test_a_share_with_a_volume_inside_is_in_use(ground: Ground) -> None:
             remove(share)
     assert ground.oracle.check_between("nested", None, None, since) == []
     assert ground.volumes()["projects"].path == "/projects"
-
-
-def test_where_two_volumes_say_that_they_are_a_share_none_is_changed(ground: Ground) -> None:
-    """Whichever is older: an administrator may have given the comment to a volume of theirs, or split a copy off."""
-    nas = {"path": "/payroll"}
-    theirs = {"svm": {"name": "vs1"}, "name": "payroll", "aggregates": [{"name": "aggr1"}], "size": 1 << 30, "nas": nas}
-    ground.send("POST", "/storage/volumes", theirs)
-    share = ground.share(rule("10.0.0.0/24"))
-    comment = ground.volumes()["projects"].comment
-    ground.send("PATCH", f"/storage/volumes/{ground.volumes()['payroll'].uuid}", {"comment": comment})
-    before = ground.volumes()
-    driver = ground.fresh()
-    assert [each.resource_id for each in driver.list_shares()].count(share.resource_id) == 1
-    assert len(driver.list_shares([share.resource_id])) == 1
-    changes = (
-        lambda: driver.delete_share(share),
-        lambda: driver.trash_share(share),
-        lambda: driver.update_access(share, [], [], [rule("10.0.0.0/24")]),
-        lambda: driver.extend_share(share, 2 << 30),
-        lambda: driver.create_snapshot(share, new_id(), "monday"),
-    )
-    for change in changes:
-        with pytest.raises(ConflictError, match="payroll and projects all say"):
-            change()
-    assert ground.volumes() == before
-    ground.send("PATCH", f"/storage/volumes/{before['payroll'].uuid}", {"comment": ""})
-    driver.delete_share(share)
-    assert set(ground.volumes()) == {"payroll"}
-
-
-def test_a_copy_of_a_clone_that_was_split_off_is_not_removed_in_its_place(ground: Ground) -> None:
-    """It is no clone any more, and the share is one."""
-    parent = ground.share()
-    taken = ground.driver.create_snapshot(parent, "snapshot-1", "monday")
-    of = SnapshotRef("snapshot-1", taken.backend_id, "monday", parent.resource_id, "projects")
-    share = ref(ground.driver.create_share(dataclasses.replace(request("clone"), snapshot=of)))
-    body = {
-        "svm": {"name": "vs1"},
-        "name": "copy",
-        "comment": ground.volumes()["clone"].comment,
-        "clone": {"is_flexclone": True, "parent_volume": {"name": "clone"}},
-    }
-    ground.send("POST", "/storage/volumes", body)
-    ground.send("PATCH", f"/storage/volumes/{ground.volumes()['copy'].uuid}", {"clone": {"split_initiated": True}})
-    ground.emulator.world.pass_time(100_000)
-    with pytest.raises(ConflictError, match="clone and copy all say"):
-        ground.driver.delete_share(share)
-    assert {"clone", "copy"} <= set(ground.volumes())
 
 
 def test_a_share_with_a_volume_inside_is_served_over_smb_as_before(ground: Ground) -> None:
