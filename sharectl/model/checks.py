@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sharectl.model.access import AccessRule
+    from sharectl.model.specs import SnapshotPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class WantedShare:
     """A share as its manifest asks for it, before anything is called.
 
     `rules` are all its access rules, `extra_specs` those of its type. `pool` is None while it has no place: then a problem counts only
-    if every pool of the backend has it. `export_name` is None where the share is exported under its own name.
+    if every pool of the backend has it. `export_name` is None where the share is exported under its own name, `snapshot_policy` where the backend
+    is to take no snapshots by itself.
     """
 
     name: str
@@ -37,13 +39,14 @@ class WantedShare:
     extra_specs: Mapping[str, str] = field(default_factory=dict)
     pool: str | None = None
     export_name: str | None = None
+    snapshot_policy: SnapshotPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ShareProblem:
     """Why a backend cannot make a share as requested, or what a driver does not understand in a share type.
 
-    `path` is `("name",)`, `("size",)`, `("protocol",)`, `("export_name",)`, `("access",)` for the rules as a whole, `("access", KEY)` for the rule of that
+    `path` is `("name",)`, `("size",)`, `("protocol",)`, `("export_name",)`, `("snapshot_policy",)`, `("access",)` for the rules as a whole, `("access", KEY)` for the rule of that
     key, or `("extra_specs", KEY)`.
     """
 

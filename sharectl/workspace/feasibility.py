@@ -60,7 +60,8 @@ def _problems_of_share(checks: ShareChecks, desired: Desired, view: StateView, a
         *(
             Found(problem, (record.backend,))
             for problem in checks.problems(record.backend, checks.wanted(spec, rules, record.pool), spec.share_type)
-            if is_checked and (problem.path[0] == "access" or (problem.path == ("size",) and is_resized))
+            if is_checked
+            and (problem.path[0] in {"access", "snapshot_policy"} or (problem.path == ("size",) and is_resized))
         ),
     )
 

@@ -190,6 +190,26 @@ def test_that_nobody_will_take_them_is_told() -> None:
     assert len(found.steps) == 1
 
 
+def test_a_policy_for_another_clock_than_the_backends_is_refused() -> None:
+    """Where the backend says whose clock it goes by; hours begin alike in most zones. The step of a new share is left out too."""
+    world = World().wants("old").wants("hours")
+    settle(world)
+    utc = SnapshotPolicy(daily=DailySnapshots(7, hour=1))
+    world.wants("old", snapshot_policy=utc).wants("new", snapshot_policy=utc)
+    world.wants("hours", snapshot_policy=HOURLY).wants("berlin", snapshot_policy=DAILY)
+    observed = world.observed()
+    report = observed["nas"].report
+    assert report is not None
+    told = replace(report, capabilities={**report.capabilities, "snapshot_policy_time_zone": "Europe/Berlin"})
+    found = plan(world.desired(), world.view(), {"nas": replace(observed["nas"], report=told)}, world.pools())
+    assert {(each.code, each.address) for each in found.diagnostics} == {
+        ("share.no-snapshot-policy", "share/old"),
+        ("share.no-snapshot-policy", "share/new"),
+    }
+    assert all("timeZone: Europe/Berlin" in each.remedy for each in found.diagnostics)
+    assert {step.address for step in schedules(found)} == {"share/hours", "share/berlin"}
+
+
 def test_a_saved_plan_holds_the_policy() -> None:
     """One that ends it too."""
     world = World().wants("a", snapshot_policy=HOURLY).wants("b", snapshot_policy=DAILY)

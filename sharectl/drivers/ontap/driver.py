@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -22,12 +23,13 @@ from sharectl.drivers.ontap.rules import Rules
 from sharectl.drivers.ontap.share_checks import protocol_problem, request_problem
 from sharectl.drivers.ontap.sizes import Sizes
 from sharectl.drivers.ontap.smb_access import SMB_NAME_NOTE, SmbAccess
+from sharectl.drivers.ontap.snapshot_policies import SnapshotPolicies, follows_own
 from sharectl.drivers.ontap.volumes import NAME_NOTE, PROTOCOL_NOTE, Volumes, noted
 from sharectl.model.access import CIFS, NFS, joined_protocols
 from sharectl.model.observed import BackendReport, Hindrance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from sharectl.drivers.ontap.client import Array
     from sharectl.drivers.ontap.settings import OntapSettings
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
     from sharectl.model.observed import ObservedShare, ObservedSnapshot, PoolReport
     from sharectl.model.requests import RuleStatus, ShareRef, ShareRequest, SnapshotRef
+    from sharectl.model.specs import SnapshotPolicy
 
 SVMS: Final = "svm/svms"
 
@@ -57,7 +60,10 @@ class OntapDriver:
             self._volumes, self._access, self._rules, self._creation, past_queue=settings.past_recovery_queue
         )
         self._making = Making(self._volumes, self._creation, settings)
-        self._listing = Listing(self._volumes, self._policies, self._access, self._smb, settings)
+        self._snapshot_policies = SnapshotPolicies(self._volumes, svm)
+        self._listing = Listing(
+            self._volumes, self._policies, self._access, self._smb, self._snapshot_policies, settings
+        )
 
     def report(self) -> BackendReport:
         """As in the contract; the identity is that of the cluster and the SVM, once the policy without rules is there, or shares are."""
@@ -82,6 +88,7 @@ class OntapDriver:
             "mount_snapshot_support": False,
             "ipv4_support": True,
             "ipv6_support": True,
+            **self._snapshot_policies.capabilities(),
         }
         return BackendReport(identity, protocols, capabilities, None, tuple(hindrances))
 
@@ -135,7 +142,16 @@ class OntapDriver:
 
     def delete_share(self, share: ShareRef) -> None:
         """As in the contract; the array keeps the volume in its recovery queue for a while, unless the backend says otherwise."""
-        self._removal.delete(share.resource_id, self._svm)
+        with self._dropping(share, self._svm):
+            self._removal.delete(share.resource_id, self._svm)
+
+    @contextmanager
+    def _dropping(self, share: ShareRef, svm: str | None) -> Iterator[None]:
+        """Remove the array's snapshot policy of a share that goes, unless others follow it; that of one that is gone already, wherever one is left."""
+        before = self._volumes.known(share.resource_id)
+        yield
+        if svm is not None and (before is None or follows_own(before)):
+            self._snapshot_policies.drop_unused(svm)
 
     def update_access(
         self,
@@ -180,6 +196,10 @@ class OntapDriver:
         """As in the contract."""
         snapshots.remove(self._array, snapshot.backend_id, snapshot.name)
 
+    def schedule_snapshots(self, share: ShareRef, policy: SnapshotPolicy | None) -> None:
+        """As in the contract; the array takes them, by a policy that all volumes of its SVM with the same one follow."""
+        self._snapshot_policies.give(self._volumes.needed(share.resource_id), policy)
+
     @property
     def clones_within(self) -> Literal["pool", "backend"]:
         """As in the contract: a clone is where the blocks of its parent are."""
@@ -201,11 +221,14 @@ class OntapDriver:
 
     def trash_share(self, share: ShareRef) -> None:
         """As in the contract."""
+        volume = self._volumes.needed(share.resource_id)
         self._removal.trash(share.resource_id, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        if follows_own(volume):
+            self._snapshot_policies.drop_unused(volume.svm)
 
     def restore_share(self, resource_id: str) -> ObservedShare:
         """As in the contract."""
-        return self._listing.share(self._removal.restore(resource_id))
+        return self._listing.share(self._snapshot_policies.resume(self._removal.restore(resource_id)))
 
     def adopt_share(self, backend_id: str, resource_id: str, size_bytes: int | None) -> ObservedShare:
         """As in the contract: the volume gets a note in its comment, and nothing else of it changes; the array knows its size."""

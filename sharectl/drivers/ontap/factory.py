@@ -26,6 +26,7 @@ class OntapFactory:
             Capability.EXTEND,
             Capability.SHRINK,
             Capability.SNAPSHOT,
+            Capability.SNAPSHOT_POLICY,
             Capability.CLONE,
             Capability.REVERT,
             Capability.TRASH,

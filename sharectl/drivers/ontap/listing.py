@@ -18,6 +18,7 @@ from sharectl.drivers.ontap.locations import (
 )
 from sharectl.drivers.ontap.luns import BlockVolumes, block_volumes
 from sharectl.drivers.ontap.smb_access import access_over_smb, is_noted_for_smb, protocol_of_foreign, smb_name
+from sharectl.drivers.ontap.snapshots_seen import SnapshotsSeen
 from sharectl.drivers.ontap.volumes import PROTOCOL_NOTE, TRASHED_NOTE, why_not_adoptable, why_not_served
 from sharectl.model.access import NFS, AccessRule
 from sharectl.model.observed import ObservedShare
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.ontap.policies import Policies
     from sharectl.drivers.ontap.settings import OntapSettings
     from sharectl.drivers.ontap.smb_access import SmbAccess
+    from sharectl.drivers.ontap.snapshot_policies import SnapshotPolicies
     from sharectl.drivers.ontap.volumes import Volume, Volumes
     from sharectl.model.canonical import JsonObject
 
@@ -38,22 +40,30 @@ _FEW: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What shares are shown with: policies by id, SMB shares by the volumes that they export, names of policies that no volume has by the share that they were made for, where they are, and which volumes hold LUNs."""
+    """What shares are shown with: policies by id, SMB shares by the volumes that they export, names of policies that no volume has by the share that they were made for, where they are, which volumes hold LUNs, and what the array has of snapshot policies."""
 
     policies: Mapping[int, JsonObject] = field(default_factory=dict)
     smb: Mapping[str, Sequence[JsonObject]] = field(default_factory=dict)
     unused: Mapping[str, Sequence[str]] = field(default_factory=dict)
     places: Places = field(default_factory=Places)
     luns: BlockVolumes = field(default_factory=BlockVolumes)
+    snapshots: SnapshotsSeen = field(default_factory=SnapshotsSeen)
 
 
 class Listing:
     """Lists the shares of a backend; `svm` is its one SVM, None where it has one for each share server."""
 
-    def __init__(
-        self, volumes: Volumes, policies: Policies, access: Access, smb: SmbAccess, settings: OntapSettings
+    def __init__(  # noqa: PLR0913, PLR0917 - one of each thing that shares are made of
+        self,
+        volumes: Volumes,
+        policies: Policies,
+        access: Access,
+        smb: SmbAccess,
+        snapshot_policies: SnapshotPolicies,
+        settings: OntapSettings,
     ) -> None:
         """List nothing yet."""
+        self._snapshot_policies = snapshot_policies
         self._volumes, self._policies, self._access, self._smb = volumes, policies, access, smb
         self._svm, self._flexgroups = settings.svm, settings.flexgroups
         self._has_smb = settings.smb is not None
@@ -84,7 +94,8 @@ class Listing:
             if owner is not None and policy["id"] not in used:
                 unused.setdefault(owner, []).append(str(policy["name"]))
         smb, luns = self._smb_shares(volumes, reads_all=resource_ids is None), self._luns_in(volumes)
-        around = Surroundings({policy["id"]: policy for policy in policies}, smb, unused, places, luns)
+        seen = self._snapshot_policies.seen(volumes)
+        around = Surroundings({policy["id"]: policy for policy in policies}, smb, unused, places, luns, seen)
         owners = {volume.uuid for volume in claimed(volumes).values()}
         return [self.observed(volume, around, is_owner=volume.uuid in owners) for volume in volumes]
 
@@ -92,7 +103,8 @@ class Listing:
         """Return one share as a listing would show it."""
         policies = {policy["id"]: policy for policy in self._policies_of(volume)}
         smb, places = self._smb_shares([volume], reads_all=False), self._places_for(volume)
-        around = Surroundings(policies, smb, {}, places, self._luns_in([volume]))
+        seen = self._snapshot_policies.seen([volume])
+        around = Surroundings(policies, smb, {}, places, self._luns_in([volume]), seen)
         return self.observed(volume, around, is_owner=True)
 
     def new_share(self, volume: Volume) -> ObservedShare:
@@ -179,6 +191,8 @@ class Listing:
             share_server_id=around.places.servers.get(volume.svm),
             not_adoptable=why_not,
             export_settings=settings if NFS in protocol else None,
+            snapshot_policy=None if note is None else around.snapshots.policy_of(volume),
+            scheduled_snapshots=None if note is None else around.snapshots.scheduled_of(volume),
         )
 
     def _home_of(self, volume: Volume, places: Places) -> str | None:

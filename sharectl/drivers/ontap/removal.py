@@ -12,6 +12,7 @@ from sharectl.drivers.ontap.luns import check_no_blocks
 from sharectl.drivers.ontap.names import candidate_names, trash_name
 from sharectl.drivers.ontap.provisioning import QOS_NOTE
 from sharectl.drivers.ontap.queue import skips_queue
+from sharectl.drivers.ontap.snapshot_policies import paused
 from sharectl.drivers.ontap.volumes import PATH_NOTE, TRASHED_NOTE, VOLUMES, noted, volume_of
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ class Removal:
         fields: JsonObject = {
             "name": trash_name(resource_id),
             **noted(volume, note.having(**{TRASHED_NOTE: now})),
+            **paused(volume),
         }
         self._volumes.change(volume, fields)
         self._volumes.forget(resource_id)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sharectl.model.checks import WantedShare
     from sharectl.model.requests import ShareRequest
 
+OTHER_POLICY: Final = "netapp:snapshot_policy"
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,179}")
 _NFS_REMEDY: Final = (
     "name an address or a network, with a level and options that an export rule has, or remove the rule"
@@ -87,6 +88,7 @@ class ShareChecker:
             yield ShareProblem(("size",), problem, "write a larger size, or choose a type without netapp_flexgroup")
         yield from (each for each in extra_spec_problems(share.extra_specs) if not is_scoped(each.path[1]))
         yield from combination_problems(share.extra_specs)
+        yield from _policy_problems(share)
         if (problem := protocol_problem(share.protocol, self.smb)) is not None:
             remedy = "write NFS, or `smb: {}` in the backend's config where its SVM has a CIFS server"
             yield ShareProblem(("protocol",), problem, remedy)
@@ -101,3 +103,17 @@ class ShareChecker:
         for rule, status in statuses.items():
             if status.status != "active":
                 yield ShareProblem(("access", rule.key), status.reason, _NFS_REMEDY if rule in hosts else _SMB_REMEDY)
+
+
+def _policy_problems(share: WantedShare) -> Iterator[ShareProblem]:
+    """Yield why the array takes no snapshots by the policy of a share."""
+    if share.snapshot_policy is None:
+        return
+    from sharectl.drivers.ontap.snapshot_times import policy_problem  # noqa: PLC0415 - few shares have a policy
+
+    if (problem := policy_problem(share.snapshot_policy)) is not None:
+        yield ShareProblem(("snapshot_policy",), *problem)
+    if (named := share.extra_specs.get(OTHER_POLICY)) is not None:
+        summary = f"the share type names the snapshot policy {named} ({OTHER_POLICY}), and a volume follows one"
+        remedy = f"remove {OTHER_POLICY} from the type, or snapshotPolicy; of its share type: write `snapshotPolicy: {{}}` in the share"
+        yield ShareProblem(("snapshot_policy",), summary, remedy)

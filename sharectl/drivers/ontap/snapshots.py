@@ -17,6 +17,7 @@ from sharectl.drivers.base import (
 from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
 from sharectl.drivers.ontap.names import Note, comment_of, id_filter, read_note, short_id
 from sharectl.drivers.ontap.requests import Pattern
+from sharectl.drivers.ontap.snapshot_times import is_scheduled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -40,7 +41,7 @@ _OF_A_POLICY: Final = re.compile(r".+\.[0-9]{4}-[0-9]{2}-[0-9]{2}(_[0-9]{4})?")
 
 
 def list_snapshots(array: Array, svms: Collection[str], ids: Collection[str] | None = None) -> list[JsonObject]:
-    """Return the records of all snapshots of the SVMs, those of the array's own policies too, or just those with these ids.
+    """Return the records of all snapshots of the SVMs, those of the array's own policies too, or just those with these ids; none that shares' policies took.
 
     A clone may have the snapshot that it is based on among its own, with its comment: that is nobody's there.
     """
@@ -57,6 +58,7 @@ def list_snapshots(array: Array, svms: Collection[str], ids: Collection[str] | N
             f"{VOLUMES}/*/{SNAPSHOTS}", svm=svm, query={"svm.name": svm, **query}, fields=SNAPSHOT_FIELDS
         )
     ]
+    found = [record for record in found if not is_scheduled(record["name"])]
     claims = Counter(map(_id_of, found))
     found = [
         {**record, "comment": ""} if claims[_id_of(record)] > 1 and _is_copy(record) else record for record in found

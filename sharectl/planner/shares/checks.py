@@ -106,7 +106,15 @@ class ShareChecks:
         self, backends: Iterable[str], share: WantedShare, share_type: str | None
     ) -> Iterator[tuple[str, tuple[ShareProblem, ...]]]:
         """Yield each backend with what its driver would refuse of the share; checks that are equal are asked once."""
-        key = (share.protocol, share.size_bytes, share_type, share.pool, share.rules, share.export_name)
+        key = (
+            share.protocol,
+            share.size_bytes,
+            share_type,
+            share.pool,
+            share.rules,
+            share.export_name,
+            share.snapshot_policy,
+        )
         known = self._known.get(key)
         if known is None:
             if len(self._known) >= _MOST_KNOWN:
@@ -240,7 +248,8 @@ class ShareChecks:
         """Return the share as drivers are asked about it."""
         share_type = self._desired.share_types.get(spec.share_type or "")
         specs = {} if share_type is None else share_type.extra_specs
-        return WantedShare(spec.name, spec.size_bytes, str(spec.protocol), rules, specs, pool, spec.export_name)
+        policy = wanted_policy(self._desired, spec)
+        return WantedShare(spec.name, spec.size_bytes, str(spec.protocol), rules, specs, pool, spec.export_name, policy)
 
     def capabilities(self, backend: str) -> frozenset[Capability]:
         """Return what the driver of the backend can do, as its factory tells; everything where it cannot be loaded."""
@@ -290,7 +299,16 @@ def _problems_of_network(desired: Desired, backend: str, network: str, protocol:
 
 
 def _asked(share: WantedShare, name: str, rules: tuple[AccessRule, ...]) -> WantedShare:
-    return WantedShare(name, share.size_bytes, share.protocol, rules, share.extra_specs, share.pool, share.export_name)
+    return WantedShare(
+        name,
+        share.size_bytes,
+        share.protocol,
+        rules,
+        share.extra_specs,
+        share.pool,
+        share.export_name,
+        share.snapshot_policy,
+    )
 
 
 def _check_of(spec: BackendSpec) -> ShareCheck | None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from sharectl.planner.draft import Draft
 
 _PATH: Final = "spec.snapshotPolicy"
+_REMOVE: Final = "remove snapshotPolicy; of its share type: write `snapshotPolicy: {}` in the share"
+ZONE_CAPABILITY: Final = "snapshot_policy_time_zone"
+"""Under this name the report of a backend says by the clock of which time zone it takes snapshots, where it cannot by another."""
 _SCHEDULING: Final = frozenset({Verb.SCHEDULE_SNAPSHOTS})
 
 
@@ -41,6 +44,9 @@ def plan_new_schedule(draft: Draft, address: Address, backend: str, action: Acti
             remedy="write replacement: createFirst, or add the snapshot policy once the new share is there",
             path="spec.replacement",
         )
+        return
+    if (problem := _zone_problem(draft, backend, wanted)) is not None:
+        _refuse(draft, address, problem)
         return
     changes = () if spec.snapshot_policy is not None else _changes(None, wanted)  # its own is shown with the share
     draft.add(
@@ -66,16 +72,9 @@ def plan_schedule(
     current = recorded if observed is None else observed.snapshot_policy
     if wanted == current:
         return spec
-    why = None if wanted is None else _why_not(draft, record)
-    if why is not None:
-        draft.refuse(
-            "share.no-snapshot-policy",
-            address,
-            f"{address} cannot have a snapshot policy: {why}",
-            remedy="remove snapshotPolicy; of its share type: write `snapshotPolicy: {}` in the share",
-            path=_PATH,
-            holds=_SCHEDULING,
-        )
+    problem = None if wanted is None else _problem(draft, record, spec, wanted)
+    if problem is not None:
+        _refuse(draft, address, problem)
         return replace(spec, snapshot_policy=share_spec_of(record).snapshot_policy)
     by_hand = wanted == recorded
     own = "its manifest" if spec.snapshot_policy is not None or spec.share_type is None else "its share type"
@@ -94,11 +93,41 @@ def plan_schedule(
     return spec
 
 
-def _why_not(draft: Draft, record: Record) -> str | None:
-    """Return why no snapshots are taken of a share by a policy, None where they are, or nobody has asked."""
+def _refuse(draft: Draft, address: Address, problem: tuple[str, str]) -> None:
+    draft.refuse(
+        "share.no-snapshot-policy",
+        address,
+        f"{address} cannot have a snapshot policy: {problem[0]}",
+        remedy=problem[1],
+        path=_PATH,
+        holds=_SCHEDULING,
+    )
+
+
+def _problem(draft: Draft, record: Record, spec: ShareSpec, wanted: SnapshotPolicy) -> tuple[str, str] | None:
+    """Return why no snapshots are taken of a share by its policy, and the way out; None where they are, or nobody has asked."""
     if lacks(draft, record.backend, Capability.SNAPSHOT_POLICY):
-        return f"the driver of backend {record.backend} takes no snapshots by itself"
-    return f"{host_of(record)}, which holds it, takes no snapshots" if host_of(record) in draft.unsnapshotted else None
+        return f"the driver of backend {record.backend} takes no snapshots by itself", _REMOVE
+    if host_of(record) in draft.unsnapshotted:
+        return f"{host_of(record)}, which holds it, takes no snapshots", _REMOVE
+    backend = record.backend or ""
+    if backend in draft.desired.backends:
+        for found in draft.checks.problems(backend, draft.checks.wanted(spec, (), record.pool), spec.share_type):
+            if found.path == ("snapshot_policy",):
+                return found.summary, found.remedy
+    return _zone_problem(draft, backend, wanted)
+
+
+def _zone_problem(draft: Draft, backend: str, wanted: SnapshotPolicy) -> tuple[str, str] | None:
+    """Return why the clock of a backend, where it has said whose that is, is not the one that the policy is for."""
+    seen = draft.observed.get(backend)
+    clock = None if seen is None or seen.report is None else seen.report.capabilities.get(ZONE_CAPABILITY)
+    if clock is None:
+        return None
+    from sharectl.model.time_zones import zone_problem  # noqa: PLC0415 - few backends tell their clocks
+
+    problem = zone_problem(wanted, str(clock))
+    return None if problem is None else (f"backend {backend}: {problem[0]}", problem[1])
 
 
 def end_schedule(draft: Draft, address: Address, record: Record, reason: str) -> bool:

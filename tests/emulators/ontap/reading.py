@@ -32,6 +32,7 @@ SHARED: Final = frozenset(
     {
         *("/cluster", "/cluster/schedules", "/cluster/licensing/licenses", "/security/key-managers"),
         *("/storage/snapshot-policies", "/storage/volume-efficiency-policies"),
+        "/storage/snapshot-policies/{snapshot_policy.uuid}/schedules",
     }
 )
 """Collections whose cluster-wide objects are seen from inside an SVM as well."""

@@ -12,6 +12,7 @@ from tests.emulators.ontap import (
     qos,
     quotas,  # noqa: F401 - registers its operations
     recovery_queue,  # noqa: F401 - registers its operations
+    schedules,
     snapshot_policies,
     snapshots,  # noqa: F401 - registers its operations
     volume_delete,  # noqa: F401 - registers its operations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 def seed(world: World) -> None:
     """Make what every cluster has before it has an SVM."""
     aggregates.seed(world)
+    schedules.seed(world)
     snapshot_policies.seed(world)
     efficiency_policies.seed(world)
     qos.seed(world)

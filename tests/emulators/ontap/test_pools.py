@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.emulators.ontap.client import Client
 from tests.emulators.ontap.storage_calls import GIB, WAIT
 
 if TYPE_CHECKING:
-    from tests.emulators.ontap.client import Client, Got
+    from tests.emulators.ontap.client import Got
     from tests.emulators.ontap.storage_calls import Storage
 
 QOS = "/storage/qos/policies"
@@ -133,7 +134,7 @@ def test_a_snapshot_policy_is_followed_until_it_is_switched_off(storage: Storage
     volume = storage.volume("v", snapshot_policy="p")
     client.emulator.world.pass_time(4 * 3600)
     assert [name.partition(".")[0] for name in storage.snapshots(volume)] == ["ours", "ours"]
-    assert client.delete(path).code == 8
+    assert client.delete(path).code == 1638415
     client.patch(path, {"enabled": False})
     before = storage.snapshots(volume)
     client.emulator.world.pass_time(4 * 3600)
@@ -190,3 +191,41 @@ def test_the_snapshot_directory_of_early_releases_is_the_command_lines(storage: 
     assert client.patch(path, {"snapdir_access": "false"}).status == 200
     client.emulator.world.version = (9, 16, 1)
     assert storage.show(uuid)["snapshot_directory_access_enabled"] is False
+
+
+def test_the_schedules_of_a_policy_are_changed_one_by_one(storage: Storage) -> None:
+    """Added, given another number, and taken out but for the last; what the path already says is no field of the body."""
+    client = storage.client
+    copies = [{"schedule": {"name": "hourly"}, "count": 2, "prefix": "ours"}]
+    got = client.post(SNAPSHOT_POLICIES, {"svm.name": "vs1", "name": "p", "copies": copies})
+    path = f"{got.headers['location'].removeprefix('/api')}/schedules"
+    assert client.post(path, {"schedule": {"name": "no"}, "count": 1}).code == 262197
+    assert client.post(path, {"schedule": {"name": "daily"}, "count": 1022}).code == 1638451
+    assert client.post(path, {"schedule": {"name": "daily"}, "count": 1, "prefix": "ours"}).code == 1
+    assert client.post(path, {"schedule": {"name": "daily"}, "count": 3}).status == 201
+    shown = client.get(f"{path}?fields=count,prefix").records
+    found = {each["schedule"]["name"]: (each["count"], each["prefix"], each["schedule"]["uuid"]) for each in shown}
+    assert {name: value[:2] for name, value in found.items()} == {"hourly": (2, "ours"), "daily": (3, "daily")}
+    daily, hourly = f"{path}/{found['daily'][2]}", f"{path}/{found['hourly'][2]}"
+    assert client.patch(daily, {"count": 4}).status == 200
+    assert client.patch(daily, {"prefix": "theirs"}).code == 262196
+    assert client.get(daily).body["count"] == 4
+    assert client.delete(daily).status == 200
+    assert client.get(daily).status == 404
+    assert client.delete(hourly).code == 1638411
+
+
+def test_schedules_are_the_clusters(client: Client) -> None:
+    """Made and removed by its accounts alone, and not while a policy names them."""
+    body = {"name": "at_noon", "cron": {"minutes": [0], "hours": [12]}}
+    assert Client(client.emulator, "sharectl-svm").post("/cluster/schedules", body).code == 6
+    assert client.post("/cluster/schedules", {"name": "at_noon"}).code == 262212
+    assert client.post("/cluster/schedules", {**body, "cron": {"minutes": [60]}}).code == 262197
+    path = client.post("/cluster/schedules", body).headers["location"].removeprefix("/api")
+    assert client.post("/cluster/schedules", body).code == 1
+    assert client.get(path).body["cron"] == {"minutes": [0], "hours": [12]}
+    policy = {"svm.name": "vs1", "name": "p", "copies": [{"schedule": {"name": "at_noon"}, "count": 1}]}
+    made = client.post(SNAPSHOT_POLICIES, policy).headers["location"].removeprefix("/api")
+    assert client.delete(path).code == 8
+    assert client.delete(made).status == 200
+    assert client.delete(path).status == 200

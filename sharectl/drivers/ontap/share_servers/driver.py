@@ -54,6 +54,7 @@ class ShareServerDriver(OntapDriver):
             "security_service_update_support": True,
             "ipv4_support": True,
             "ipv6_support": True,
+            **self._snapshot_policies.capabilities(),
         }
         return BackendReport(self._identity(), protocols, capabilities)
 
@@ -91,7 +92,9 @@ class ShareServerDriver(OntapDriver):
     def delete_share(self, share: ShareRef) -> None:
         """As in the contract."""
         by_id = {server: svm for svm, server in servers_by_svm(self._array).items()}
-        self._removal.delete(share.resource_id, by_id.get(share.share_server_id or ""))
+        svm = by_id.get(share.share_server_id or "")
+        with self._dropping(share, svm):
+            self._removal.delete(share.resource_id, svm)
 
     # Share servers
 

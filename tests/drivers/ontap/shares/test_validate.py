@@ -56,3 +56,35 @@ def test_each_spec_is_told_once_at_its_line_with_what_to_write(tmp_path: Path) -
     }
     assert "netapp:thin_provisioned" in str(named["share_type.extra-spec", "netapp:thin_provisoned"])
     assert "dedupe" in str(named["share.unfit", "spec"])
+
+
+POLICIES = """\
+---
+apiVersion: sharectl/v1
+kind: ShareType
+metadata: {name: often}
+spec: {extraSpecs: {driver_handles_share_servers: false}, snapshotPolicy: {monthly: {keep: 3, day: 31}}}
+---
+apiVersion: sharectl/v1
+kind: Share
+metadata: {name: papers}
+spec: {type: often, protocol: NFS, size: 1GiB}
+---
+apiVersion: sharectl/v1
+kind: Share
+metadata: {name: drafts}
+spec: {type: often, protocol: NFS, size: 1GiB, snapshotPolicy: {hourly: {keep: 24}}}
+"""
+
+
+def test_a_snapshot_policy_that_no_array_can_have_is_refused(tmp_path: Path) -> None:
+    """Of the share or of its type, before any array is reached."""
+    (tmp_path / "sharectl.yaml").write_text(
+        "apiVersion: sharectl/v1\nkind: Project\nspec: {manifests: [manifests.yaml]}\n", encoding="utf-8"
+    )
+    backend = MANIFESTS.partition("---")[0]
+    (tmp_path / "manifests.yaml").write_text(backend + POLICIES, encoding="utf-8")
+    ended = run("validate", "--output", "json", cwd=tmp_path)
+    (found,) = json.loads(ended.out)["diagnostics"]
+    assert (found["code"], found["address"]) == ("scheduler.capability", "share/papers")
+    assert "no day 31" in found["summary"]
