@@ -25,6 +25,7 @@ class Entry(NamedTuple):
 COMMANDS: Final[dict[str, Entry]] = {
     "init": Entry("init:init", "Write a small repository that works."),
     "validate": Entry("validate:validate", "Find every mistake in the manifests."),
+    "fmt": Entry("fmt:fmt", "Put the fields of manifests into order."),
     "plan": Entry("plan:plan", "Show what apply would do."),
     "apply": Entry("plan:apply", "Bring the backends in line with the manifests."),
     "destroy": Entry("plan:destroy", "Remove what the state holds, as each deletionPolicy says."),
