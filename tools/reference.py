@@ -20,7 +20,8 @@ Every manifest has `apiVersion: sharectl/v1`, a `kind`, `metadata` with a `name`
 a `spec`, whose fields are listed here. A file may hold several documents, separated by `---`. Fields in **bold** are required.
 
 This page is made from the schemas by `python -m tools.reference`; editors show the same texts when a file begins with
-`# yaml-language-server: $schema=…`, and `sharectl schema` prints the schemas.
+`# yaml-language-server: $schema=…`, as those of `sharectl init` do. `sharectl schema --write .sharectl/schemas` writes the schemas
+again, with the settings of the drivers that are installed: in another checkout, and after an update.
 """
 
 

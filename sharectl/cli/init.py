@@ -59,27 +59,29 @@ def schema(
     *,
     write: Annotated[Path | None, typer.Option(help="Write all schemas into this folder.", metavar="DIR")] = None,
 ) -> None:
-    """Print a JSON Schema (2020-12), or write all of them: editors then check and explain manifests as they are typed."""
+    """Print a JSON Schema (2020-12), or write all of them: editors then check and explain manifests as they are typed.
+
+    They know the settings of the drivers that are installed here.
+    """
     from sharectl.cli.session import standard_output, working_directory
-    from sharectl.manifests.schemas import schema_names, schema_text
+    from sharectl.manifests.schemas import schema_names
     from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
+    from sharectl.workspace.editor_schemas import editor_schema, write_schemas
 
     output = standard_output()
     names = schema_names()
     if write is not None:
         folder = working_directory.get() / write
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for known in names:
-                (folder / f"{known}.schema.json").write_text(schema_text(known), encoding="utf-8")
+            count = write_schemas(folder)
         except OSError as problem:
             summary = f"{problem.filename} could not be written: {problem.strerror}"
             raise DiagnosticError(error("schema.unwritable", summary, remedy="name a folder that can be")) from problem
-        output.note(f"Wrote {len(names)} schemas into {write}.")
+        output.note(f"Wrote {count} schemas into {write}.")
     elif name is None:
         output.write_lines(names)
     elif name in names:
-        output.write(schema_text(name))
+        output.write(editor_schema(name))
     else:
         raise DiagnosticError(
             error("usage.schema", f"there is no schema {name}", remedy=did_you_mean(name, names) or ", ".join(names))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import sharectl
 from sharectl.model.diagnostics import DiagnosticError, error
+from sharectl.workspace.editor_schemas import FOLDER, write_schemas
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ _VERSION: Final = "@VERSION@"
 def write_repository(directory: Path, forge: str, state: str) -> tuple[str, ...]:
     """Write the files into `directory`, none of which may exist, with the workflow for the forge and for that kind of state; return their paths.
 
-    Raises DiagnosticError.
+    The schemas that editors read go beside the state, where git does not see them. Raises DiagnosticError.
     """
     files = dict([*FILES.items(), WORKFLOWS[forge]])
     taken = [name for name in files if (directory / name).exists() and name != IGNORE_FILE]
@@ -60,6 +61,7 @@ def write_repository(directory: Path, forge: str, state: str) -> tuple[str, ...]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(filled(template, state).encode())
             written.append(name)
+        write_schemas(directory / FOLDER)
     except OSError as problem:
         raise DiagnosticError(
             error("init.unwritable", f"{problem.filename} could not be written: {problem.strerror}")
