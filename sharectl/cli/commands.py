@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "apply": Entry("plan:apply", "Bring the backends in line with the manifests."),
     "destroy": Entry("plan:destroy", "Remove what the state holds, as each deletionPolicy says."),
     "refresh": Entry("plan:refresh", "Show where the backends differ from the state."),
+    "list": Entry("list:list_", "List the shares: used, size, place, labels, and what is not well."),
     "show": Entry("show:show", "Show a resource: where it is, who may reach it, how to mount it."),
     "who": Entry("who:who", "Show which shares a client or user may reach, and by which rule."),
     "mounts": Entry("mounts:mounts", "Write what a client mounts: fstab, autofs, systemd, Kubernetes, Ansible."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import sys
 from array import array
@@ -18,13 +19,17 @@ from sharectl.model.canonical import DIGEST_SIZE_BYTES
 from sharectl.model.kinds import Kind, address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from sharectl.manifests.findings import Finding, Path
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
 
 _Text = TypeVar("_Text", str, str | None)
+
+_JSON_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_FEW_ADDRESSES: Final = 8
+"""Few are looked for one by one; of many, all texts of a file are looked up."""
 
 ENTRY_DIGEST_SIZE_BYTES: Final = 2 * DIGEST_SIZE_BYTES
 PLACEMENT_FIELDS: Final = ("type", "availabilityZone", "shareNetwork")
@@ -173,10 +178,12 @@ class CompiledFile:
             self._index_json = orjson.dumps(values)
         return self._index_json
 
-    def mentions(self, quoted_addresses: Sequence[bytes]) -> bool:
+    def mentions(self, quoted_addresses: Collection[bytes]) -> bool:
         """Tell whether the file may hold or refer to one of these addresses, given as JSON strings."""
         index_json = self.index_json
-        return any(address in index_json for address in quoted_addresses)
+        if len(quoted_addresses) <= _FEW_ADDRESSES:
+            return any(address in index_json for address in quoted_addresses)
+        return not frozenset(quoted_addresses).isdisjoint(_JSON_STRING.findall(index_json))
 
     def digest(self, number: int) -> bytes:
         """Return the digest of the resource `index.addresses[number]`."""

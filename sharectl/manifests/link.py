@@ -41,6 +41,7 @@ class Linker:
         self._declared: set[Address] = {address for file in files for address, _ in file.declared}
         self._unsound = {address: paths for file in files for address, paths in file.unsound.items()}
         self._is_partial = False
+        self._mentioned: tuple[frozenset[bytes], list[int]] | None = None
         self._guesses = 0
         self._checkers: list[tuple[int, Checker]] = []
 
@@ -146,10 +147,15 @@ class Linker:
 
     def _mentioning(self, addresses: Collection[Address] | None) -> Iterator[tuple[int, CompiledFile]]:
         """Yield the files, with their numbers, that may hold or refer to one of the addresses; without addresses, all."""
-        needles = None if addresses is None else [f'"{address}"'.encode() for address in addresses]
-        for number, file in enumerate(self._files if needles is None or needles else ()):
-            if needles is None or file.mentions(needles):
-                yield number, file
+        if addresses is None:
+            yield from enumerate(self._files)
+            return
+        needles = frozenset(f'"{address}"'.encode() for address in addresses)
+        if self._mentioned is None or self._mentioned[0] != needles:  # most often the same are looked for again
+            files = self._files if needles else ()
+            self._mentioned = needles, [number for number, file in enumerate(files) if file.mentions(needles)]
+        for number in self._mentioned[1]:
+            yield number, self._files[number]
 
     def _take(self, entries: dict[Address, Entry]) -> None:
         self.linked.entries = entries

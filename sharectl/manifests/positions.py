@@ -151,6 +151,7 @@ class FilePositions:
         self._first_line = 1
         self._roots: dict[int, _Node] | None = None
         self._lines: list[str] | None = None
+        self._plain_lines: list[bytes] | None = None
         self._concealed = set() if concealed is None else concealed
         self._spans: dict[int, list[Span]] | None = None
         self._starts: tuple[list[int], list[int]] | None = None
@@ -187,6 +188,25 @@ class FilePositions:
     def place(self, line: int, column: int, document: int, *, secret: bool = False) -> Source:
         """Return a Source with its excerpt; secrets on the line are masked, a `secret` line is left out altogether."""
         return Source(self.path, line, column, document, None if secret else self.excerpt(line))
+
+    def line_with(self, line: int, text: str) -> Source | None:
+        """Return where `text` stands as a word of its own, from `line` to the end of the document, without reading any YAML; None where that is not plain."""
+        if self._plain_lines is None:
+            is_odd = b"\r" in self._data or _ODD_LINE_END.search(self._data) is not None
+            self._plain_lines = [] if is_odd else self._data.split(b"\n")
+        found: Source | None = None
+        word = re.compile(rb"(?<![\w.:/\\-])" + re.escape(text.encode(errors="replace")) + rb"(?![\w.:/\\-])")
+        for number, content in enumerate(self._plain_lines[line - self._first_line :], line):
+            if content.startswith((b"---", b"...")):
+                break
+            at = word.search(content) if b"#" not in content else None
+            if b"#" in content and word.search(content) is not None:
+                return None  # it may be said in a comment alone
+            if at is not None:
+                if found is not None:
+                    return None
+                found = Source(self.path, number, len(content[: at.start()].decode(errors="replace")) + 1)
+        return found
 
     def spot(self, document: int, path: Sequence[Step], *, key: bool = False) -> Spot:
         """Return line, column and text of the value (or key) at `path`, or of the nearest value around it that exists."""

@@ -137,7 +137,7 @@ def _places(judgements: Iterable[Verdict], desired: Desired) -> tuple[dict[Addre
         if client_list is not None:
             lists[address] = client_list
         try:
-            sources[address] = desired.source(address)
+            sources[address] = desired.rule_source(address)
         except KeyError:
             continue  # it is in force, and not in the manifests any more
     return sources, lists

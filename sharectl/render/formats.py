@@ -20,6 +20,9 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
     GITHUB = "github"
     SARIF = "sarif"
+    WIDE = "wide"
+    CSV = "csv"
+    NAME = "name"
 
     @property
     def is_for_a_forge(self) -> bool:
@@ -46,6 +49,12 @@ DOCUMENTS: Final[Mapping[str, Mapping[Format, str]]] = {
         Format.SARIF: "sarif:failure_sarif",
     },
     "history": _text_and_json("history"),
+    "list": {
+        **_text_and_json("listing", "list"),
+        Format.WIDE: "listing:list_wide",
+        Format.CSV: "listing:list_csv",
+        Format.NAME: "listing:list_names",
+    },
     "lock": _text_and_json("state", "lock"),
     "operations": _text_and_json("state", "operations"),
     "plan": {

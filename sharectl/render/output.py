@@ -91,7 +91,7 @@ class Output:
             from sharectl.render.places import in_repository  # noqa: PLC0415 - a forge's alone
 
             values = tuple(in_repository(value, self.directory) for value in values)
-        if style is Format.TEXT:
+        if style in {Format.TEXT, Format.WIDE}:
             self.write_lines(write(*values, look=self.look, **choices))
         elif style is Format.JSON and on_one_line:
             self.write_json_line(write(*values))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.frozen import dataclass
 from sharectl.render.text import PLAIN, display_width, paint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sharectl.render.text import Look
 
@@ -65,9 +65,34 @@ def table_lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]],
     return _drawn_lines(shown, body, look, look.width)
 
 
+def streamed_lines(
+    columns: Sequence[Column], rows: Iterable[Sequence[Cell | str]], look: Look = PLAIN
+) -> Iterator[str]:
+    """Yield the same of any number of rows, which are drawn as the lines are: of many, the first ones say how wide the columns are."""
+    remaining = iter(rows)
+    first = list(islice(remaining, _MOST_DRAWN))
+    following = next(remaining, None)
+    if following is None:
+        yield from table_lines(columns, first, look)
+        return
+    cells = (
+        tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in row)
+        for row in chain(first, (following,), remaining)
+    )
+    measured = list(islice(cells, _MOST_DRAWN))
+    yield from _lines_of(columns, _widths_of(columns, measured), chain(measured, cells), look)
+
+
 def _plain_lines(columns: Sequence[Column], rows: Sequence[Row], look: Look) -> Iterator[str]:
+    return _lines_of(columns, _widths_of(columns, rows), rows, look)
+
+
+def _widths_of(columns: Sequence[Column], rows: Sequence[Row]) -> list[int]:
+    return [_width_of(column, [row[n] for row in rows], _WIDEST_CELL) for n, column in enumerate(columns)]
+
+
+def _lines_of(columns: Sequence[Column], widths: Sequence[int], rows: Iterable[Row], look: Look) -> Iterator[str]:
     heads = tuple(Cell(column.head, "heading") for column in columns)
-    widths = [_width_of(column, [row[n] for row in rows], _WIDEST_CELL) for n, column in enumerate(columns)]
     for row in chain((heads,), rows):
         line, owed = "", ""
         for column, width, cell in zip(columns, widths, row, strict=True):

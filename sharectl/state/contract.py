@@ -82,6 +82,21 @@ class StateReader(Protocol):
         The case of ASCII letters says nothing. Costs in proportion to what is returned.
         """
 
+    def share_addresses(
+        self,
+        *,
+        holding: Collection[bytes] = (),
+        backends: Collection[str] = (),
+        refused_or_named: str | None = None,
+        largest_first: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[Address]:
+        """Return the addresses of the shares that meet each condition which is given, in their order, or the largest first.
+
+        `holding` are parts of the JSON of their specs. With `refused_or_named`, those of which the backend refused an access rule, and those
+        that have this text in their address. No row is decoded for it.
+        """
+
     def client_names(self, access_type: str) -> Sequence[str]:
         """Return whom rules of this type name, each once; for "did you mean"."""
 

@@ -78,6 +78,18 @@ class EmptyReader:
         """See StateReader."""
         return ()
 
+    def share_addresses(
+        self,
+        *,
+        holding: Collection[bytes] = (),  # noqa: ARG002 - as above
+        backends: Collection[str] = (),  # noqa: ARG002 - as above
+        refused_or_named: str | None = None,  # noqa: ARG002 - as above
+        largest_first: bool = False,  # noqa: ARG002 - as above
+        limit: int | None = None,  # noqa: ARG002 - as above
+    ) -> Sequence[Address]:
+        """See StateReader."""
+        return ()
+
     def client_names(self, access_type: str) -> Sequence[str]:  # noqa: ARG002 - as above
         """See StateReader."""
         return ()

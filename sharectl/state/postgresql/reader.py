@@ -6,7 +6,7 @@ import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.model.kinds import address_of, rule_address
+from sharectl.model.kinds import Kind, address_of, rule_address
 from sharectl.model.records import ANY_ENTRY, HistoryEntry, OperationRecord, StateView
 from sharectl.state.columns import (
     ACCESS_RULE,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from uuid import UUID
 
-    from sharectl.model.kinds import Address, Kind
+    from sharectl.model.kinds import Address
     from sharectl.model.records import HistoryFilter, HistoryLine, Record, RuleRecord, RunRecord
     from sharectl.state.columns import Table
     from sharectl.state.document import Document
@@ -291,6 +291,29 @@ class PostgresqlReader:
         with self._reading() as connection:
             rows = [row for query, values in queries for row in fetch(connection, query, (access_type, *values))]
         return sorted(set(map(first, rows)))
+
+    def share_addresses(
+        self,
+        *,
+        holding: Collection[bytes] = (),
+        backends: Collection[str] = (),
+        refused_or_named: str | None = None,
+        largest_first: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[Address]:
+        """See StateReader."""
+        conditions: list[str] = list(_range_of(Kind.SHARE.prefix))
+        values: list[object] = list(_range_of(Kind.SHARE.prefix).values())
+        conditions += ["position(%s::bytea IN spec) > 0"] * len(holding)
+        values += holding
+        if backends:
+            conditions.append("backend = ANY(%s)")
+            values.append([name for name in backends if can_be_stored(name)])
+        if refused_or_named is not None:
+            conditions.append("(spec_digest IS NULL OR position(%s IN address) > 0)")
+            values.append(refused_or_named)
+        order = "size_bytes DESC NULLS LAST, address" if largest_first else "address"
+        return self._addresses((f"WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT %s", (*values, limit)))
 
     def client_names(self, access_type: str) -> Sequence[str]:
         """See StateReader."""

@@ -6,7 +6,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.model.kinds import address_of, rule_address
+from sharectl.model.kinds import Kind, address_of, rule_address
 from sharectl.model.records import ANY_ENTRY, HistoryEntry, OperationRecord, StateView
 from sharectl.state.columns import (
     ACCESS_RULE,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from sharectl.model.kinds import Address, Kind
+    from sharectl.model.kinds import Address
     from sharectl.model.records import HistoryFilter, HistoryLine, Record, RuleRecord, RunRecord
     from sharectl.state.columns import Table
     from sharectl.state.document import Document
@@ -151,7 +151,7 @@ def history_lines(
         conditions.append(f"(address = ? OR {' AND '.join(under)})")
         values += [address, *under.values()]
     if among.run_id is not None:
-        conditions.append("history.run_id = ?")
+        conditions.append("run_id = ?")
         values.append(among.run_id)
     if among.user is not None:
         conditions.append(_OF_USER)
@@ -163,7 +163,10 @@ def history_lines(
         conditions.append("outcome = 'failed'")
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     values.append(-1 if limit is None else limit)
-    return lines_of(connection.execute(f"{_SELECT_LINES}{where} ORDER BY history.sequence DESC LIMIT ?", values))
+    # The numbers are chosen first: of a user's hundred thousand entries only those are read that are asked for.
+    chosen = f"SELECT sequence FROM history{where} ORDER BY sequence DESC LIMIT ?"  # noqa: S608 - constants
+    select = f"{_SELECT_LINES} WHERE history.sequence IN ({chosen}) ORDER BY history.sequence DESC"
+    return lines_of(connection.execute(select, values))
 
 
 class SqliteReader:
@@ -274,6 +277,31 @@ class SqliteReader:
         with self._reading() as connection:
             rows = [row for query, values in queries for row in connection.execute(query, (access_type, *values))]
         return sorted(set(map(first, rows)))
+
+    def share_addresses(
+        self,
+        *,
+        holding: Collection[bytes] = (),
+        backends: Collection[str] = (),
+        refused_or_named: str | None = None,
+        largest_first: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[Address]:
+        """See StateReader."""
+        conditions: list[str] = list(_range_of(Kind.SHARE.prefix))
+        values: list[object] = list(_range_of(Kind.SHARE.prefix).values())
+        conditions += ["instr(spec, ?) > 0"] * len(holding)
+        values += holding
+        if backends:
+            names = list(filter(is_storable, backends))
+            conditions.append(f"backend IN ({','.join('?' * len(names))})")
+            values += names
+        if refused_or_named is not None:
+            conditions.append("(spec_digest IS NULL OR instr(address, ?) > 0)")
+            values.append(refused_or_named)
+        order = "size_bytes DESC, address" if largest_first else "address"
+        values.append(-1 if limit is None else limit)
+        return self._addresses((f" WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?", tuple(values)))
 
     def client_names(self, access_type: str) -> Sequence[str]:
         """See StateReader."""

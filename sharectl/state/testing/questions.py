@@ -9,7 +9,7 @@ import pytest
 
 from sharectl.model.access import AccessRule
 from sharectl.model.records import AddHistory, HistoryFilter, PutResource, PutRules, PutRun, RuleRecord
-from sharectl.state.testing.samples import RUN, Conformance, make_entry, make_record, make_rule
+from sharectl.state.testing.samples import RUN, Conformance, make_entry, make_record, make_rule, make_snapshot
 
 if TYPE_CHECKING:
     from sharectl.model.records import Lease
@@ -50,6 +50,32 @@ class QuestionsConformance(Conformance):
             assert list(reader.shares_of_clients("user", ["\udcff"], ["\udcff"])) == []
             many = [f"10.9.{number // 250}.{number % 250}" for number in range(3000)]
             assert list(reader.shares_of_clients("ip", [*many, "10.0.3.5"])) == ["share/a"]
+
+    def test_shares_are_chosen_without_their_rows_being_decoded(self, store: StateStore, lease: Lease) -> None:
+        """By parts of their specs, by backends, by what is not well; in order, or the largest first."""
+        labelled = make_record("labelled", spec=b'{"labels":{"team":"a"},"name":"labelled","protocol":"NFS"}')
+        rows = [
+            labelled,
+            make_record("large", size_bytes=20 << 30, backend="other"),
+            make_record("plain"),
+            make_record("refused", spec_digest=None),
+            make_record("old@deposed-0123"),
+            make_record("unsized", size_bytes=None),
+            make_snapshot("s1", "plain"),
+        ]
+        store.commit(lease, [PutResource(row, None) for row in rows])
+        with store.read() as reader:
+            names = sorted(row.address for row in rows[:-1])
+            assert list(reader.share_addresses()) == names
+            assert list(reader.share_addresses(limit=2)) == names[:2]
+            assert list(reader.share_addresses(holding=[b'"team":"a"', b'"NFS"'])) == ["share/labelled"]
+            assert list(reader.share_addresses(backends=["other", "nobody", "\udcff"])) == ["share/large"]
+            assert list(reader.share_addresses(refused_or_named="@deposed-")) == [
+                "share/old@deposed-0123",
+                "share/refused",
+            ]
+            by_size = list(reader.share_addresses(largest_first=True))
+            assert (by_size[0], by_size[-1]) == ("share/large", "share/unsized")
 
     def test_it_is_told_whom_rules_name(self, ruled: StateStore) -> None:
         """Each name once, of one type."""

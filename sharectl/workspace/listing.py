@@ -1,0 +1,276 @@
+"""All shares of the state with what is known of each, chosen and in order; a page at a time, however many there are."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sharectl.model.canonical import canonical_json
+from sharectl.model.frozen import dataclass, field
+from sharectl.model.kinds import Kind, is_of
+from sharectl.planner.records import DEPOSED_MARK
+from sharectl.state.rows import attributes_of, spec_object_of
+from sharectl.workspace.freshness import Freshness, freshness_of
+from sharectl.workspace.lookup import require_backends
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import HistoryEntry, OperationRecord, Record
+    from sharectl.state.contract import StateReader, StateStore
+
+_PAGE: Final = 2_000
+_MOST_FAILURES: Final = 10_000
+
+
+class Condition(StrEnum):
+    """How a share stands, by the state: the worst that holds of it."""
+
+    OK = "ok"
+    REPLACED = "replaced"
+    REFUSED = "refused"
+    FAILED = "failed"
+    HALF_DONE = "half-done"
+
+
+class Order(StrEnum):
+    """What the shares are sorted by: their names, or the largest first."""
+
+    NAME = "name"
+    USED = "used"
+    SIZE = "size"
+    FULL = "full"
+
+
+class ListedShare(NamedTuple):
+    """One share; what is not known is None, or empty. `note` says why it is not `ok`. `seen_at` is when its use was told, in seconds since 1970."""
+
+    address: Address
+    condition: Condition
+    note: str = ""
+    size_bytes: int | None = None
+    used_bytes: int | None = None
+    seen_at: int | None = None
+    protocol: str | None = None
+    backend: str | None = None
+    pool: str | None = None
+    resource_id: str | None = None
+    share_type: str | None = None
+    labels: Mapping[str, str] = {}
+    export_locations: tuple[str, ...] = ()
+
+    @property
+    def full_percent(self) -> float | None:
+        """How full it is; None where its size or its use is not known."""
+        return None if self.used_bytes is None or not self.size_bytes else 100 * self.used_bytes / self.size_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ListWanted:
+    """Which shares are asked for, and in which order: those with all of the labels, on one of the backends, fuller than so many percent.
+
+    With `names_alone` nothing but their addresses is needed.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    backends: frozenset[str] = frozenset()
+    full_above: float | None = None
+    broken: bool = False
+    order: Order = Order.NAME
+    limit: int | None = None
+    names_alone: bool = False
+
+    @property
+    def may_be_cut(self) -> bool:
+        """Tell whether the first so many that the state names are those that are meant."""
+        return not (self.labels or self.full_above is not None or self.broken) and self.order in {
+            Order.NAME,
+            Order.SIZE,
+        }
+
+
+class Use(NamedTuple):
+    """What a share's data occupies, and when that was seen, in seconds since 1970."""
+
+    used_bytes: int
+    seen_at: int
+
+
+class Listing(NamedTuple):
+    """The shares, made as they are drawn, while the state is open; and how old what is said of them is."""
+
+    shares: Iterator[ListedShare]
+    freshness: Freshness
+
+
+@dataclass(frozen=True, slots=True)
+class _Conditions:
+    """What is open and what has failed, by address."""
+
+    operations: Mapping[Address, OperationRecord]
+    failures: Mapping[Address, HistoryEntry]
+
+    def of(self, record: Record) -> tuple[Condition, str]:
+        operation = self.operations.get(record.address)
+        if operation is not None:
+            return Condition.HALF_DONE, f"{operation.verb} began at {operation.started_at}, and its end is not recorded"
+        failure = self.failures.get(record.address)
+        if failure is not None:
+            return Condition.FAILED, _failure_note(failure)
+        if record.spec_digest is None:
+            return Condition.REFUSED, "its backend refused an access rule"
+        if DEPOSED_MARK in record.address:
+            return Condition.REPLACED, "it has been replaced and waits for its removal"
+        return Condition.OK, ""
+
+
+def list_shares(store: StateStore, reader: StateReader, wanted: ListWanted) -> Listing:
+    """Return the shares that are asked for; `reader` is open on `store`, and stays so while they are drawn. Raises DiagnosticError."""
+    if wanted.backends:
+        known = {record.backend for record in reader.find(kind=Kind.BACKEND).values() if record.backend}
+        require_backends(wanted.backends, known, "the state has nothing on a backend")
+    freshness = freshness_of(store)
+    operations = {operation.address: operation for operation in reader.operations()}
+    conditions = _Conditions(operations, reader.failures(limit=_MOST_FAILURES))
+    use_of = _use_of(store)
+    addresses = _addresses(reader, conditions, wanted)
+    if wanted.names_alone and wanted.may_be_cut:
+        return Listing((ListedShare(address, Condition.OK) for address in addresses), freshness)
+    if wanted.order is Order.NAME or (wanted.order is Order.SIZE and not wanted.broken):
+        shares = _chosen(_pages(reader, addresses), conditions, use_of, wanted)
+    else:
+        shares = _sorted(reader, addresses, conditions, use_of, wanted)
+    unmade = (
+        ()
+        if wanted.labels or wanted.backends or wanted.full_above is not None
+        else _unmade(reader, conditions, freshness)
+    )
+    return Listing(_first((*unmade,), shares, wanted.limit), freshness)
+
+
+def _first(unmade: Iterable[ListedShare], shares: Iterator[ListedShare], limit: int | None) -> Iterator[ListedShare]:
+    number = 0
+    for source in (unmade, shares):
+        for share in source:
+            if number == limit:
+                return
+            number += 1
+            yield share
+
+
+def _use_of(store: StateStore) -> Callable[[Iterable[str]], Mapping[str, Use]]:
+    del store
+    return lambda _ids: {}
+
+
+def _pages(reader: StateReader, addresses: Sequence[Address]) -> Iterator[list[Record]]:
+    """Yield the rows at these addresses, in their order."""
+    for start in range(0, len(addresses), _PAGE):
+        part = addresses[start : start + _PAGE]
+        records = reader.view(part).records
+        yield [records[address] for address in part if address in records]
+
+
+def _addresses(reader: StateReader, conditions: _Conditions, wanted: ListWanted) -> Sequence[Address]:
+    """Return the shares that may be meant, and no row of another: of those that are not well, what is open, has failed, or was refused."""
+    found = reader.share_addresses(
+        holding=[_label_text(key, value) for key, value in wanted.labels.items()],
+        backends=wanted.backends,
+        refused_or_named=DEPOSED_MARK if wanted.broken else None,
+        largest_first=wanted.order is Order.SIZE,
+        limit=wanted.limit if wanted.may_be_cut else None,
+    )
+    if not wanted.broken:
+        return found
+    unwell = {*conditions.operations, *conditions.failures}
+    return sorted({*found, *(address for address in unwell if is_of(Kind.SHARE, address))})
+
+
+def _label_text(key: str, value: str) -> bytes:
+    """Return what stands in the spec of each share that has the label, and perhaps of another: few are decoded then."""
+    return canonical_json({key: value})[1:-1]
+
+
+def _chosen(
+    pages: Iterable[list[Record]],
+    conditions: _Conditions,
+    use_of: Callable[[Iterable[str]], Mapping[str, Use]],
+    wanted: ListWanted,
+) -> Iterator[ListedShare]:
+    for page in pages:
+        uses = use_of([record.resource_id for record in page])
+        for record in page:
+            spec = spec_object_of(record)
+            labels = spec.get("labels", {})
+            on_other = wanted.backends and record.backend not in wanted.backends
+            if on_other or any(labels.get(key) != value for key, value in wanted.labels.items()):
+                continue
+            share = _listed(record, spec, conditions, uses.get(record.resource_id))
+            if wanted.broken and share.condition is Condition.OK:
+                continue
+            percent = share.full_percent
+            if wanted.full_above is None or (percent is not None and percent > wanted.full_above):
+                yield share
+
+
+def _listed(record: Record, spec: JsonObject, conditions: _Conditions, use: Use | None) -> ListedShare:
+    condition, note = conditions.of(record)
+    return ListedShare(
+        record.address,
+        condition,
+        note,
+        size_bytes=record.size_bytes,
+        used_bytes=None if use is None else use.used_bytes,
+        seen_at=None if use is None else use.seen_at,
+        protocol=spec.get("protocol"),
+        backend=record.backend,
+        pool=record.pool,
+        resource_id=record.resource_id,
+        share_type=spec.get("share_type"),
+        labels=spec.get("labels", {}),
+        export_locations=tuple(attributes_of(record).get("export_locations", ())),
+    )
+
+
+def _sorted(
+    reader: StateReader,
+    addresses: Sequence[Address],
+    conditions: _Conditions,
+    use_of: Callable[[Iterable[str]], Mapping[str, Use]],
+    wanted: ListWanted,
+) -> Iterator[ListedShare]:
+    """Yield the shares with the largest first: what they are sorted by is held of all of them, the rest of a page alone."""
+    rank = _RANKS[wanted.order]
+    found = [(rank(share), share.address) for share in _chosen(_pages(reader, addresses), conditions, use_of, wanted)]
+    found.sort(key=itemgetter(1))
+    found.sort(key=itemgetter(0), reverse=True)
+    yield from _chosen(_pages(reader, [address for _, address in found[: wanted.limit]]), conditions, use_of, wanted)
+
+
+_RANKS: Final[Mapping[Order, Callable[[ListedShare], float]]] = {
+    Order.USED: lambda share: -1 if share.used_bytes is None else share.used_bytes,
+    Order.SIZE: lambda share: -1 if share.size_bytes is None else share.size_bytes,
+    Order.FULL: lambda share: -1 if share.full_percent is None else share.full_percent,
+}
+
+
+def _unmade(reader: StateReader, conditions: _Conditions, freshness: Freshness) -> Iterator[ListedShare]:
+    """Yield the shares that the last run could not make, of which there is no row; what failed before that may not be wanted any more."""
+    last = None if freshness.run is None else freshness.run.run_id
+    failed = {
+        address: entry
+        for address, entry in conditions.failures.items()
+        if is_of(Kind.SHARE, address) and entry.run_id == last
+    }
+    known = reader.view(failed.keys()).records if failed else {}
+    for address in sorted(failed.keys() - known.keys()):
+        yield ListedShare(address, Condition.FAILED, _failure_note(failed[address]))
+
+
+def _failure_note(entry: HistoryEntry) -> str:
+    from orjson import loads  # noqa: PLC0415 - only where something failed
+
+    return f"{entry.verb}: {loads(entry.detail).get('error') or 'no reason is recorded'} ({entry.at})"
