@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from sharectl.engine.verbs.base import Task
 from sharectl.model.candidates import share_servers_in
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
-from sharectl.model.plans import Adopt, ReleaseAllocation
+from sharectl.model.plans import Adopt, CreateShare, Move, ReleaseAllocation
 from sharectl.model.table import prerequisites_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.saved.checks import CurrentRows, row_of
@@ -199,15 +199,19 @@ def _share_spec_of(step: Step) -> ShareSpec | None:
 
 
 def _touched_by(step: Step) -> Iterator[Address]:
-    spec = _share_spec_of(step)
     yield step.address
-    if step.former is not None:
-        yield step.former
-    if isinstance(step.work, Adopt):
-        yield import_address(step.address)
-    yield from share_servers_in(step.candidates)
-    for needed in () if step.spec is None else prerequisites_of(step.spec):
+    match step.work:
+        case Move(former=former):
+            yield former
+        case Adopt():
+            yield import_address(step.address)
+        case CreateShare(candidates=candidates):
+            yield from share_servers_in(candidates)
+    if step.spec is None:
+        return
+    for needed in prerequisites_of(step.spec):
         if needed.kind in MANAGED_KINDS:
             yield address_of(*needed)
-    if spec is not None and (snapshot := _snapshot_of(step, spec)) is not None:
+    share = _share_spec_of(step)
+    if share is not None and (snapshot := _snapshot_of(step, share)) is not None:
         yield address_of(Kind.SNAPSHOT, snapshot)

@@ -169,10 +169,9 @@ class Steps:
         except (StateError, LeaseLostError) as problem:
             return Ending(EndingKind.STATE_LOST, str(problem), unresolved=attempt.in_doubt)
         if ending.kind is EndingKind.DONE:
-            begun = (
-                started if attempt.begun_at_seconds is None else attempt.begun_at_seconds
-            )  # before, it waits for a lane
-            return replace(ending, pool=attempt.pool, seconds=self.clock() - begun)
+            begun = attempt.begun_at_seconds  # before, it waits for a lane
+            seconds = self.clock() - (started if begun is None else begun)
+            return Ending(EndingKind.DONE, pool=attempt.pool, seconds=seconds)
         return ending
 
     def _perform(self, attempt: Attempt) -> Procedure[Ending]:

@@ -94,7 +94,7 @@ class Codec:
         self._cls = cls
         declared = [field for field in fields(cls) if not rule_of(field).is_flat]
         self._flat = tuple(
-            (field.name, field.default, _class_named(cls, field.type))
+            (field.name, field.default, codec_of(_class_named(cls, field.type)))
             for field in fields(cls)
             if rule_of(field).is_flat
         )
@@ -106,8 +106,8 @@ class Codec:
         self._writers = tuple((name, shape.write) for name, shape in shapes.items() if shape.write is not None)
         self._readers = {name: shape.read for name, shape in shapes.items() if shape.read is not None}
         for _, _, part in self._flat:
-            shapes |= codec_of(part).shapes.fields
-            self.rules |= codec_of(part).rules
+            shapes |= part.shapes.fields
+            self.rules |= part.rules
         self.shapes: Shapes = Shapes(shapes, tuple(field.name for field in declared if _is_needed(field)))
 
     def plain(self, value: Any) -> dict[str, Any]:  # noqa: ANN401 - of the class that the codec was made for
@@ -120,7 +120,7 @@ class Codec:
         for name, default, part in self._flat:
             held = getattr(value, name)
             if held is not default:
-                plain.update(codec_of(part).plain(held))
+                plain.update(part.plain(held))
         return plain
 
     def differences(self, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401 - as above
@@ -135,7 +135,7 @@ class Codec:
         for name, _, part in self._flat:
             old, new = getattr(before, name), getattr(after, name)
             if old is not new:
-                yield from codec_of(part).differences(old, new)
+                yield from part.differences(old, new)
 
     def value(self, plain: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as above
         """Return the value of a JSON object."""
@@ -144,9 +144,8 @@ class Codec:
             if held is not None and (read := self._readers.get(name)) is not None:
                 values[name] = read(held)
         for name, _, part in self._flat:
-            codec = codec_of(part)
-            if not plain.keys().isdisjoint(codec.names):
-                values[name] = codec.value({key: values.pop(key) for key in codec.names if key in plain})
+            if not plain.keys().isdisjoint(part.names):
+                values[name] = part.value({key: values.pop(key) for key in part.names if key in plain})
         return self._cls(**values)
 
     def fault(self, plain: object) -> str:

@@ -18,6 +18,7 @@ from sharectl.model.events import (
     CandidateFailed,
     OperationRecovered,
     RecoveryStarted,
+    RunStarted,
     StepFailed,
     StepFinished,
     StepRetried,
@@ -129,7 +130,7 @@ class PlainView:
     def __init__(self, output: Output) -> None:
         """Write to the standard error of `output`."""
         self._output = output
-        self._tally = Tally()
+        self._total = self._settled = 0
         self._skipped: list[StepSkipped] = []
 
     def observe(self, event: Event) -> None:
@@ -137,11 +138,14 @@ class PlainView:
         if isinstance(event, StepSkipped):
             if self._skipped and self._skipped[-1].cause != event.cause:
                 self.finish()
-            self._tally.add(event, 0.0)
+            self._settled += 1
             self._skipped.append(event)
             return
         self.finish()
-        self._tally.add(event, 0.0)
+        if isinstance(event, RunStarted):
+            self._total = sum(event.steps_by_backend.values())
+        elif isinstance(event, StepFinished | StepFailed):
+            self._settled += 1
         line = self._line(event)
         if line:
             self._output.note(line)
@@ -159,7 +163,7 @@ class PlainView:
 
     def _line(self, event: Event) -> str:
         """Return the line of an event, or nothing; what settles a step carries the counter."""
-        lead = self._margin()
+        lead = " " * len(self._counter())
         match event:
             case StepFinished():
                 lead, word, style = self._counter(), "done", "done"
@@ -202,11 +206,7 @@ class PlainView:
         return f"{lead} {self._word(word, style)} {what}"
 
     def _counter(self) -> str:
-        total = self._tally.all
-        return f"[{total.settled:>{len(str(total.total))}}/{total.total}]"
-
-    def _margin(self) -> str:
-        return " " * len(self._counter())
+        return f"[{self._settled:>{len(str(self._total))}}/{self._total}]"
 
     def _word(self, word: str, style_name: str) -> str:
         return paint(f"{word:<8}", style_name, self._output.color_err)

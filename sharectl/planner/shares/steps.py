@@ -310,26 +310,21 @@ def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
     kept = new
     if new.revert_to is not None or old.revert_to is not None:
         kept = replace(new, revert_to=recorded_revert(new.revert_to, old.revert_to))
-    is_scheduled, is_renamed = draft.has(address, Verb.SCHEDULE_SNAPSHOTS), renames(draft, address)
-    elsewhere = {
-        "size_bytes": True,
-        "snapshot_policy": is_scheduled,
-        "export_name": is_renamed,
-        "protocol": is_renamed,
-        "export_locations": is_renamed,
-    }
-    changes = spec_changes(
-        as_asked(old), as_asked(kept), skip=tuple(name for name, is_so in elsewhere.items() if is_so)
-    )
+    elsewhere = {"size_bytes"}
+    if draft.has(address, Verb.SCHEDULE_SNAPSHOTS):
+        elsewhere.add("snapshot_policy")
+    if renames(draft, address):
+        elsewhere |= {"export_name", "protocol", "export_locations"}
+    changes = spec_changes(as_asked(old), as_asked(kept), skip=elsewhere)
+    sizes: tuple[int | None, int | None] = (old.size_bytes, new.size_bytes)
     if observed is not None:
-        changes += tuple(change for change in _observed_changes(record, observed) if not elsewhere.get(change.field))
-    if not draft.has(address, *RESIZING):  # else the size changes, and not the state alone
-        if observed is not None and observed.size_bytes not in {None, record.size_bytes}:
-            changes += (size_change(record.size_bytes, observed.size_bytes),)
-        elif new.size_bytes != old.size_bytes:
-            changes += (size_change(old.size_bytes, new.size_bytes),)
-    is_alone = not draft.has(address, Verb.UPDATE_ACCESS, Verb.SCHEDULE_SNAPSHOTS, *RESIZING)
-    if observed is not None and not changes and is_alone:
+        changes += tuple(change for change in _observed_changes(record, observed) if change.field not in elsewhere)
+        if observed.size_bytes not in {None, record.size_bytes}:
+            sizes = record.size_bytes, observed.size_bytes
+    if sizes[0] != sizes[1] and not draft.has(address, *RESIZING):  # else the size changes, and not the state alone
+        changes += (size_change(*sizes),)
+    is_seen = observed is not None and not changes
+    if is_seen and not draft.has(address, Verb.UPDATE_ACCESS, Verb.SCHEDULE_SNAPSHOTS, *RESIZING):
         changes = (FieldChange("access", "as recorded", "as on the backend"),)
     if not changes:
         return

@@ -168,10 +168,15 @@ def _delete(connection: sqlite3.Connection, table: str, column: str, values: Seq
 
 
 def _rename(connection: sqlite3.Connection, changes: Sequence[RenameResource]) -> None:
-    for change in changes:
-        _expect_free(connection, change.new_address)
-        row = (change.address, change.expected_version)
-        _expect_changed(connection, connection.execute(_RENAME, (change.new_address, *row)), [row])
+    places = [(change.address, change.expected_version) for change in changes]
+    rows = [(change.new_address, *place) for change, place in zip(changes, places, strict=True)]
+    try:
+        _expect_changed(connection, connection.executemany(_RENAME, rows), places)
+    except sqlite3.IntegrityError:
+        if len(changes) > 1:
+            raise _MixedError from None
+        _expect_free(connection, changes[0].new_address)
+        raise
 
 
 def _rename_backends(connection: sqlite3.Connection, changes: Sequence[RenameBackend]) -> None:
