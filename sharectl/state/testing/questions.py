@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from sharectl.model.access import AccessRule
+from sharectl.model.kinds import Kind, address_of
 from sharectl.model.records import AddHistory, HistoryFilter, PutResource, PutRules, PutRun, RuleRecord
 from sharectl.state.testing.samples import RUN, Conformance, make_entry, make_record, make_rule, make_snapshot
 
@@ -32,7 +33,9 @@ class QuestionsConformance(Conformance):
             "e": (RuleRecord(AccessRule("user", "Ünal", "rw"), "active"),),
         }
         changes = [PutResource(make_record(name), None) for name in rules]
-        store.commit(lease, [*changes, *(PutRules(f"share/{name}", found) for name, found in rules.items())])
+        store.commit(
+            lease, [*changes, *(PutRules(address_of(Kind.SHARE, name), found) for name, found in rules.items())]
+        )
         return store
 
     def test_shares_are_found_by_whom_their_rules_name(self, ruled: StateStore) -> None:
@@ -87,7 +90,12 @@ class QuestionsConformance(Conformance):
     def told(self, store: StateStore, lease: Lease) -> StateStore:
         """Return a store with the history of two runs."""
         later = [
-            replace(make_entry(f"share/{name}", outcome), run_id="second", at=f"2026-05-05T12:00:0{second}Z", verb=verb)
+            replace(
+                make_entry(address_of(Kind.SHARE, name), outcome),
+                run_id="second",
+                at=f"2026-05-05T12:00:0{second}Z",
+                verb=verb,
+            )
             for second, (name, outcome, verb) in enumerate(
                 [("a", "done", "create-share"), ("b", "failed", "extend-share"), ("b", "done", "create-share")]
             )
