@@ -45,6 +45,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "worker": Entry("workers:worker", "Serve a backend near it, for runs elsewhere."),
     "workers": Entry("workers:app", "Show who serves which backend; admit and dismiss workers."),
     "history": Entry("history:history", "Show who changed what, when, from which commit, and what failed."),
+    "report": Entry("report:report", "Write what the state knows as pages for a browser."),
     "graph": Entry("show:graph", "Draw what depends on what."),
     "schema": Entry("init:schema", "Print the JSON Schemas of the manifests."),
 }

@@ -47,6 +47,10 @@ def plan(
     from sharectl.cli.session import start
 
     session = start(chdir, choices.file, executor)
+    if output is Format.HTML:
+        from sharectl.render.pages.engine import require_templates
+
+        require_templates()
     with gathered(session, output) as (session, told):
         result = planned(session, planner(session, choices, destroy=destroy))
     shown = replace(result, diagnostics=(*told, *result.diagnostics)) if told else result

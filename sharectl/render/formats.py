@@ -23,6 +23,7 @@ class Format(StrEnum):
     WIDE = "wide"
     CSV = "csv"
     NAME = "name"
+    HTML = "html"
 
     @property
     def is_for_a_forge(self) -> bool:
@@ -63,6 +64,7 @@ DOCUMENTS: Final[Mapping[str, Mapping[Format, str]]] = {
         Format.MARKDOWN: "plan_markdown:plan_markdown",
         Format.GITHUB: "github:plan_annotations",
         Format.SARIF: "sarif:plan_sarif",
+        Format.HTML: "pages.plan:plan_html",
     },
     "pools": _text_and_json("pools", "pools_view"),
     "record": _text_and_json("state", "record"),

@@ -37,7 +37,7 @@ def history_lines(history: Iterable[HistoryLine], look: Look = PLAIN, *, is_part
         entry = line.entry
         outcome = paint(f"{visible(entry.outcome):<9}", _STYLES.get(entry.outcome, "note"), color)
         yield f"  {line.sequence:>6}  {visible(entry.at)}  {outcome} {visible(entry.verb):<15} {visible(entry.address)}"
-        for text in _detail_texts(orjson.loads(entry.detail)):
+        for text in detail_texts(entry.detail):
             yield f"{' ' * 10}{text}"
     if run_id is None:
         yield "Nothing in the history is as asked for." if is_part else "The history is empty."
@@ -74,8 +74,9 @@ def _run_lines(run: RunRecord, *, color: bool) -> Iterator[str]:
         yield f"  {visible(run.ci_job_url)}"
 
 
-def _detail_texts(detail: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the detail in words: everything but the changes as `name: value`, then each change before and after."""
+def detail_texts(data: bytes) -> Iterator[str]:
+    """Yield the detail of an entry in words: everything but the changes as `name: value`, then each change before and after."""
+    detail: JsonObject = orjson.loads(data)
     yield from (f"{visible(key)}: {shown_value(value)}" for key, value in detail.items() if key != "changes")
     for change in _changes(detail):
         named = _named_change(change)

@@ -1,0 +1,89 @@
+"""The template engine of the pages: whatever stands in them is escaped, and an unknown name is an error."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+
+from sharectl.model.access import protocol_words
+from sharectl.model.diagnostics import DiagnosticError, error
+from sharectl.model.quantities import approximate_size, format_size
+from sharectl.render.pages import names
+from sharectl.render.text import visible
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_PLACE: Final = "sharectl.render.pages"
+_LINKED: Final = ("https://", "http://")
+
+
+def require_templates() -> None:
+    """Raise DiagnosticError where the template engine is not installed."""
+    try:
+        import jinja2  # noqa: F401, PLC0415 - an extra
+    except ImportError:
+        raise DiagnosticError(
+            error(
+                "report.extra",
+                "pages for a browser need jinja2, which is not installed",
+                remedy="pip install 'sharectl[report]'",
+            )
+        ) from None
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """Return the engine. Foreign text is shown as a terminal shows it: what does not print is written as an escape."""
+    require_templates()
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - an extra
+
+    engine = Environment(
+        loader=PackageLoader(_PLACE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    engine.filters.update(
+        size=format_size,
+        about=approximate_size,
+        protocols=protocol_words,
+        thousands="{:,}".format,
+        moment=moment,
+        share_page=names.share_page,
+        backend_page=names.backend_page,
+    )
+    engine.tests["web"] = lambda text: isinstance(text, str) and text.startswith(_LINKED)
+    engine.globals.update(grantee_page=names.grantee_page, numbered_page=names.numbered_page)
+    return engine
+
+
+def asset(name: str) -> str:
+    """Return the text of a file that the pages use."""
+    return files(_PLACE).joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def hash_of(text: str) -> str:
+    """Return how a Content-Security-Policy names exactly this text."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def moment(value: str | datetime) -> str:
+    """Return a time as people read it, in UTC to the minute; what is no time stays as it is."""
+    try:
+        when = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return str(value)
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever a template writes
+    """Return what a template writes: text on one line; not what is markup already."""
+    return visible(value) if type(value) is str else value

@@ -1,0 +1,79 @@
+"""Lists for the script of a report, which filters and sorts them: rows of plain values, as one assignment of JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from sharectl.model.access import AccessLevel, protocol_words
+from sharectl.model.quantities import format_size
+from sharectl.render.pages.names import backend_page, grantee_page, share_page
+from sharectl.render.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sharectl.model.canonical import JsonObject
+    from sharectl.workspace.report import Grantee, ShareReport
+
+_SHARE_COLUMNS: Final = (
+    {"label": "Share", "kind": "page"},
+    {"label": "Size", "kind": "size"},
+    {"label": "Used", "kind": "bytes"},
+    {"label": "Protocol", "kind": "text", "choose": True},
+    {"label": "Backend", "kind": "backend", "choose": True},
+    {"label": "Pool", "kind": "text"},
+    {"label": "Type", "kind": "text", "choose": True},
+    {"label": "Labels", "kind": "text"},
+    {"label": "Condition", "kind": "condition", "choose": True},
+)
+_ACCESS_COLUMNS: Final = (
+    {"label": "Who", "kind": "page"},
+    {"label": "Kind", "kind": "text", "choose": True},
+    {"label": "Shares", "kind": "number"},
+    {"label": "May write", "kind": "number"},
+)
+
+
+def share_rows(shares: Iterable[ShareReport]) -> bytes:
+    """Return the rows of the list of shares, in the order of their pages."""
+    sizes: dict[str, str] = {}
+    backends: dict[str, str] = {}
+    rows = []
+    for share in shares:
+        backend = visible(share.record.backend or "")
+        backends.setdefault(backend, backend_page(share.record.backend or ""))
+        sizes.setdefault(str(share.size_bytes), format_size(share.size_bytes))
+        labels = ", ".join(f"{name}={value}" for name, value in share.labels.items())
+        row = (
+            [visible(share.name), share_page(share.name)],
+            share.size_bytes,
+            None,
+            protocol_words(share.spec["protocol"]),
+            backend,
+            visible(share.record.pool or ""),
+            visible(share.spec.get("share_type") or ""),
+            visible(labels),
+            visible(share.condition or "fine"),
+        )
+        rows.append(row)
+    return _script({"noun": "share", "columns": _SHARE_COLUMNS, "sizes": sizes, "backends": backends, "rows": rows})
+
+
+def access_rows(grantees: Iterable[Grantee], kinds: Mapping[str, str]) -> bytes:
+    """Return the rows of the list of clients and people; `kinds` names the types of rules."""
+    rows = [
+        (
+            [visible(grantee.access_to), grantee_page(grantee.access_type, grantee.access_to)],
+            kinds[grantee.access_type],
+            len(grantee.grants),
+            sum(grant.rule.access_level == AccessLevel.READ_WRITE for grant in grantee.grants),
+        )
+        for grantee in grantees
+    ]
+    return _script({"noun": "entry", "columns": _ACCESS_COLUMNS, "sizes": {}, "backends": {}, "rows": rows})
+
+
+def _script(value: JsonObject) -> bytes:
+    return b'"use strict";\nglobalThis.sharectlRows = ' + orjson.dumps(value) + b";\n"

@@ -1,0 +1,102 @@
+"""Reports to be shown, as they are brought together from a state."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sharectl.model.access import AccessRule
+from sharectl.model.canonical import canonical_json
+from sharectl.model.records import HistoryEntry, HistoryLine, OperationRecord, Record, RuleRecord, RunRecord
+from sharectl.workspace.report import BackendReport, Grant, Grantee, PoolReport, Report, ShareReport
+
+GIB = 1 << 30
+NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+RUN = RunRecord("run-1", "apply", "root", "admin1", "2026-02-27T10:00:00.000Z", ci_job_url="https://ci.example/7")
+_BACKENDS = ("nas1", "nas2", "filer-berlin")
+_TEAMS = ("research", "finance", "video")
+
+
+def a_share(number: int, **changes: object) -> ShareReport:
+    """Return a share like many others, told apart by its number."""
+    name = str(changes.pop("name", f"share-{number:05}"))
+    backend = str(changes.pop("backend", _BACKENDS[number % 3]))
+    labels = changes.pop("labels", {"team": _TEAMS[number % 3], "env": "prod"})
+    protocol = ("NFS", "CIFS", "NFS_CIFS")[number % 3]
+    size_bytes = (number % 40 + 1) * 25 * GIB
+    spec = {"name": name, "size_bytes": size_bytes, "protocol": protocol, "share_type": "gold", "labels": labels}
+    attributes = {"backend_id": f"vol{number}", "name": name, "export_locations": [f"{backend}.example:/export/{name}"]}
+    record = Record(
+        f"share/{name}",
+        "share",
+        f"{number:032x}",
+        backend,
+        f"pool{number % 2 + 1}",
+        1,
+        b"d" * 16,
+        b"a" * 16,
+        size_bytes,
+        number % 7 == 0,
+        canonical_json(spec),
+        canonical_json(attributes),
+    )
+    rules = (
+        RuleRecord(AccessRule("ip", "10.0.0.0/8", "ro"), "active"),
+        RuleRecord(AccessRule("ip", f"10.{number % 5}.3.0/24", "rw"), "active"),
+        RuleRecord(AccessRule("user", "CORP\\alice", "rw"), "active"),
+    )
+    past = (a_line(number + 1, f"share/{name}", "create-share"),)
+    fields: dict[str, object] = {"rules": rules, "history": past, **changes}
+    return ShareReport(record, spec, **fields)  # type: ignore[arg-type]
+
+
+def a_line(sequence: int, address: str, verb: str, outcome: str = "done", detail: bytes = b"{}") -> HistoryLine:
+    """Return an entry of the history."""
+    return HistoryLine(sequence, HistoryEntry("run-1", "2026-02-27T10:00:01.000Z", address, verb, outcome, detail), RUN)
+
+
+def a_failed_share() -> ShareReport:
+    """Return a share of which the last step failed, with an operation that has not ended."""
+    failure = a_line(
+        9, "share/broken", "extend-share", "failed", b'{"error":"the pool has no room: 10GiB free, 200GiB asked for"}'
+    )
+    operation = OperationRecord(
+        "op1", "run-1", "share/broken", "extend-share", "r", "nas1", "pool1", "2026-02-27T10:00:01.000Z", b"{}"
+    )
+    refused = RuleRecord(AccessRule("user", "nobody", "rw"), "error", "no such user")
+    return a_share(1, name="broken", rules=(refused,), history=(failure,), failure=failure, operation=operation)
+
+
+def a_report(*shares: ShareReport, **changes: object) -> Report:
+    """Return the report of these shares."""
+    by_backend: dict[str, list[ShareReport]] = {}
+    by_name: dict[tuple[str, str], list[Grant]] = {}
+    for share in shares:
+        by_backend.setdefault(share.record.backend or "", []).append(share)
+        for recorded in share.rules:
+            if recorded.status == "active":
+                who = (recorded.rule.access_type, recorded.rule.access_to)
+                by_name.setdefault(who, []).append(Grant(share, recorded.rule))
+    backends = tuple(
+        BackendReport(name, "simulated", _pools(name, held), tuple(held)) for name, held in sorted(by_backend.items())
+    )
+    fields: dict[str, object] = {
+        "history": tuple(line for share in shares[:40] for line in share.history),
+        "operations": tuple(share.operation for share in shares if share.operation is not None),
+        **changes,
+    }
+    return Report(
+        NOW,
+        "/srv/storage/.sharectl/state.db",
+        412,
+        shares,
+        backends,
+        tuple(Grantee(*who, tuple(grants)) for who, grants in sorted(by_name.items())),
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def _pools(backend: str, shares: list[ShareReport]) -> tuple[PoolReport, ...]:
+    sizes: dict[str, list[int]] = {}
+    for share in shares:
+        sizes.setdefault(share.record.pool or "", []).append(share.size_bytes)
+    return tuple(PoolReport(backend, pool, len(each), sum(each)) for pool, each in sorted(sizes.items()))
