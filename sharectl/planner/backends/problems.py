@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sharectl.model.checks import StoragePlace
     from sharectl.model.diagnostics import Diagnostic
 
-_KNOWN_SPECS: Final = (
+KNOWN_SPECS: Final = (
     "availability_zones",
     "create_share_from_snapshot_support",
     "compression",
@@ -127,7 +127,7 @@ def _spec_problems(
         if own and isinstance(factory, ChecksExtraSpecs):
             for problem in factory.extra_spec_problems(own):
                 found[problem.path[1]] = (problem.summary, problem.remedy, True)
-    known = sorted({*_KNOWN_SPECS, *reported})
+    known = sorted({*KNOWN_SPECS, *reported})
     for key in specs:
         scope, separator, rest = key.rpartition(":")
         if separator and scope not in {"capabilities", "provisioning"}:
