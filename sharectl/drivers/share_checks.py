@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChecksExtraSpecs",
+    "ChecksServerChanges",
     "ChecksShareServers",
     "ChecksShares",
     "NamesScopes",
@@ -61,6 +62,17 @@ class ChecksShareServers(Protocol):
 
         What only the network service knows of the subnet is None, and no problem.
         """
+        ...
+
+
+@runtime_checkable
+class ChecksServerChanges(Protocol):
+    """A factory that can tell without a connection which changes of a share server its driver would refuse while shares are on it."""
+
+    def share_server_change_problems(
+        self, backend: BackendSpec, before: ShareServerSpec, after: ShareServerSpec, protocols: Collection[str]
+    ) -> Sequence[ShareServerProblem]:
+        """Return what keeps a server from becoming `after` while shares of these protocols are on it; what it cannot be at all is told elsewhere."""
         ...
 
 

@@ -10,7 +10,11 @@ from sharectl.model.requests import ShareServerRef, ShareServerRequest
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from sharectl.model.checks import ShareServerProblem
+    from sharectl.model.share_networks import ShareNetworkSubnet
+
 __all__ = [
+    "ChecksSubnets",
     "HandlesShareServers",
     "ObservedShareServer",
     "ShareServerRef",
@@ -53,4 +57,13 @@ class UpdatesShareServers(Protocol):
 
     def update_share_server(self, request: ShareServerRequest) -> ObservedShareServer:
         """Make the server as requested without moving its shares; doing so again is not an error. Raises NotFoundError."""
+        ...
+
+
+@runtime_checkable
+class ChecksSubnets(Protocol):
+    """Can tell by a look at the backend whether a share server in a subnet could be made there now."""
+
+    def subnet_problems(self, subnet: ShareNetworkSubnet) -> Sequence[ShareServerProblem]:
+        """Return what would keep a share server from being made in the subnet, which is as its network service describes it. Nothing is changed."""
         ...

@@ -7,7 +7,7 @@ once, never twice at once for the same allocation. `sharectl.network.testing` ho
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from sharectl.model.frozen import dataclass
 
@@ -56,6 +56,18 @@ class NetworkPlugin(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
+        ...
+
+
+@runtime_checkable
+class DescribesSubnets(Protocol):
+    """A plugin whose service knows more of a subnet than its manifest says."""
+
+    def described(self, subnet: ShareNetworkSubnet) -> ShareNetworkSubnet:
+        """Return the subnet with the network type, the segmentation id and the MTU that the service has for it; what it does not know is left out.
+
+        It was found right by `check` before.
+        """
         ...
 
 

@@ -228,8 +228,10 @@ def observe_servers(
             counts = Counter(held.allocation_id for held in listed)
             doubled = frozenset(allocation_id for allocation_id, count in counts.items() if count > 1)
         if subnets:
+            from sharectl.engine.subnets import subnet_findings  # noqa: PLC0415 - only where a server may be made
+
             plugin = open_plugin()
-            findings = {network: tuple(plugin.check(subnet, count)) for network, subnet in subnets.items()}
+            findings = {network: subnet_findings(plugin, driver, subnet, count) for network, subnet in subnets.items()}
     except (DriverError, NetworkError) as problem:
         network_error = str(problem)
         unable = error("network.unknown", f"the network service could not be asked: {problem}")

@@ -9,6 +9,7 @@ import pytest
 
 from sharectl.model.share_networks import ShareNetworkSubnet
 from sharectl.network.base import (
+    DescribesSubnets,
     NetworkError,
     NetworkNotFoundError,
     NetworkTransientError,
@@ -95,7 +96,11 @@ class TestPorts:
     ) -> None:
         """Network type, segmentation id (none on a flat network), MTU, CIDR and gateway are Neutron's."""
         network = neutron.new_network(network_type, **({"mtu": mtu} if network_type == "flat" else {}))
-        allocation = plugin.allocate(new_request(neutron.new_subnet(network, "10.30.0.0/16", gateway_ip="10.30.7.7")))
+        subnet = neutron.new_subnet(network, "10.30.0.0/16", gateway_ip="10.30.7.7")
+        assert isinstance(plugin, DescribesSubnets)
+        told = plugin.described(subnet)
+        allocation = plugin.allocate(new_request(subnet))
+        assert (told.network_type, told.segmentation_id, told.mtu) == (network_type, allocation.segmentation_id, mtu)
         assert allocation.network_type == network_type
         assert allocation.segmentation_id == network["provider:segmentation_id"]
         assert (allocation.segmentation_id is None) is (network_type == "flat")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
-from sharectl.drivers.base import ConflictError, DriverError, NotFoundError
+from sharectl.drivers.base import ConflictError, DriverError, NotFoundError, TransientError
 from sharectl.drivers.ontap import snapshots
 from sharectl.drivers.ontap.access import Access
 from sharectl.drivers.ontap.creation import Creation
@@ -17,7 +17,8 @@ from sharectl.drivers.ontap.luns import check_no_blocks
 from sharectl.drivers.ontap.making import Making
 from sharectl.drivers.ontap.names import CLOSED_POLICY, Note
 from sharectl.drivers.ontap.policies import Policies
-from sharectl.drivers.ontap.pool_listing import PoolChoice, list_pools
+from sharectl.drivers.ontap.pool_listing import PoolChoice, choice_hindrances, list_pools
+from sharectl.drivers.ontap.provisioning import RESERVE_NOTE
 from sharectl.drivers.ontap.removal import Removal
 from sharectl.drivers.ontap.rules import Rules
 from sharectl.drivers.ontap.share_checks import protocol_problem, request_problem
@@ -26,6 +27,7 @@ from sharectl.drivers.ontap.smb_access import SMB_NAME_NOTE, SmbAccess
 from sharectl.drivers.ontap.snapshot_policies import SnapshotPolicies, follows_own
 from sharectl.drivers.ontap.volumes import NAME_NOTE, PROTOCOL_NOTE, Volumes, noted
 from sharectl.model.access import CIFS, NFS, joined_protocols
+from sharectl.model.diagnostics import counted
 from sharectl.model.observed import BackendReport, Hindrance
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from sharectl.model.specs import SnapshotPolicy
 
 SVMS: Final = "svm/svms"
+_NAMED: Final = 3
 
 
 class OntapDriver:
@@ -79,6 +82,7 @@ class OntapDriver:
         if closed is not None and closed.get("rules"):
             summary = f"the export policy {CLOSED_POLICY}, which is for shares that nobody may reach, has rules"
             hindrances.append(Hindrance(summary, "remove its rules on the array"))
+        hindrances += self._hindrances()
         protocols = (NFS,) if self._settings.smb is None else (NFS, CIFS)
         capabilities = {
             "vendor_name": "NetApp",
@@ -91,6 +95,22 @@ class OntapDriver:
             **self._snapshot_policies.capabilities(),
         }
         return BackendReport(identity, protocols, capabilities, None, tuple(hindrances))
+
+    def _hindrances(self) -> Iterator[Hindrance]:
+        """Yield what of the configuration the array does not have, or does not follow."""
+        yield from choice_hindrances(self._array, self._pool_choice)
+        percent = self._settings.snapshot_reserve_percent
+        others: Mapping[str, int] = {}
+        with suppress(TransientError):  # it is told of the next time
+            others = self._volumes.with_another_reserve(f"{RESERVE_NOTE}=backend", percent)
+        if others:
+            shown = ", ".join(f"{name} {kept} %" for name, kept in sorted(others.items())[:_NAMED])
+            summary = (
+                f"snapshotReserve is {percent}, and {counted(len(others), 'volume')} of shares, made when it was another, "
+                f"{'keep' if len(others) > 1 else 'keeps'} another part for snapshots ({shown}{', …' if len(others) > _NAMED else ''})"
+            )
+            remedy = f"it is for new volumes: give those that are there the same on the array, or put it back (`volume modify -percent-snapshot-space {percent}`)"
+            yield Hindrance(summary, remedy)
 
     @property
     def _svm(self) -> str:
@@ -126,8 +146,11 @@ class OntapDriver:
 
     def pools(self) -> Sequence[PoolReport]:
         """As in the contract: the aggregates that the SVM is assigned, and sets of them."""
-        settings = self._settings
-        return list_pools(self._array, PoolChoice(self._svm, settings.aggregates, settings.flexgroups))
+        return list_pools(self._array, self._pool_choice)
+
+    @property
+    def _pool_choice(self) -> PoolChoice:
+        return PoolChoice(self._settings.svm, self._settings.aggregates, self._settings.flexgroups)
 
     def list_shares(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedShare]:
         """As in the contract."""

@@ -152,6 +152,20 @@ _REFUSED: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
+_QOS_TYPES: Final = (
+    "default_qos_type",
+    "policy_type",
+    "capacity_shared",
+    "expected_iops",
+    "peak_iops",
+    "expected_iops_allocation",
+    "peak_iops_allocation",
+    "absolute_min_iops",
+    "block_size",
+)
+"""What Manila asks of a QoS type, which is a resource of its own there; in a share type no pool has it."""
+
+
 def is_scoped(key: str) -> bool:
     """Tell whether a spec is the driver's by its scope: what is wrong with it is told of the type, and not of each share again."""
     return ":" in key and key.partition(":")[0] in SCOPES
@@ -184,7 +198,13 @@ def extra_spec_problems(extra_specs: Mapping[str, str]) -> Iterator[ShareProblem
     """Yield what the driver cannot make sense of, each spec by itself."""
     for key, value in extra_specs.items():
         spec = EXTRA_SPECS.get(key) or _UNSCOPED.get(key)
-        if key in _REFUSED:
+        if key in _QOS_TYPES:
+            yield ShareProblem(
+                ("extra_specs", key),
+                f"the ontap driver does not honour {key}: it is of Manila's QoS types, and sharectl has none",
+                "write `qos: <is> True` with limits such as netapp:maxiopspergib, or netapp:adaptive_qos_policy_group, and remove the spec",
+            )
+        elif key in _REFUSED:
             reason, remedy = _REFUSED[key]
             yield ShareProblem(("extra_specs", key), f"the ontap driver does not honour {key}: {reason}", remedy)
         elif spec is None:
@@ -212,6 +232,7 @@ def combination_problems(extra_specs: Mapping[str, str]) -> Iterator[ShareProble
         if asked.value(one) and asked.value(other):
             yield _problem(other, f"and for {one}; only one of the two can hold", f"remove {one} or {other}")
     yield from _qos_problems(asked)
+    yield from _retention_problems(asked)
     if asked.value("netapp_snaplock_type") is None:
         for key in extra_specs:
             if key.startswith("netapp:snaplock_") and asked.value(key) is not None:
@@ -220,6 +241,45 @@ def combination_problems(extra_specs: Mapping[str, str]) -> Iterator[ShareProble
                     "and names no netapp_snaplock_type, without which nothing is retained",
                     "write `netapp_snaplock_type: enterprise` or `compliance` too",
                 )
+
+
+def _retention_problems(asked: Asked) -> Iterator[ShareProblem]:
+    """Yield what of the periods that files are retained for cannot be: a minimum above the maximum, a default outside of both."""
+    least, most, usual = (asked.value(f"netapp:snaplock_{name}_retention_period") for name in ("min", "max", "default"))
+    if exceeds(least, most):
+        yield _problem(
+            "netapp:snaplock_min_retention_period",
+            f"{least}, and for a shorter maximum, {most}",
+            "write a shorter minimum, or a longer maximum",
+        )
+    elif exceeds(least, usual) or exceeds(usual, most):
+        yield _problem(
+            "netapp:snaplock_default_retention_period",
+            f"{usual}, which is not between the minimum and the maximum",
+            "write a period between netapp:snaplock_min_retention_period and netapp:snaplock_max_retention_period",
+        )
+
+
+def exceeds(one: str | None, other: str | None) -> bool:
+    """Tell whether a period is certainly longer than another; months and years have no certain number of days."""
+    if one is None or other is None or "infinite" in {one, other}:
+        return one == "infinite" and other not in {None, "infinite"}
+    one_months, other_months = _months(one), _months(other)
+    if one_months is not None and other_months is not None:
+        return one_months > other_months
+    return _days(one, least=True) > _days(other, least=False)
+
+
+def _months(period: str) -> int | None:
+    number = int(re.sub(r"\D", "", period))
+    return None if "T" in period or period[-1] not in "YM" else number * (12 if period[-1] == "Y" else 1)
+
+
+def _days(period: str, *, least: bool) -> float:
+    number = int(re.sub(r"\D", "", period))
+    if "T" in period:
+        return number / (24 if period[-1] == "H" else 24 * 60)
+    return number * {"D": 1, "M": 28 if least else 31, "Y": 365 if least else 366}[period[-1]]
 
 
 def _qos_problems(asked: Asked) -> Iterator[ShareProblem]:

@@ -80,6 +80,15 @@ class OntapFactory:
         del backend
         return share_server_problems(server, protocols)
 
+    def share_server_change_problems(
+        self, backend: BackendSpec, before: ShareServerSpec, after: ShareServerSpec, protocols: Collection[str]
+    ) -> Sequence[ShareServerProblem]:
+        """Return what keeps a share server from being changed while such shares are on it."""
+        from sharectl.drivers.ontap.share_servers.checks import change_problems  # noqa: PLC0415 - as above
+
+        del backend
+        return change_problems(before, after, protocols)
+
     def export_settings(self, backend: BackendSpec, protocol: str, extra_specs: Mapping[str, str]) -> ExportSettings:
         """Return how NFS clients are treated."""
         from sharectl.drivers.ontap.settings import treatment_in  # noqa: PLC0415 - as above

@@ -17,7 +17,13 @@ from sharectl.drivers.ontap.locations import (
     servers_by_svm,
 )
 from sharectl.drivers.ontap.luns import BlockVolumes, block_volumes
-from sharectl.drivers.ontap.smb_access import access_over_smb, is_noted_for_smb, protocol_of_foreign, smb_name
+from sharectl.drivers.ontap.smb_access import (
+    SmbListed,
+    access_over_smb,
+    is_noted_for_smb,
+    protocol_of_foreign,
+    smb_name,
+)
 from sharectl.drivers.ontap.snapshots_seen import SnapshotsSeen
 from sharectl.drivers.ontap.volumes import PROTOCOL_NOTE, TRASHED_NOTE, why_not_adoptable, why_not_served
 from sharectl.model.access import NFS, AccessRule
@@ -43,7 +49,7 @@ class Surroundings:
     """What shares are shown with: policies by id, SMB shares by the volumes that they export, names of policies that no volume has by the share that they were made for, where they are, which volumes hold LUNs, and what the array has of snapshot policies."""
 
     policies: Mapping[int, JsonObject] = field(default_factory=dict)
-    smb: Mapping[str, Sequence[JsonObject]] = field(default_factory=dict)
+    smb: SmbListed = field(default_factory=SmbListed)
     unused: Mapping[str, Sequence[str]] = field(default_factory=dict)
     places: Places = field(default_factory=Places)
     luns: BlockVolumes = field(default_factory=BlockVolumes)
@@ -126,13 +132,13 @@ class Listing:
         servers = servers_by_svm(array) if self._svm is None else {}
         return Places(data_lifs(array, self._svm), home_nodes(array), servers)
 
-    def _smb_shares(self, volumes: Sequence[Volume], *, reads_all: bool) -> Mapping[str, Sequence[JsonObject]]:
+    def _smb_shares(self, volumes: Sequence[Volume], *, reads_all: bool) -> SmbListed:
         """Return the SMB shares of these volumes; none of a backend that has nothing to do with SMB."""
         if not self._has_smb and not any(map(is_noted_for_smb, volumes)):
-            return {}
-        if reads_all or len(volumes) > 1:
+            return SmbListed()
+        if reads_all or len(volumes) != 1:
             return self._smb.all()
-        return {volume.uuid: self._smb.of(volume) for volume in volumes}
+        return self._smb.around(volumes[0])
 
     def _luns_in(self, volumes: Sequence[Volume]) -> BlockVolumes:
         """Return which of these volumes hold LUNs, as far as it decides whether somebody may take them over."""
@@ -156,12 +162,12 @@ class Listing:
         trashed_at = None if note is None else note.values.get(TRASHED_NOTE)
         unused = () if note is None else around.unused.get(note.resource_id, ())
         access, settings = self._access.listed(volume, around.policies, unused)
-        exports = around.smb.get(volume.uuid, ())
+        exports = around.smb.of(volume)
         if note is None:
             protocol = protocol_of_foreign(exports, has_clients=bool(access))
         else:
             protocol = note.values.get(PROTOCOL_NOTE, NFS)
-        over_smb = access_over_smb(volume, exports)
+        over_smb = access_over_smb(volume, exports, () if note is None else around.smb.above(volume))
         if note is not None and trashed_at is None and (why := why_not_served(volume)):
             kind = "ip" if NFS in protocol else "user"
             over_smb = (*over_smb, AccessRule(kind, f"unserved: {why}", "none"))

@@ -10,6 +10,7 @@ from sharectl.drivers.ontap.errors import ArrayError
 from sharectl.drivers.ontap.flexgroups import placement_fields
 from sharectl.drivers.ontap.provisioning import (
     FILES_MULTIPLIER,
+    RESERVE_NOTE,
     existing_qos_policy,
     files_multiplier,
     later_fields,
@@ -64,6 +65,7 @@ class Making:
         )
         notes = noted(request.extra_specs)
         if request.snapshot is not None:
+            notes.pop(RESERVE_NOTE, None)  # a clone has its parent's
             return self._clone(request, svm, fields, policy, notes)
         more = placement_fields(request.pool, self._settings.flexgroups)
         if policy is not None:

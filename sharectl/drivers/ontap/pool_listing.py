@@ -19,10 +19,12 @@ from sharectl.drivers.ontap.pools import (
     promised_on,
     svm_aggregates,
 )
+from sharectl.drivers.ontap.unknown_names import unknown
 from sharectl.model.frozen import dataclass
+from sharectl.model.observed import Hindrance
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from sharectl.drivers.ontap.client import Array
     from sharectl.model.canonical import JsonObject
@@ -61,6 +63,20 @@ def list_pools(array: Array, choice: PoolChoice, *, reverts: bool = True) -> lis
         *(aggregate_pool(each, facts) for each in chosen),
         *(flexgroup_pool(each, aggregates, facts) for each in choice.flexgroups),
     ]
+
+
+def choice_hindrances(array: Array, choice: PoolChoice) -> Iterator[Hindrance]:
+    """Yield what the choice of aggregates names and the array does not have; the array is asked only where something is chosen."""
+    if choice.pattern == ".*" and not choice.flexgroups:
+        return
+    names = [each.name for each in _aggregates(array, choice)[0]]
+    for pool in choice.flexgroups:
+        for name in pool.aggregates:
+            if name not in names:
+                yield Hindrance(*unknown(f"flexGroups.{pool.name}.aggregates", "aggregate", name, names))
+    if not any(re.fullmatch(choice.pattern, name) for name in names):
+        summary = f"no aggregate is called as `aggregates` of the backend says, {choice.pattern!r}; there are {', '.join(sorted(names)) or 'none'}"
+        yield Hindrance(summary, "correct the expression: it has to match whole names")
 
 
 def _aggregates(array: Array, choice: PoolChoice) -> tuple[tuple[Aggregate, ...], bool]:

@@ -31,8 +31,9 @@ _SNAPLOCK_PERIODS: Final[Mapping[str, tuple[str, ...]]] = {
 FORCED_MINUTES: Final = "force_delete_minutes"
 FILES_MULTIPLIER: Final = "max_files_multiplier"
 QOS_NOTE: Final = "qos"
-"""Values of a volume's note: until what age it is deleted past the recovery queue, by how much its files exceed the array's own number, and that it has a
-QoS policy of its own, whether it goes under that yet or not."""
+RESERVE_NOTE: Final = "reserve"
+"""Values of a volume's note: until what age it is deleted past the recovery queue, by how much its files exceed the array's own number, that it has a
+QoS policy of its own, whether it goes under that yet or not, and that what is kept for snapshots in it was as the backend says."""
 
 
 def volume_fields(extra_specs: Mapping[str, str], protocol: str, snapshot_reserve: int, version: Version) -> JsonObject:
@@ -111,6 +112,8 @@ def noted(extra_specs: Mapping[str, str]) -> dict[str, str]:
     notes = {key: _plain(number) for key, number in limits.items()} if follows_size(limits) else {}
     if limits:
         notes[QOS_NOTE] = "own"
+    if asked.value("ontap:snapshot_reserve_percent") is None:
+        notes[RESERVE_NOTE] = "backend"
     if minutes := asked.value("netapp:force_delete_time_minutes"):
         notes[FORCED_MINUTES] = str(minutes)
     return notes

@@ -44,8 +44,11 @@ class Rules:
         if NFS not in protocols_in(share.protocol) and not self._access.is_closed(volume):
             volume = self._access.close(volume)
         if is_for_smb:
-            return statuses | self._smb.update(volume, people)
-        self._smb.withdraw(volume)
+            statuses |= self._smb.update(volume, people)
+        else:
+            self._smb.withdraw(volume)
+        if repairs:
+            self._smb.check_nothing_above(volume)
         return statuses
 
     def withdraw(self, volume: Volume) -> None:

@@ -88,7 +88,7 @@ CONFIG_SCHEMA: Final[JsonObject] = {
             "type": "integer",
             "minimum": 0,
             "maximum": 90,
-            "description": "Part of each new volume that is kept for snapshots, in percent of its size. Default: 5.",
+            "description": "Part of each new volume that is kept for snapshots, in percent of its size; each plan tells of volumes that were made with another. Default: 5.",
         },
         "nfs": {
             "type": "object",

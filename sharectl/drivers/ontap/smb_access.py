@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.base import RuleStatus
+from sharectl.drivers.base import DriverError, RuleStatus
 from sharectl.drivers.ontap import smb
 from sharectl.drivers.ontap.acls import entries_of, rules_in_force
 from sharectl.drivers.ontap.errors import ArrayError
 from sharectl.drivers.ontap.smb import SHARE_FIELDS, SHARES, SmbShare
+from sharectl.drivers.ontap.smb_paths import lets_in, parents_of
 from sharectl.drivers.ontap.volumes import PROTOCOL_NOTE
 from sharectl.drivers.ontap.volumes import noted as comment_fields
 from sharectl.model.access import BOTH, CIFS, NFS, AccessRule, AccessType, protocols_in
@@ -30,13 +32,36 @@ class SmbAccess:
         """Look at this SVM, at all where None."""
         self._volumes, self._array, self._svm = volumes, volumes.array, svm
 
-    def all(self) -> dict[str, list[JsonObject]]:
-        """Return the records of all SMB shares by the volumes that they export; those of the server itself export none of these."""
-        return self._by_volume({})
+    def all(self) -> SmbListed:
+        """Return all SMB shares, but for those of the server itself."""
+        return listed(self._records({}))
 
     def of(self, volume: Volume) -> list[JsonObject]:
         """Return the records of those that export one volume."""
-        return self._by_volume({"svm.name": volume.svm, "volume.uuid": volume.uuid}).get(volume.uuid, [])
+        found = self._records({"svm.name": volume.svm, "volume.uuid": volume.uuid})
+        return [record for record in found if _volume_of(record) == volume.uuid]
+
+    def around(self, volume: Volume) -> SmbListed:
+        """Return those that export one volume, and those that lead to a folder above it."""
+        return listed([*self.of(volume), *self.above(volume)])
+
+    def above(self, volume: Volume) -> list[JsonObject]:
+        """Return the records of those that lead to a folder which a volume is mounted below, and let somebody in there."""
+        if volume.path is None:
+            return []
+        query = {"svm.name": volume.svm, "path": parents_of(volume.path)}
+        found = self._array.records(SHARES, svm=self._svm, query=query, fields=SHARE_FIELDS)
+        return [record for record in found if lets_in(record)]
+
+    def check_nothing_above(self, volume: Volume) -> None:
+        """Raise DriverError where users of another SMB share reach a volume by a folder above it."""
+        if above := self.above(volume):
+            names = " and ".join(f"{str(each['name'])!r} ({each['path']})" for each in above)
+            message = (
+                f"{self._array.name}: the SMB share {names} of the SVM {volume.svm} leads to a folder above {volume.path}: whoever it lets in "
+                "reaches the share; remove it on the array, or leave BUILTIN\\Administrators alone in its list"
+            )
+            raise DriverError(message)
 
     def update(self, volume: Volume, rules: Collection[AccessRule]) -> dict[AccessRule, RuleStatus]:
         """Make these the users of a share; what others have made to export its volume goes."""
@@ -69,15 +94,11 @@ class SmbAccess:
         found = self._array.records(SHARES, svm=self._svm, query=query, fields=SHARE_FIELDS)
         return [record for record in found if (record.get("volume") or {}).get("uuid") is None]
 
-    def _by_volume(self, query: Mapping[str, str]) -> dict[str, list[JsonObject]]:
+    def _records(self, query: Mapping[str, str]) -> list[JsonObject]:
         asked = dict(query)
         if self._svm is not None:
             asked["svm.name"] = self._svm
-        found: dict[str, list[JsonObject]] = {}
-        for record in self._array.records(SHARES, svm=self._svm, query=asked, fields=SHARE_FIELDS):
-            if (uuid := (record.get("volume") or {}).get("uuid")) is not None:
-                found.setdefault(uuid, []).append(record)
-        return found
+        return self._array.records(SHARES, svm=self._svm, query=asked, fields=SHARE_FIELDS)
 
     def _remove(self, volume: Volume, record: JsonObject) -> None:
         try:
@@ -85,6 +106,45 @@ class SmbAccess:
         except ArrayError as problem:
             if problem.kind != "gone":
                 raise
+
+
+@dataclass(frozen=True, slots=True)
+class SmbListed:
+    """SMB shares as they were read: by the UUIDs of the volumes that they export, and by the SVM and the folder that they lead to."""
+
+    by_volume: Mapping[str, Sequence[JsonObject]] = field(default_factory=dict)
+    by_folder: Mapping[tuple[str, str], Sequence[JsonObject]] = field(default_factory=dict)
+
+    def of(self, volume: Volume) -> Sequence[JsonObject]:
+        """Return those that export a volume."""
+        return self.by_volume.get(volume.uuid, ())
+
+    def above(self, volume: Volume) -> list[JsonObject]:
+        """Return those that lead to a folder above a volume, and let somebody in there."""
+        if volume.path is None or not self.by_folder:
+            return []
+        return [
+            record
+            for folder in parents_of(volume.path)
+            for record in self.by_folder.get((volume.svm, folder), ())
+            if lets_in(record)
+        ]
+
+
+def listed(records: Iterable[JsonObject]) -> SmbListed:
+    """Return SMB shares by what they export."""
+    volumes: dict[str, list[JsonObject]] = {}
+    folders: dict[tuple[str, str], list[JsonObject]] = {}
+    for record in records:
+        if (uuid := _volume_of(record)) is not None:
+            volumes.setdefault(uuid, []).append(record)
+        svm = str((record.get("svm") or {}).get("name"))
+        folders.setdefault((svm, str(record.get("path"))), []).append(record)
+    return SmbListed(volumes, folders)
+
+
+def _volume_of(record: JsonObject) -> str | None:
+    return (record.get("volume") or {}).get("uuid")
 
 
 def share_of(volume: Volume) -> SmbShare | None:
@@ -99,19 +159,22 @@ def smb_name(volume: Volume) -> str:
     return volume.share_name if volume.note is None else volume.note.values.get(SMB_NAME_NOTE, volume.share_name)
 
 
-def access_over_smb(volume: Volume, records: Iterable[JsonObject]) -> tuple[AccessRule, ...]:
-    """Return what a volume lets in over SMB: by its own share rules, by others remarks on whoever may come that way."""
+def access_over_smb(
+    volume: Volume, records: Iterable[JsonObject], above: Iterable[JsonObject] = ()
+) -> tuple[AccessRule, ...]:
+    """Return what a volume lets in over SMB: by its own share rules, by others, and by those of folders `above` it, remarks on whoever may come that way."""
     own: list[JsonObject] = []
     others: list[JsonObject] = []
     for record in records:
         (own if record["name"] == smb_name(volume) and record.get("path") == volume.path else others).append(record)
     rules = [rule for record in own for rule in rules_in_force(entries_of(record))]
-    return (*rules, *(_remark(record) for record in others))
+    remarks = [_remark(record, "of another SMB share") for record in others]
+    return (*rules, *remarks, *(_remark(record, "of an SMB share of a folder above") for record in above))
 
 
-def _remark(record: JsonObject) -> AccessRule:
+def _remark(record: JsonObject, words: str) -> AccessRule:
     shown = "".join(letter if letter.isprintable() else "?" for letter in str(record["name"]))
-    return AccessRule(AccessType.USER, f"somebody: users of another SMB share, {shown}", "rw")
+    return AccessRule(AccessType.USER, f"somebody: users {words}, {shown}", "rw")
 
 
 def protocol_of_foreign(records: Sequence[JsonObject], *, has_clients: bool) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
 
 _FRESH_SECONDS: Final = 2.0
+_OF_THE_SERVER: Final = frozenset({"c$", "ipc$", "admin$"})
+_ADMINISTRATORS: Final = frozenset({"builtin\\administrators", "administrators", "s-1-5-32-544"})
 
 
 class SmbPaths:
@@ -33,7 +35,7 @@ class SmbPaths:
         self._read: dict[str, tuple[float, Sequence[JsonObject]]] = {}
 
     def check(self, svm: str, path: str) -> None:
-        """Raise ConflictError where an SMB share leads to a path, or below it: whoever may use that would reach what is mounted there.
+        """Raise ConflictError where an SMB share leads to a path, below it or above it: whoever may use that would reach what is mounted there.
 
         Where the login may see no SMB shares, nothing is known of them, and nothing is refused.
         """
@@ -48,7 +50,7 @@ class SmbPaths:
         if found:
             names = " and ".join(repr(str(each["name"])) for each in found)
             message = (
-                f"{self._array.name}: the SVM {svm} has the SMB share {names} that leads to {path}, where nothing is mounted yet: "
+                f"{self._array.name}: the SVM {svm} has the SMB share {names} that leads to {_led_to(path, found)}, where nothing is mounted yet: "
                 "whoever it lets in would reach the share; remove it on the array"
             )
             raise ConflictError(message)
@@ -60,7 +62,7 @@ class SmbPaths:
 
     def _shares(self, svm: str) -> Sequence[JsonObject]:
         try:
-            return self._array.records(SHARES, svm=svm, query={"svm.name": svm}, fields=("name", "path"))
+            return self._array.records(SHARES, svm=svm, query={"svm.name": svm}, fields=("name", "path", "acls"))
         except ArrayError as problem:
             if problem.kind != "auth":
                 raise
@@ -68,7 +70,33 @@ class SmbPaths:
 
 
 def leading_to(path: str, shares: Sequence[JsonObject]) -> list[JsonObject]:
-    """Return the SMB shares that lead to a path, or below it."""
+    """Return the SMB shares that lead to a path, below it, or to a folder above it where they let somebody in."""
+    above = set(parents_of(path))
     return [
-        share for share in shares if str(share.get("path")) == path or str(share.get("path")).startswith(f"{path}/")
+        share
+        for share in shares
+        if (folder := str(share.get("path"))) == path
+        or folder.startswith(f"{path}/")
+        or (folder in above and lets_in(share))
     ]
+
+
+def parents_of(path: str) -> tuple[str, ...]:
+    """Return the folders above a path, from the root on."""
+    parts = path.strip("/").split("/")
+    return tuple("/" + "/".join(parts[:number]) for number in range(len(parts)))
+
+
+def lets_in(share: JsonObject) -> bool:
+    """Tell whether an SMB share is open to others than administrators of the server, who reach everything by its own shares."""
+    if str(share["name"]).lower() in _OF_THE_SERVER:
+        return False
+    return any(
+        entry.get("permission") != "no_access" and str(entry.get("user_or_group", "")).lower() not in _ADMINISTRATORS
+        for entry in share.get("acls", ())
+    )
+
+
+def _led_to(path: str, found: Sequence[JsonObject]) -> str:
+    folder = str(found[0].get("path"))
+    return path if folder == path or folder.startswith(f"{path}/") else f"{folder}, above {path}"

@@ -9,7 +9,15 @@ from sharectl.drivers.base import ConflictError, DriverError, NotFoundError
 from sharectl.drivers.ontap.claims import certain, claimants, rivals_of, why_uncertain
 from sharectl.drivers.ontap.errors import ArrayError
 from sharectl.drivers.ontap.exports import owner_of_policy
-from sharectl.drivers.ontap.names import CLOSED_POLICY, candidate_names, comment_of, id_filter, read_note, trash_name
+from sharectl.drivers.ontap.names import (
+    CLOSED_POLICY,
+    OWNER,
+    candidate_names,
+    comment_of,
+    id_filter,
+    read_note,
+    trash_name,
+)
 from sharectl.drivers.ontap.requests import Pattern
 
 if TYPE_CHECKING:
@@ -262,6 +270,17 @@ class Volumes:
         """Return the names of the volumes that are mounted inside of one."""
         found = self._read({"svm.name": volume.svm, "nas.junction_parent.uuid": volume.uuid})
         return sorted(each.name for each in found)
+
+    def with_another_reserve(self, note: str, percent: int) -> dict[str, int]:
+        """Return the part that is kept for snapshots of the volumes with such a note, by their names, where it is another one."""
+        query = {"comment": Pattern(f"{OWNER}:* {note}*"), "space.snapshot.reserve_percent": Pattern(f"!{percent}")}
+        fields = ("name", "comment", "space.snapshot.reserve_percent")
+        found = self.array.records(VOLUMES, svm=self._svm, query=query, fields=fields)
+        return {
+            str(record["name"]): int(record["space"]["snapshot"]["reserve_percent"])
+            for record in found
+            if read_note(record.get("comment")) is not None
+        }
 
     def clones_of(self, volume: Volume) -> list[str] | None:
         """Return the names of the clones of a volume, None where it has some that are not listed: those in the array's recovery queue.

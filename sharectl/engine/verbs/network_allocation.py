@@ -89,8 +89,10 @@ def _list(site: Site, call: ListAllocations) -> AllocationsListed:
 
 
 def _check(site: Site, call: CheckSubnet) -> SubnetChecked:
+    from sharectl.engine.subnets import subnet_findings  # noqa: PLC0415 - plans of workers alone ask it
+
     with network_errors_translated():
-        return SubnetChecked(tuple(site.open_network().check(call.subnet, call.addresses)))
+        return SubnetChecked(subnet_findings(site.open_network(), site.driver, call.subnet, call.addresses))
 
 
 EXECUTIONS: Final[Executions] = {

@@ -8,6 +8,7 @@ backend and state as its description, all set by the one request that makes it: 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.diagnostics import error
@@ -119,6 +120,18 @@ class NeutronPlugin:
             summary = f"the project may have {quota[0]} more Neutron ports of {quota[1]}, {addresses} wanted"
             findings.append(error("network.quota", summary, remedy="raise the quota: openstack quota set --ports"))
         return findings
+
+    def described(self, subnet: ShareNetworkSubnet) -> ShareNetworkSubnet:
+        """Return the subnet with the segment that its network is; see DescribesSubnets. One that binding makes is not known before."""
+        if self._settings.binding is not None:
+            return subnet
+        segment = segment_of(self._place(subnet)[0], self._settings.physical_network)
+        return replace(
+            subnet,
+            network_type=segment.network_type,
+            segmentation_id=segment.segmentation_id,
+            mtu=segment.mtu,
+        )
 
     def close(self) -> None:
         """Close the connections; see NetworkPlugin."""

@@ -223,7 +223,7 @@ def _refuse_unfit(draft: Draft, record: Record, new: ShareServerSpec, protocols:
     """Refuse what the driver would refuse of a changed share server, with the shares that are on it; tell whether there was anything."""
     from sharectl.planner.share_servers.checks import problems_of_server  # noqa: PLC0415 - few servers change
 
-    problems = problems_of_server(draft.desired, record.backend or "", new, protocols)
+    problems = problems_of_server(draft.desired, record.backend or "", new, protocols, server_spec_of(record))
     network = address_of(Kind.SHARE_NETWORK, new.share_network)
     for problem in problems:
         draft.refuse(

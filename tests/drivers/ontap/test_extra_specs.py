@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sharectl.drivers.base import DriverError
-from sharectl.drivers.ontap.extra_specs import EXTRA_SPECS, combination_problems, extra_spec_problems
+from sharectl.drivers.ontap.extra_specs import EXTRA_SPECS, combination_problems, exceeds, extra_spec_problems
 from sharectl.drivers.ontap.provisioning import (
     existing_qos_policy,
     files_multiplier,
@@ -141,8 +141,9 @@ def test_clones_are_split_and_policies_of_others_taken_where_the_type_says_so() 
 
 def test_what_later_calls_need_is_noted() -> None:
     """They are told of the share alone, not of its type."""
-    assert noted({}) == {}
-    assert noted({"qos": "True", "netapp:maxiops": "100"}) == {"qos": "own"}
+    assert noted({}) == {"reserve": "backend"}
+    assert noted({"ontap:snapshot_reserve_percent": "7"}) == {}
+    assert noted({"qos": "True", "netapp:maxiops": "100"}) == {"qos": "own", "reserve": "backend"}
     specs = {
         "qos": "<is> True",
         "netapp:maxiopspergib": "2.5",
@@ -153,6 +154,7 @@ def test_what_later_calls_need_is_noted() -> None:
         "maxiopspergib": "2.5",
         "minbps": "1048576",
         "qos": "own",
+        "reserve": "backend",
         "force_delete_minutes": "60",
     }
 
@@ -206,6 +208,9 @@ WRONG = [
     ("netapp:fpolicy_file_operations", "create"),
     ("netapp:tcp_max_xfer_size", "65536"),
     ("netapp:udp_max_xfer_size", "32768"),
+    ("default_qos_type", "gold"),
+    ("policy_type", "adaptive"),
+    ("peak_iops", "100"),
 ]
 
 
@@ -244,6 +249,23 @@ TOGETHER = [
         "netapp:adaptive_qos_policy_group",
     ),
     ({"netapp:snaplock_autocommit_period": "2days"}, "netapp:snaplock_autocommit_period"),
+    (
+        {
+            "netapp_snaplock_type": "enterprise",
+            "netapp:snaplock_min_retention_period": "2years",
+            "netapp:snaplock_max_retention_period": "P12M",
+        },
+        "netapp:snaplock_min_retention_period",
+    ),
+    (
+        {
+            "netapp_snaplock_type": "enterprise",
+            "netapp:snaplock_min_retention_period": "30days",
+            "netapp:snaplock_max_retention_period": "1year",
+            "netapp:snaplock_default_retention_period": "infinite",
+        },
+        "netapp:snaplock_default_retention_period",
+    ),
 ]
 
 
@@ -252,6 +274,28 @@ def test_what_does_not_go_together_is_a_problem(specs: dict[str, str], key: str)
     """At the spec that is to go, though each means something by itself."""
     assert not list(extra_spec_problems(specs))
     assert [problem.path[1] for problem in combination_problems(specs)] == [key]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_so"),
+    [
+        ("P1Y", "P12M", False),
+        ("P13M", "P1Y", True),
+        ("P31D", "P1M", False),
+        ("P32D", "P1M", True),
+        ("P1M", "P31D", False),
+        ("PT25H", "P1D", True),
+        ("PT59M", "PT1H", False),
+        ("infinite", "P100Y", True),
+        ("P100Y", "infinite", False),
+        ("infinite", "infinite", False),
+        ("P1D", None, False),
+        (None, "P1D", False),
+    ],
+)
+def test_a_period_is_longer_only_where_that_is_certain(one: str | None, other: str | None, *, is_so: bool) -> None:
+    """A month may have 28 days or 31."""
+    assert exceeds(one, other) is is_so
 
 
 def test_every_spec_with_a_scope_has_been_tried() -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.ontap.driver import OntapDriver
 from sharectl.drivers.ontap.locations import servers_by_svm
-from sharectl.drivers.ontap.pool_listing import PoolChoice, list_pools
+from sharectl.drivers.ontap.pool_listing import list_pools
+from sharectl.drivers.ontap.share_servers.checks import network_problems
+from sharectl.drivers.ontap.share_servers.places import place_problems
 from sharectl.drivers.ontap.share_servers.servers import ShareServers
 from sharectl.drivers.ontap.share_servers.svm import Patience
 from sharectl.model.access import CIFS, NFS, joined_protocols
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
     from sharectl.drivers.ontap.client import Array
     from sharectl.drivers.ontap.settings import OntapSettings
     from sharectl.drivers.ontap.share_servers.settings import ShareServerSettings
+    from sharectl.model.checks import ShareServerProblem
     from sharectl.model.observed import ObservedShareServer, PoolReport
     from sharectl.model.requests import ShareRef, ShareServerRef, ShareServerRequest
+    from sharectl.model.share_networks import ShareNetworkSubnet
 
 
 class ShareServerDriver(OntapDriver):
@@ -56,7 +60,8 @@ class ShareServerDriver(OntapDriver):
             "ipv6_support": True,
             **self._snapshot_policies.capabilities(),
         }
-        return BackendReport(self._identity(), protocols, capabilities)
+        hindrances = tuple(self._hindrances())
+        return BackendReport(self._identity(), protocols, capabilities, None, hindrances)
 
     def prepare(self) -> str:
         """As in the contract: everything that shares need is made with their share server."""
@@ -67,7 +72,7 @@ class ShareServerDriver(OntapDriver):
 
     def pools(self) -> Sequence[PoolReport]:
         """As in the contract: the aggregates of the cluster, and sets of them."""
-        return list_pools(self._array, PoolChoice(None, self._settings.aggregates, self._settings.flexgroups))
+        return list_pools(self._array, self._pool_choice)
 
     def svm_of(self, share_server_id: str | None) -> str:
         """Return the SVM of a share server as its comment says now: by the name that it had, another tenant's SVM may go."""
@@ -101,6 +106,13 @@ class ShareServerDriver(OntapDriver):
     def share_server_allocations(self) -> int:
         """As in the contract: one address for each home of LIFs."""
         return self._servers.allocations
+
+    def subnet_problems(self, subnet: ShareNetworkSubnet) -> Sequence[ShareServerProblem]:
+        """As in the contract: whether the array has ports on such a network, and the nodes and aggregates that the configuration names."""
+        return [
+            *network_problems(subnet),
+            *place_problems(self._array, self._servers.homes, self._servers.root_aggregate),
+        ]
 
     def list_share_servers(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedShareServer]:
         """As in the contract."""

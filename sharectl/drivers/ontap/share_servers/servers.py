@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sharectl.drivers.base import SecretResolver
     from sharectl.drivers.ontap.client import Array
-    from sharectl.drivers.ontap.share_servers.settings import ShareServerSettings
+    from sharectl.drivers.ontap.share_servers.settings import Home, ShareServerSettings
     from sharectl.drivers.ontap.share_servers.svm import Patience, Svm
     from sharectl.drivers.ontap.share_servers.wanted import FoundLif, WantedServer
     from sharectl.model.observed import ObservedShareServer
@@ -51,6 +51,16 @@ class ShareServers:
     def allocations(self) -> int:
         """How many addresses each share server needs: one for each home of LIFs."""
         return len(self._settings.homes)
+
+    @property
+    def homes(self) -> tuple[Home, ...]:
+        """Where LIFs are at home."""
+        return self._settings.homes
+
+    @property
+    def root_aggregate(self) -> str | None:
+        """Where the root volumes of SVMs are to be, None where the array chooses."""
+        return self._settings.root_aggregate
 
     def list(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedShareServer]:
         """Return all share servers, or those with these ids."""

@@ -8,12 +8,13 @@ import pytest
 
 from sharectl.drivers.base import Capability, DriverEnvironment, DriverError, ShareInUseError, capabilities_of
 from sharectl.drivers.ontap import FACTORY
-from sharectl.drivers.share_checks import ChecksShareServers, configured_capabilities
+from sharectl.drivers.share_checks import ChecksServerChanges, ChecksShareServers, configured_capabilities
+from sharectl.drivers.share_servers import ChecksSubnets
 from sharectl.drivers.testing import new_id, ref
 from sharectl.model.access import AccessRule
 from sharectl.model.quantities import GIB
 from sharectl.model.requests import ShareRequest, ShareServerRef
-from sharectl.model.share_networks import ShareNetworkSubnet, ShareServerSpec
+from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSubnet, ShareServerSpec
 from tests.drivers.ontap.arrays import backend_of as backend_without_servers
 from tests.drivers.ontap.arrays import open_driver
 from tests.drivers.ontap.share_servers.arrays import (
@@ -211,3 +212,76 @@ def test_a_configuration_that_cannot_work_says_where(
     assert isinstance(FACTORY, ChecksConfig)
     problems = FACTORY.config_problems(replace(backend, config=written, share_servers=share_servers))
     assert [problem.path for problem in problems] == [path]
+
+
+AD = {"domain": "a.example", "dns_ip": "10.0.0.5", "user": "joiner", "password": {"env": "joiner"}}
+
+
+@pytest.mark.parametrize(
+    ("domain", "protocols", "refused"),
+    [
+        ("b.example", {"CIFS"}, True),
+        ("b.example", {"NFS", "NFS_CIFS"}, True),
+        ("b.example", {"NFS"}, False),
+        ("A.example", {"CIFS"}, False),
+    ],
+)
+def test_another_domain_is_refused_while_there_are_windows_shares(
+    emulator: Emulator, domain: str, protocols: set[str], *, refused: bool
+) -> None:
+    """Purely, so that a plan says it: their users are in the one that it would leave."""
+    subnet = ShareNetworkSubnet(network_type="vlan", segmentation_id=5)
+    before, after = (
+        ShareServerSpec("red-default", "red", subnet, 2, (SecurityServiceSpec("ad", "active_directory", config),))
+        for config in (AD, {**AD, "domain": domain})
+    )
+    assert isinstance(FACTORY, ChecksServerChanges)
+    found = FACTORY.share_server_change_problems(backend_of(emulator), before, after, protocols)
+    assert [("a.example for b.example" in each.summary) for each in found] == [True] * refused
+
+
+@pytest.mark.parametrize(
+    ("subnet", "said"),
+    [
+        (ShareNetworkSubnet(network_type="vxlan", segmentation_id=5), "none on a network of the type vxlan"),
+        (ShareNetworkSubnet(network_type="vlan", segmentation_id=5), None),
+    ],
+)
+def test_a_network_as_its_service_describes_it_is_looked_at(
+    driver: ShareServerDriver, subnet: ShareNetworkSubnet, said: str | None
+) -> None:
+    """Before an address is taken there."""
+    assert isinstance(driver, ChecksSubnets)
+    found = driver.subnet_problems(subnet)
+    assert [said is not None and said in each.summary for each in found] == [True] * (said is not None)
+
+
+@pytest.mark.parametrize(
+    ("servers", "said", "remedy"),
+    [
+        (
+            {"homes": [{"node": "n12", "port": "e0d"}]},
+            "the node 'n12', which the array does not have; it has n1, n2",
+            "n",
+        ),
+        ({"homes": [{"node": "n1", "port": "e0x"}]}, "port of the node n1 'e0x'", "e0"),
+        (
+            {"homes": [{"node": "n1", "port": "e0d"}], "rootAggregate": "agr1"},
+            "the aggregate 'agr1', which the array does not have; it has aggr0_n1",
+            "aggr1",
+        ),
+    ],
+)
+def test_what_the_configuration_names_and_the_array_has_not_is_told(
+    emulator: Emulator, servers: dict[str, object], said: str, remedy: str
+) -> None:
+    """With what is there, and the one that may be meant."""
+    driver = FACTORY.open(
+        backend_of(emulator, shareServers=servers),
+        DriverEnvironment("/", lambda _: emulator.login_of(ACCOUNT).password),
+    )
+    assert isinstance(driver, ChecksSubnets)
+    (found,) = driver.subnet_problems(ShareNetworkSubnet(network_type="vlan", segmentation_id=5))
+    assert said in found.summary
+    assert remedy in found.remedy
+    driver.close()

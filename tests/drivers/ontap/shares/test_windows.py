@@ -181,7 +181,7 @@ def test_a_name_of_somebody_elses_share_is_a_conflict(driver: OntapDriver, emula
         "svm": {"name": "vs1"},
         "name": "Office",
         "path": "/",
-        "acls": [{"user_or_group": "EXAMPLE\\bob", "permission": "read"}],
+        "acls": [{"user_or_group": "BUILTIN\\Administrators", "permission": "read"}],
     }
     assert client.post("/protocols/cifs/shares", other).status == 201
     share = made(driver)
@@ -323,3 +323,46 @@ def test_a_windows_share_is_closed_over_nfs_whatever_somebody_put_into_the_close
     assert not Oracle(emulator.world).may("192.0.2.77", "office")
     assert listed(later).access == (ALICE,)
     later.close()
+
+
+def smb_share(emulator: Emulator, path: str, account: str, permission: str = "full_control", name: str = "all") -> None:
+    """Let an administrator export a folder of the SVM."""
+    acls = [{"user_or_group": account, "type": "windows", "permission": permission}]
+    body = {"svm": {"name": "vs1"}, "name": name, "path": path, "acls": acls}
+    assert Client(emulator).post("/protocols/cifs/shares", body).status == 201
+
+
+@pytest.mark.parametrize("protocol", ["NFS", "CIFS"])
+def test_an_smb_share_of_a_folder_above_shows_and_is_told_of(
+    driver: OntapDriver, emulator: Emulator, protocol: str
+) -> None:
+    """It opens the data: a repair puts in force what it can, and says what is left to an administrator, whose share it is."""
+    share = made(driver, protocol=protocol)
+    rules = [ALICE] if protocol == "CIFS" else [HOSTS]
+    driver.update_access(ref(share), rules, rules, [])
+    smb_share(emulator, "/", "EXAMPLE\\bob")
+    (remark,) = [rule for rule in listed(driver).access if rule.is_remark]
+    assert "somebody: users of an SMB share of a folder above, all" in remark.access_to
+    (alone,) = driver.list_shares([str(share.resource_id)])
+    assert remark in alone.access
+    with pytest.raises(DriverError, match=r"'all' \(/\) of the SVM vs1 leads to a folder above /office"):
+        driver.update_access(ref(share), rules, [], [])
+    driver.update_access(ref(share), [], [], rules)
+    assert [rule for rule in listed(driver).access if not rule.is_remark] == []
+    next_process = driver_on(emulator, smb={})
+    with pytest.raises(ConflictError, match="leads to /, above /next"):
+        made(next_process, "next", protocol)
+    next_process.close()
+
+
+@pytest.mark.parametrize(
+    ("account", "permission"), [("BUILTIN\\Administrators", "full_control"), ("EXAMPLE\\bob", "no_access")]
+)
+def test_an_smb_share_of_the_root_for_administrators_alone_opens_nothing(
+    driver: OntapDriver, emulator: Emulator, account: str, permission: str
+) -> None:
+    """They reach everything by the server's own c$."""
+    smb_share(emulator, "/", account, permission)
+    share = made(driver)
+    assert listed(driver).access == ()
+    driver.update_access(ref(share), [], [], [])
