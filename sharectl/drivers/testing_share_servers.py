@@ -14,6 +14,7 @@ import pytest
 from sharectl.drivers.base import Driver, DriverError, ShareInUseError, TrashesShares
 from sharectl.drivers.share_servers import HandlesShareServers, UpdatesShareServers
 from sharectl.drivers.testing import new_id, ref
+from sharectl.drivers.testing.references import shares_of
 from sharectl.model.networks import NetworkAllocation
 from sharectl.model.observed import ObservedShareServer
 from sharectl.model.quantities import GIB
@@ -159,7 +160,7 @@ class ShareServerConformance:
         driver.create_share_server(self.request(driver, number=1))
         share = self.share(driver, server)
         assert share.share_server_id == server.resource_id
-        assert list(driver.list_shares()) == [share]
+        assert shares_of(driver) == [share]
         assert any(address in location for address in server.ip_addresses for location in share.export_locations)
 
     def test_a_share_without_a_server_is_refused(self, driver: ServerDriver) -> None:
@@ -168,7 +169,7 @@ class ShareServerConformance:
         for server_id in (None, new_id()):
             with pytest.raises(DriverError):
                 driver.create_share(self.share_request(driver, server_id))
-        assert list(driver.list_shares()) == []
+        assert shares_of(driver) == []
 
     def test_a_server_with_a_share_is_not_deleted(self, driver: ServerDriver) -> None:
         """Nothing of the share is touched."""
@@ -177,7 +178,7 @@ class ShareServerConformance:
         share = self.share(driver, server)
         with pytest.raises(ShareInUseError):
             driver.delete_share_server(self.server_ref(server, request))
-        assert list(driver.list_shares()) == [share]
+        assert shares_of(driver) == [share]
         assert list(driver.list_share_servers()) == [server]
         driver.delete_share(ref(share))
         driver.delete_share_server(self.server_ref(server, request))
@@ -200,7 +201,7 @@ class ShareServerConformance:
         server = driver.create_share_server(request)
         share = self.share(driver, server)
         assert driver.create_share_server(request) == server
-        assert list(driver.list_shares()) == [share]
+        assert shares_of(driver) == [share]
 
     def test_a_server_that_gets_another_address_answers_there(self, driver: ServerDriver) -> None:
         """Its shares are found on the new one, and no more on the old one."""
@@ -223,7 +224,7 @@ class ShareServerConformance:
         share = self.share(driver, server)
         changed = able.update_share_server(replace(request, security_services=(self.directory_service,)))
         assert (changed.resource_id, changed.ip_addresses) == (server.resource_id, server.ip_addresses)
-        assert list(driver.list_shares()) == [share]
+        assert shares_of(driver) == [share]
         with pytest.raises(DriverError):
             able.update_share_server(replace(request, resource_id=new_id()))
 

@@ -74,6 +74,11 @@ def all_expected(call: str, kind: type[T], answers: Iterable[Any]) -> list[T]:
     return found
 
 
+def unmeasured(share: ObservedShare) -> ObservedShare:
+    """Return a share without what is used of it, as an answer has it that nobody asked for that."""
+    return share if share.used_bytes is None else share._replace(used_bytes=None)
+
+
 def report_of(driver: Any) -> BackendReport:  # noqa: ANN401 - anybody's driver
     """Ask a driver for its report. Raises what it raises, and NonsenseError."""
     return expected("report", BackendReport, driver.report())

@@ -133,13 +133,16 @@ class ServersCounted(Answer):
 RUNS_BESIDE: Final = "runs-beside"
 """Older workers do not say it, and cannot tell such runs apart."""
 
+LISTS_USAGE: Final = "lists-usage"
+"""Older workers do not say it, and do not take the question."""
+
 
 @dataclass(frozen=True, slots=True)
 class Described(Answer):
     """What a driver says of its backend, and which optional capabilities it has.
 
     `clones_within` is said where it clones snapshots, `server_addresses` where it makes share servers: how many each new one needs.
-    Among the capabilities of a driver that several runs may work on at once is `RUNS_BESIDE`.
+    Among the capabilities of a driver that several runs may work on at once is `RUNS_BESIDE`; `LISTS_USAGE` is of the worker itself.
     """
 
     report: BackendReport

@@ -96,11 +96,12 @@ class MeasureUsage(Call[Size]):
 
 @dataclass(frozen=True, slots=True)
 class ListShares(Call[SharesListed]):
-    """List the shares with these ids; None: all that there are."""
+    """List the shares with these ids; None: all that there are. An older sharectl does not take listings `with_usage`."""
 
     is_question: ClassVar[bool] = True
 
     resource_ids: tuple[str, ...] | None
+    with_usage: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,10 +88,23 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a field
             if (found := getattr(value, field.name)) != field.default  # what has no default equals nothing
         }
     if isinstance(value, tuple | list):
-        return [_plain(one) for one in value]
+        return [_plain(one) for one in _said(value)]
     if isinstance(value, Mapping):
         return {key: _plain(one) for key, one in value.items()}
     return value
+
+
+def _said(values: Any) -> Any:  # noqa: ANN401 - a list, or any named tuple
+    """Return the values of a named tuple up to the last that is not as it is by default; of any other all."""
+    defaults = getattr(values, "_field_defaults", None)
+    if not defaults:
+        return values
+    number = len(values)
+    while (
+        number and values._fields[number - 1] in defaults and values[number - 1] == defaults[values._fields[number - 1]]
+    ):
+        number -= 1
+    return values[:number]
 
 
 def _read(kind: Any, plain: Any) -> Any:  # noqa: ANN401, PLR0911 - any type of a field; one case for each

@@ -89,6 +89,8 @@ class ObservedShare(NamedTuple):
     over as it is (its name cannot be written down, and is escaped here), and is empty if it can.
     `snapshot_policy` is the one by which the backend takes snapshots by itself, and `scheduled_snapshots` what there is of them. `export_name` is the name under which clients see it, or
     would see it if they had access; None where the driver cannot give it another.
+    `used_bytes` is what its live data occupies, as the backend counts it against the size; None where that is not cheap to know. It is said
+    where shares are listed, and decides nothing.
     """
 
     resource_id: str | None
@@ -107,6 +109,7 @@ class ObservedShare(NamedTuple):
     snapshot_policy: SnapshotPolicy | None = None
     scheduled_snapshots: ScheduledSnapshots | None = None
     export_name: str | None = None
+    used_bytes: int | None = None
 
 
 class Before(NamedTuple):

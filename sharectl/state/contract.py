@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Scope,
         StateView,
     )
+    from sharectl.model.usage import BackendUse, PoolSample, ShareSample, ShareUse
 
 
 class StateReader(Protocol):
@@ -215,6 +216,33 @@ class KeepsPromises(Protocol):
 
     def promises(self) -> Sequence[Promise]:
         """Return all that is promised now. Raises StateError."""
+
+
+class UsageNotes(Protocol):
+    """Notes of how much is used. They are no part of the state: no lease is needed, no serial moves, and nothing is decided by them."""
+
+    def take(self, seen: Sequence[BackendUse]) -> bool:
+        """Note what backends said; return False where that cannot be now: nothing is waited for long, and nothing migrated.
+
+        Only what has changed is written. What is noted of a share goes when a whole listing is noted of which it is no part. Raises StateError.
+        """
+
+    def usage(self, resource_ids: Collection[str] | None = None) -> Mapping[str, ShareUse]:
+        """Return what is known of the use of these shares (None: of all), by resource id; of some it costs in proportion to them. Raises StateError."""
+
+    def share_samples(self, resource_ids: Collection[str] | None = None) -> Mapping[str, Sequence[ShareSample]]:
+        """Return the samples of these shares (None: of all), oldest first, with what was seen last. Raises StateError."""
+
+    def pool_samples(self) -> Mapping[tuple[str, str], Sequence[PoolSample]]:
+        """Return the samples of all pools by backend and pool, oldest first, with what was seen last. Raises StateError."""
+
+
+@runtime_checkable
+class KeepsUsage(Protocol):
+    """A store that keeps notes of how much is used."""
+
+    def usage_notes(self) -> UsageNotes:
+        """Return the notes, to be taken and read. Raises StateError."""
 
 
 @runtime_checkable

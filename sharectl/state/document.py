@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from itertools import islice, zip_longest
+from dataclasses import replace
+from itertools import chain, islice, zip_longest
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
     from sharectl.state.columns import Table
+    from sharectl.state.usage import Notes
 
 _Item = TypeVar("_Item")
 
@@ -76,7 +78,7 @@ _DOCUMENT_FIELDS: Final[_Fields] = {
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Everything in a state but its lock: records and rules by address; operations, runs and history oldest first, history with its numbers."""
+    """Everything in a state but its lock, with the notes of use: records and rules by address; operations, runs and history oldest first, history with its numbers."""
 
     lineage: str
     serial: int
@@ -85,6 +87,7 @@ class Document:
     operations: Sequence[OperationRecord]
     runs: Iterable[RunRecord]
     history: Iterable[tuple[int, HistoryEntry]]
+    notes: Notes | None = None
 
 
 class DocumentError(Exception):
@@ -101,6 +104,7 @@ def compose(document: Document) -> Iterator[bytes]:
     yield from _list(_plain(HISTORY, history_row(sequence, entry), "detail") for sequence, entry in document.history)
     yield b',\n  "lineage": %s,\n  "operations": ' % orjson.dumps(document.lineage)
     yield from _list(_plain(OPERATION, row, "payload") for row in map(operation_row, document.operations))
+    yield from _notes("pool_use", document.notes)
     yield b',\n  "resources": '
     yield from _list(map(_plain_record, document.records))
     yield b',\n  "rules": '
@@ -109,7 +113,23 @@ def compose(document: Document) -> Iterator[bytes]:
     )
     yield b',\n  "runs": '
     yield from _list(map(_plain_run, document.runs))
-    yield b',\n  "serial": %d,\n  "version": %d\n}\n' % (document.serial, FORMAT_VERSION)
+    yield b',\n  "serial": %d' % document.serial
+    for section in ("share_use", "use_listings"):
+        yield from _notes(section, document.notes)
+    yield b',\n  "version": %d\n}\n' % FORMAT_VERSION
+
+
+def _notes(section: str, notes: Notes | None) -> Iterator[bytes]:
+    """Yield a list of notes, each on a line; where there are none, nothing, so that an older sharectl takes the document."""
+    if notes is None:
+        return
+    from sharectl.state.notes_document import plain_notes  # noqa: PLC0415 - other commands compose nothing
+
+    texts = (orjson.dumps(item, option=orjson.OPT_SORT_KEYS) for item in plain_notes(section, notes))
+    first = next(texts, None)
+    if first is not None:
+        yield b',\n  "%s": ' % section.encode()
+        yield from _sequence(chain((first,), texts), b"[]")
 
 
 def _list(items: Iterable[JsonObject]) -> Iterator[bytes]:
@@ -154,12 +174,15 @@ def _plain(table: Table, row: Sequence[Any], json_field: str = "") -> JsonObject
 
 def parse(text: bytes) -> Document:
     """Return the document in `text`; raises DocumentError with what is wrong with it: the first ten findings and their number."""
+    from sharectl.state.notes_document import NOTES, notes_in  # noqa: PLC0415 - other commands parse nothing
+
     try:
         plain = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         message = f"it is not JSON: {error}"
         raise DocumentError(message) from error
     problems = _Problems()
+    noted = {name: plain.pop(name, []) for name in NOTES} if isinstance(plain, dict) else {}
     problems.in_fields(plain, _DOCUMENT_FIELDS, "")
     problems.raise_if_any()
     _check_head(plain, problems)
@@ -178,10 +201,11 @@ def parse(text: bytes) -> Document:
     problems.in_repeated(keys, "operations", "resource_id")
     problems.in_repeated([run.run_id for run in runs], "runs", "run_id")
     _check_history(history, {run.run_id for run in runs}, problems)
+    notes = notes_in(noted, problems.add)
     problems.raise_if_any()
     records.sort(key=itemgetter(0))
     by_address = sorted(rules.items())
-    return Document(plain["lineage"], plain["serial"], records, by_address, operations, runs, history)
+    return Document(plain["lineage"], plain["serial"], records, by_address, operations, runs, history, notes)
 
 
 def parse_whole(text: bytes) -> Document:
@@ -205,7 +229,7 @@ def refuse_loss(document: Document, current: Document, location: str) -> None:
     elif document.serial < current.serial:
         reasons.append(f"it is older (serial {document.serial}, here {current.serial})")
     elif document.serial == current.serial and any(
-        one != other for one, other in zip_longest(compose(document), compose(current))
+        one != other for one, other in zip_longest(*map(compose, map(_without_notes, (document, current))))
     ):
         reasons.append(f"it differs from the state at the same serial ({current.serial})")
     if current.operations:
@@ -217,6 +241,11 @@ def refuse_loss(document: Document, current: Document, location: str) -> None:
             f"the document is not taken: {'; '.join(reasons)}",
             "keep a copy with `sharectl state pull`, let `sharectl apply` finish what has begun, or insist with --force",
         )
+
+
+def _without_notes(document: Document) -> Document:
+    """Return what counts: notes are taken without a serial."""
+    return replace(document, notes=None)
 
 
 class _Problems:

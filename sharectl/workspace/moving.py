@@ -6,7 +6,6 @@ The new place bears a mark of its own from before the copy until the old one is 
 from __future__ import annotations
 
 from contextlib import closing
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,8 +59,9 @@ def move_state(edit: Edit, url: str) -> Move:
         with held_lease(target, edit.run) as lease:
             _require_room(source, target, mark)  # whoever had the lock before may have begun to use it
             target.mark_moved(lease, mark)
-            target.import_document(lease, b"".join(source.export_document()), force=True)
-            _expect_same(source, target)
+            document = b"".join(source.export_document())
+            target.import_document(lease, document, force=True)
+            _expect_same(document, target)
             source.mark_moved(edit.lease, target.location)
             target.mark_moved(lease, None)
             return _moved(target)
@@ -119,10 +119,14 @@ def _require_room(source: StateStore, target: StateStore, mark: str) -> None:
         raise DiagnosticError(error("state.taken", summary, remedy=remedy))
 
 
-def _expect_same(source: StateStore, target: StateStore) -> None:
-    """Compare both, row by row. Raises DiagnosticError."""
-    parts = zip_longest(source.export_document(), target.export_document())
-    if any(one != other for one, other in parts):
+def _expect_same(document: bytes, target: StateStore) -> None:
+    """Compare what was written with what is there, byte by byte. Raises DiagnosticError."""
+    place = 0
+    for part in target.export_document():
+        if document[place : place + len(part)] != part:
+            break
+        place += len(part)
+    if place != len(document):
         summary = (
             f"what was read back from {target.location} is not what was written; the state has stayed where it was"
         )

@@ -249,7 +249,7 @@ def test_a_crash_after_has_its_effect(tmp_path: Path) -> None:
     with pytest.raises(TransientError):
         driver.create_share(request)
     (share,) = driver.list_shares()
-    assert driver.create_share(request) == share
+    assert driver.create_share(request) == share._replace(used_bytes=None)
 
 
 def test_half_a_list_claims_to_be_whole(tmp_path: Path) -> None:

@@ -64,6 +64,15 @@ def test_a_field_that_is_as_by_default_is_not_sent() -> None:
     assert sent["value"] == {"request": plain}
 
 
+def test_a_listing_without_use_is_one_that_an_older_sharectl_takes() -> None:
+    """What a named tuple has at its end as by default is not sent; what stands before that is."""
+    share = ObservedShare("id", "backend-id", "name", "pool", 1, "NFS")
+    for listed, said in ((share, 6), (share._replace(export_name="name"), 16), (share._replace(used_bytes=5), 17)):
+        sent = orjson.loads(encode(answers.SharesListed((listed,))))
+        assert len(sent["value"]["shares"][0]) == said
+        assert decode(encode(answers.SharesListed((listed,)))) == answers.SharesListed((listed,))
+
+
 def test_every_call_and_every_answer_has_a_form() -> None:
     """None that is added later is forgotten."""
     values = (*vars(answers).values(), *vars(calls).values())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import orjson
 
-from sharectl.drivers.base import BackendUnavailableError, DriverError, PoolError, TransientError
+from sharectl.drivers.base import BackendUnavailableError, Capability, DriverError, PoolError, TransientError
 from sharectl.drivers.simulated import checks, faults
 from sharectl.drivers.simulated.creation import Creation, pretended
 from sharectl.drivers.simulated.faults import Subject
@@ -114,7 +114,7 @@ class SimulatedDriver:
                         f"SELECT {COLUMNS} FROM shares WHERE resource_id IN (SELECT value FROM json_each(?))",  # noqa: S608 - a constant
                         (wanted,),
                     ).fetchall()
-            return observe_all(rows)
+            return observe_all(rows, measures=Capability.USAGE not in self.settings.without)
 
         return self.call(Subject("list_shares"), work, list)
 

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from sharectl.model.requests import ShareRef
 
-Row = tuple[str | None, str, str, str, int | None, str | None, str, str | None, str | None, str | None, str | None]
+Row = tuple[str | None, str, str, str, int | None, str | None, str, str | None, str | None, str | None, str | None, int]
 
 COLUMNS: Final = (
     "resource_id, backend_id, name, pool, size_bytes, protocol, access, trashed_at, share_server_id,"
     " CASE WHEN share_server_id IS NULL THEN NULL ELSE"
     " (SELECT allocations ->> '$[0].ip_address' FROM share_servers s WHERE s.resource_id = share_server_id) END,"
-    " export_name"
+    " export_name, used_bytes"
 )
 
 
@@ -56,11 +56,15 @@ def subject_of(call: str, share: ShareRef) -> Subject:
     return Subject(call, share.resource_id, share.pool, share.name)
 
 
-def observe_all(rows: Sequence[Row]) -> list[ObservedShare]:
+def observe_all(rows: Sequence[Row], *, measures: bool = False) -> list[ObservedShare]:
     """Return the shares of these rows; equal rules are read once, for most shares have the rules of many others."""
     known: dict[str, tuple[AccessRule, ...]] = {"[]": ()}
     found: list[ObservedShare] = []
-    for resource_id, backend_id, name, pool, size_bytes, protocol, access, trashed_at, server_id, host, named in rows:
+    # fmt: off
+    for (
+        resource_id, backend_id, name, pool, size_bytes, protocol, access, trashed_at, server_id, host, named, used_bytes
+    ) in rows:
+        # fmt: on
         rules = known.get(access)
         if rules is None:
             rules = known[access] = tuple(map(rule_of, orjson.loads(access)))
@@ -79,6 +83,7 @@ def observe_all(rows: Sequence[Row]) -> list[ObservedShare]:
             trashed_at,
             server_id,
             export_name=named or export_name_of(backend_id),
+            used_bytes=used_bytes if measures else None,
         )
         found.append(share if resource_id is not None or backend_id.isprintable() else _escaped(share))
     return found

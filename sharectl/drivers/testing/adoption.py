@@ -34,7 +34,7 @@ class AdoptionTests(Suite):
         for _ in range(2):
             adopted = able.adopt_share(backend_id, resource_id, 3 * GIB)
         assert (adopted.resource_id, adopted.backend_id, adopted.size_bytes) == (resource_id, backend_id, 3 * GIB)
-        assert list(driver.list_shares()) == [adopted]
+        assert self.shares(driver) == [adopted]
 
     def test_adoption_under_another_id_is_a_conflict(self, driver: Driver) -> None:
         """A share has one owner."""
@@ -43,24 +43,24 @@ class AdoptionTests(Suite):
         adopted = able.adopt_share(backend_id, new_id(), GIB)
         with pytest.raises(ConflictError):
             able.adopt_share(backend_id, new_id(), GIB)
-        assert list(driver.list_shares()) == [adopted]
+        assert self.shares(driver) == [adopted]
 
     def test_adopting_what_is_not_there_is_not_found(self, driver: Driver) -> None:
         """Nothing is made."""
         able = self.needs(driver, AdoptsShares)
         with pytest.raises(NotFoundError):
             able.adopt_share("no-such-share", new_id(), GIB)
-        assert list(driver.list_shares()) == []
+        assert self.shares(driver) == []
 
     def test_an_unmanaged_share_in_the_way_is_a_conflict(self, driver: Driver) -> None:
         """It is never taken for the new one, and nothing of it is touched."""
         self.needs(driver, AdoptsShares)
         self.make_unmanaged(driver)
-        (found,) = driver.list_shares()
+        (found,) = self.shares(driver)
         request = replace(self.request(driver, found.name), pool=found.pool)
         with pytest.raises(ConflictError):
             driver.create_share(request)
-        assert list(driver.list_shares()) == [found]
+        assert self.shares(driver) == [found]
 
     def test_a_name_taken_since_the_plan_is_a_conflict(self, driver: Driver) -> None:
         """Where the request says which shares may have its name: that of another is in the way, and no other name is chosen."""
@@ -68,7 +68,7 @@ class AdoptionTests(Suite):
         request = replace(self.request(driver, "projects"), beside=())
         with pytest.raises(ConflictError):
             driver.create_share(request)
-        assert list(driver.list_shares()) == [other]
+        assert self.shares(driver) == [other]
         made = driver.create_share(replace(request, beside=(other.resource_id or "",)))
         assert driver.create_share(request) == made, "a creation that is repeated finds itself"
         assert {share.resource_id for share in driver.list_shares()} == {other.resource_id, request.resource_id}

@@ -35,7 +35,7 @@ class ExportNameTests(Suite):
         assert (share.export_name, share.name) == (name, "projects")
         assert all(name in location for location in share.export_locations)
         assert driver.create_share(request) == share
-        assert list(driver.list_shares()) == [share]
+        assert self.shares(driver) == [share]
 
     def test_a_name_that_another_share_has_in_whatever_case_is_a_conflict(self, driver: Driver) -> None:
         """Nothing is made."""
@@ -43,7 +43,7 @@ class ExportNameTests(Suite):
         first = driver.create_share(replace(self.request(driver, "a"), export_name=name))
         with pytest.raises(ConflictError):
             driver.create_share(replace(self.request(driver, "b"), export_name=name.swapcase()))
-        assert list(driver.list_shares()) == [first]
+        assert self.shares(driver) == [first]
 
     def test_a_renamed_export_keeps_its_rules(self, driver: Driver) -> None:
         """And gives its old name up; doing so again changes nothing."""
@@ -88,4 +88,4 @@ class ExportNameTests(Suite):
         gone = ShareRef(new_id(), "nowhere", "nowhere", driver.pools()[0].name, self.protocol, GIB)
         with pytest.raises(NotFoundError):
             able.rename_export(gone, name)
-        assert list(driver.list_shares()) == []
+        assert self.shares(driver) == []

@@ -44,9 +44,9 @@ class FenceTests(Suite):
         for call in calls:
             with pytest.raises(FencedError):
                 call()
-        assert list(driver.list_shares()) == [share]
+        assert self.shares(driver) == [share]
         other.delete_share(ref(share))
-        assert list(driver.list_shares()) == []
+        assert self.shares(driver) == []
         other.close()
 
     def _changes(self, driver: Driver, share: ObservedShare) -> Iterator[Callable[[], object]]:
@@ -89,7 +89,7 @@ class FenceTests(Suite):
         self.needs(other, RefusesOldFences).raise_fence("another state", 1)
         share = self.create(other, "mine")
         driver.delete_share(ref(share))
-        assert list(other.list_shares()) == []
+        assert self.shares(other) == []
         other.close()
 
     def test_of_several_runs_only_the_one_that_lost_its_lease_is_refused(
@@ -113,7 +113,7 @@ class FenceTests(Suite):
                 others[0].delete_share(ref(self.create(other, f"of-{turn}-{number}")))
         with pytest.raises(FencedError):
             lost.raise_fence_beside("one state", 2, (1, 3, 4))
-        assert list(driver.list_shares()) == [share]
+        assert self.shares(driver) == [share]
         newest.raise_fence_beside("one state", 3, (1,))
         last.raise_fence("one state", 4)
         for ended in (living, newest):

@@ -9,17 +9,12 @@ from sharectl.model.quantities import GIB
 from sharectl.model.requests import ShareRef, SnapshotRef
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from sharectl.drivers.base import Driver
+    from sharectl.model.observed import ObservedShare, ObservedSnapshot
 
     DriverMaker = Callable[[], Driver]
-    from collections.abc import Callable
-
-    from sharectl.drivers.base import (
-        Driver,
-    )
-    from sharectl.model.observed import ObservedShare, ObservedSnapshot
 
 
 def new_id() -> str:
@@ -45,3 +40,8 @@ def snapshot_ref(snapshot: ObservedSnapshot, share: ObservedShare) -> SnapshotRe
     return SnapshotRef(
         str(snapshot.resource_id), snapshot.backend_id, snapshot.name, str(share.resource_id), share.backend_id
     )
+
+
+def shares_of(driver: Driver, resource_ids: Collection[str] | None = None) -> list[ObservedShare]:
+    """Return the shares as the backend lists them now, but for what is used of them, which may be anything."""
+    return [share._replace(used_bytes=None) for share in driver.list_shares(resource_ids)]

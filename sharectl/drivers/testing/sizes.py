@@ -81,3 +81,16 @@ class SizeTests(Suite):
         driver.delete_share(ref(share))
         with pytest.raises(NotFoundError):
             able.used_bytes(ref(share))
+
+    def test_usage_is_listed_as_it_is_measured(self, driver: Driver) -> None:
+        """Where a listing says it at all: of each share, with all of them and with some."""
+        able = self.needs(driver, MeasuresUsage)
+        share, other = self.create(driver, "projects"), self.create(driver, "other")
+        listed = {each.resource_id: each.used_bytes for each in driver.list_shares()}
+        if listed[share.resource_id] is None:
+            pytest.skip("the driver does not list what is used")
+        for resource_id, used_bytes in listed.items():
+            assert type(used_bytes) is int, resource_id
+            assert used_bytes >= 0
+        (found,) = driver.list_shares([str(other.resource_id)])
+        assert found.used_bytes == able.used_bytes(ref(other))

@@ -62,7 +62,7 @@ class SnapshotTests(Suite):
         able = self.needs(driver, SnapshotsShares)
         share = self.create(driver, "projects")
         able.create_snapshot(ref(share), new_id(), "monday")
-        assert list(driver.list_shares()) == [share]
+        assert self.shares(driver) == [share]
 
     def test_a_deleted_snapshot_is_gone_and_twice_is_no_error(self, driver: Driver) -> None:
         """Deletion ends with the snapshot gone, however often it is asked for."""
@@ -105,7 +105,7 @@ class SnapshotTests(Suite):
         request = self.request(driver, "clone", snapshot_ref(snapshot, share))
         with pytest.raises(DriverError, match="monday"):
             driver.create_share(replace(request, size_bytes=GIB // 2))
-        assert list(driver.list_shares()) == [share]
+        assert self.shares(driver) == [share]
 
     def test_a_clone_of_a_snapshot_that_is_not_there_is_not_found(self, driver: Driver) -> None:
         """And nothing is made."""
@@ -113,7 +113,7 @@ class SnapshotTests(Suite):
         gone = SnapshotRef(new_id(), "x", "x", new_id(), "x")
         with pytest.raises(NotFoundError):
             driver.create_share(self.request(driver, "clone", gone))
-        assert list(driver.list_shares()) == []
+        assert self.shares(driver) == []
 
     def test_clones_say_how_far_they_reach(self, driver: Driver) -> None:
         """Within the pool or within the backend."""
@@ -148,4 +148,4 @@ class SnapshotTests(Suite):
         share = self.create(driver, "projects")
         with pytest.raises(NotFoundError):
             able.revert_share(ref(share), SnapshotRef(new_id(), "x", "x", str(share.resource_id), share.backend_id))
-        assert list(driver.list_shares()) == [share]
+        assert self.shares(driver) == [share]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from sharectl.drivers.testing.references import new_id, ref
+from sharectl.drivers.testing.references import new_id, ref, shares_of
 from sharectl.model.access import AccessRule
 from sharectl.model.quantities import GIB
 from sharectl.model.requests import ShareRequest, SnapshotRef
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from sharectl.drivers.base import (
         Driver,
@@ -107,9 +107,13 @@ class Suite:
         statuses = driver.update_access(ref(share), rules, rules, [])
         assert all(status.status == "active" for status in statuses.values())
 
+    def shares(self, driver: Driver, resource_ids: Collection[str] | None = None) -> list[ObservedShare]:
+        """Return the shares as the backend lists them now, but for what is used of them, which may be anything."""
+        return shares_of(driver, resource_ids)
+
     def listed(self, driver: Driver, share: ObservedShare) -> ObservedShare:
-        """Return the share as the backend lists it now."""
-        (found,) = driver.list_shares([str(share.resource_id)])
+        """Return the share as the backend lists it now, but for what is used of it."""
+        (found,) = self.shares(driver, [str(share.resource_id)])
         return found
 
     def access_of(self, driver: Driver, share: ObservedShare) -> set[AccessRule]:

@@ -35,7 +35,7 @@ class TrashTests(Suite):
             restored = able.restore_share(str(share.resource_id))
         assert restored.trashed_at is None
         assert restored.access == ()
-        assert list(driver.list_shares()) == [restored]
+        assert self.shares(driver) == [restored]
 
     def test_the_content_survives_the_trash(self, driver: Driver) -> None:
         """Nothing is lost on the way."""
@@ -51,7 +51,7 @@ class TrashTests(Suite):
         share = self.create(driver, "projects")
         able.trash_share(ref(share))
         driver.delete_share(ref(share))
-        assert list(driver.list_shares()) == []
+        assert self.shares(driver) == []
         with pytest.raises(NotFoundError):
             able.restore_share(str(share.resource_id))
 

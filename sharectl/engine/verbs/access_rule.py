@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from sharectl.drivers.base import BackendUnavailableError, DriverError, NotFoundError, TransientError
 from sharectl.drivers.ignoring import rules_to_end
-from sharectl.engine.answers import all_expected
+from sharectl.engine.answers import all_expected, unmeasured
 from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Result, Runner, Site, put, removed
 from sharectl.engine.verbs.share import recover_change
 from sharectl.executors.answers import AccessUpdated, RuleOutcome
@@ -112,7 +112,7 @@ def _execute(site: Site, call: UpdateAccess) -> AccessUpdated:
     listed: list[ObservedShare] = []
     if call.lists:
         found = site.driver.list_shares([call.share.resource_id])
-        listed = all_expected("list_shares", ObservedShare, found)
+        listed = [unmeasured(share) for share in all_expected("list_shares", ObservedShare, found)]
     outcomes = tuple(_outcome(rule, statuses.get(rule)) for rule in call.rules)
     return AccessUpdated(outcomes, next(iter(listed), None))
 

@@ -9,6 +9,7 @@ from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.engine.answers import expected, pools_of, report_of
 from sharectl.engine.verbs.base import Calls, Entry, Executions, Intent, Outcome, Result, Runner, Site, put
 from sharectl.executors.answers import (
+    LISTS_USAGE,
     RUNS_BESIDE,
     CallFailedError,
     Described,
@@ -87,7 +88,7 @@ def _describe(site: Site, _call: Describe) -> Described:
     clones_within = driver.clones_within if isinstance(driver, ClonesSnapshots) else None
     addresses = driver.share_server_allocations() if isinstance(driver, HandlesShareServers) else None
     beside = (RUNS_BESIDE,) if serves_runs_beside(driver) else ()
-    capabilities = (*sorted(capabilities_of(driver)), *beside)
+    capabilities = (*sorted(capabilities_of(driver)), *beside, LISTS_USAGE)
     return Described(report_of(driver), capabilities, clones_within, addresses)
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from sharectl.drivers.base import NotFoundError
-from sharectl.engine.answers import all_expected, expected
+from sharectl.engine.answers import all_expected, expected, unmeasured
 from sharectl.engine.verbs.base import (
     Calls,
     Entry,
@@ -348,7 +348,7 @@ TABLE: Final[Mapping[Verb, Entry]] = {
 
 
 def _made_by(name: str, shown: object) -> answers.ShareMade:
-    return answers.ShareMade(expected(name, ObservedShare, shown))
+    return answers.ShareMade(unmeasured(expected(name, ObservedShare, shown)))
 
 
 def _resize(site: Site, call: calls.ResizeShare) -> answers.Size:
@@ -359,7 +359,8 @@ def _resize(site: Site, call: calls.ResizeShare) -> answers.Size:
 
 def _list(site: Site, call: calls.ListShares) -> answers.SharesListed:
     listed = site.driver.list_shares(None if call.resource_ids is None else list(call.resource_ids))
-    return answers.SharesListed(tuple(all_expected("list_shares", ObservedShare, listed)))
+    found = all_expected("list_shares", ObservedShare, listed)
+    return answers.SharesListed(tuple(found if call.with_usage else map(unmeasured, found)))
 
 
 EXECUTIONS: Final[Executions] = {

@@ -104,6 +104,7 @@ def asked_driver(ask: Callable[[Call[Any]], Any]) -> Driver:
             parts[name] = getattr(_Answers, name)
     if answers.RUNS_BESIDE not in described.capabilities:
         parts["raise_fence"] = _raised_by_worker
+    parts["_lists_usage"] = answers.LISTS_USAGE in described.capabilities
     parts["_server_addresses"] = described.server_addresses or 0
     parts["clones_within"] = described.clones_within or "backend"
     if Capability.CLONE not in described.capabilities:
@@ -159,6 +160,7 @@ class _AskedDriver:
     """A Driver whose calls with an effect are refused."""
 
     clones_within: Literal["pool", "backend"]
+    _lists_usage: bool
     prepare = _step_alone("prepare")
     create_share = _step_alone("create_share")
     delete_share = _step_alone("delete_share")
@@ -177,7 +179,7 @@ class _AskedDriver:
 
     def list_shares(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedShare]:
         ids = None if resource_ids is None else tuple(sorted(resource_ids))
-        listed: answers.SharesListed = self._ask(calls.ListShares(ids))
+        listed: answers.SharesListed = self._ask(calls.ListShares(ids, self._lists_usage))
         return listed.shares
 
     def close(self) -> None:

@@ -116,6 +116,8 @@ class _Statements:
 
 def replace_content(connection: Connection, schema: str, document: Document) -> None:
     """Make `document` the whole content; the lock stays as it is."""
+    from sharectl.state.postgresql.usage import replace_notes  # noqa: PLC0415 - only two commands need it
+
     for table in (HISTORY, RUN, OPERATION, ACCESS_RULE, RESOURCE):
         connection.execute(f"DELETE FROM {schema}.{table.name}".encode())  # noqa: S608 - constants, and a checked name
     _copy(connection, schema, RESOURCE, map(_resource_row, document.records))
@@ -123,6 +125,7 @@ def replace_content(connection: Connection, schema: str, document: Document) -> 
     _copy(connection, schema, OPERATION, map(operation_row, document.operations))
     _copy(connection, schema, RUN, map(run_row, document.runs))
     _copy(connection, schema, HISTORY, (history_row(*line) for line in document.history), tuple(HISTORY.columns))
+    replace_notes(connection, schema, document.notes)
     newest = fetch(connection, f"SELECT coalesce(max(sequence), 0) FROM {schema}.history")[0][0]  # noqa: S608 - a checked name
     raise_sequence(connection, f"{schema}.history", "sequence", newest)
     update = f"UPDATE {schema}.meta SET lineage = %s"  # noqa: S608 - a checked name
@@ -270,6 +273,8 @@ def _rename_backends(statements: _Statements, schema: str, changes: Sequence[Ren
 
 
 def _rename_backend(statements: _Statements, schema: str, change: RenameBackend) -> None:
+    from sharectl.state.postgresql.usage import rename_backend as rename_noted_backend  # noqa: PLC0415 - only `state mv` needs it
+
     old, new = change.backend, change.new_backend
     former, address = address_of(Kind.BACKEND, old), address_of(Kind.BACKEND, new)
     statements.make()
@@ -292,6 +297,8 @@ def _rename_backend(statements: _Statements, schema: str, change: RenameBackend)
         )
     update = f"UPDATE {schema}.operation SET address = %s WHERE address = %s"  # noqa: S608 - a checked name
     statements.add(update, (address, former))
+    statements.make()
+    rename_noted_backend(statements.connection, schema, old, new)
 
 
 _WRITERS: Final[Mapping[type, _Writer]] = {

@@ -143,7 +143,7 @@ def history_page(  # noqa: PLR0913, PLR0917 - where to read, and what
 
 @contextmanager
 def open_document(connection: Connection, schema: str, location: str, beside: UUID | None = None) -> Iterator[Document]:
-    """Yield everything but the lock, as the open transaction sees it; rows are read as they are asked for, until the block ends."""
+    """Yield everything but the lock and the notes of use, as the open transaction sees it; rows are read as they are asked for, until the block ends."""
     from sharectl.state.document import Document  # noqa: PLC0415 - only two commands need it
 
     with translated(location), ExitStack() as cursors:

@@ -137,8 +137,30 @@ _VERSION_3: Final[Migration] = (
     "CREATE INDEX history_of_failures ON {schema}.history (sequence) WHERE outcome = 'failed'",
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1, _VERSION_2, _VERSION_3)
+# Notes of use belong to resources by their ids. Nothing refers to anything here, so that whoever takes notes keeps no commit waiting.
+_VERSION_4: Final[Migration] = (
+    f"""CREATE TABLE {{schema}}.share_use (
+        resource_id {_TEXT} PRIMARY KEY,
+        backend {_TEXT} NOT NULL,
+        used_bytes bigint NOT NULL CHECK (used_bytes >= 0),
+        seen_at bigint NOT NULL,
+        is_current boolean NOT NULL,
+        sampled_at bigint NOT NULL
+    )""",
+    f"CREATE TABLE {{schema}}.share_samples (resource_id {_TEXT} PRIMARY KEY, samples bytea NOT NULL)",
+    f"""CREATE TABLE {{schema}}.pool_use (
+        backend {_TEXT} NOT NULL,
+        pool {_TEXT} NOT NULL,
+        last bytea NOT NULL,
+        samples bytea NOT NULL,
+        PRIMARY KEY (backend, pool)
+    )""",
+    f"CREATE TABLE {{schema}}.use_listing (backend {_TEXT} PRIMARY KEY, listed_at bigint NOT NULL)",
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 WITH_PROMISES: Final = 2
+WITH_NOTES: Final = 4
 READABLE_FROM: Final = 1
 """The oldest version whose resources, rules, operations and history are read as those of the newest."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -29,6 +30,7 @@ from sharectl.state.postgresql.reader import (
 from sharectl.state.postgresql.schema import (
     MIGRATIONS,
     READABLE_FROM,
+    WITH_NOTES,
     WITH_PROMISES,
     check_version,
     migrate,
@@ -44,7 +46,8 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.records import Change, HistoryFilter, HistoryLine, Holder, LockStatus, Promise, Scope
     from sharectl.model.state_urls import PostgresqlPlace
-    from sharectl.state.contract import StateReader
+    from sharectl.state.contract import StateReader, UsageNotes
+    from sharectl.state.document import Document
     from sharectl.state.lock import Clock
     from sharectl.state.postgresql.connections import Connection
     from sharectl.state.postgresql.schema import Migration
@@ -256,10 +259,7 @@ class PostgresqlStore:
         if not self._is_readable():
             yield from compose(Document("", 0, (), (), (), (), ()))
             return
-        with (
-            self._connections.reading() as connection,
-            open_document(connection, self._schema, self.location) as document,
-        ):
+        with self._document() as document:
             yield from compose(document)
 
     def import_document(self, lease: Lease, document: bytes, *, force: bool = False) -> None:
@@ -274,7 +274,7 @@ class PostgresqlStore:
         if not lease.scope.is_everything:
             raise StateRefusedError(self.location, "the lease is not for everything")
 
-        def replace(connection: Connection, commit_id: UUID, _together: bool) -> None:  # noqa: FBT001 - see _commit
+        def bring(connection: Connection, commit_id: UUID, _together: bool) -> None:  # noqa: FBT001 - see _commit
             with open_document(connection, self._schema, self.location, beside=commit_id) as current:
                 # A state that holds nothing and has done nothing yet has nothing to lose, whatever its lineage.
                 if not force and (is_used(connection, self._schema) or current.operations):
@@ -282,7 +282,7 @@ class PostgresqlStore:
             replace_content(connection, self._schema, content)
             self._set_serial(connection, commit_id, content.serial)
 
-        self._commit(lease, replace, statement="10min")
+        self._commit(lease, bring, statement="10min")
 
     def write_copy(self, target: Path) -> None:
         """See WritesCopies."""
@@ -291,12 +291,30 @@ class PostgresqlStore:
 
         if not self._is_readable():
             raise StateUnavailableError(self.location, "there is no state")
+        with translated_of_file(target), self._document() as document:
+            write_document(document, target)
+
+    @contextmanager
+    def _document(self) -> Iterator[Document]:
+        """Yield everything but the lock; rows are read as they are asked for, until the block ends."""
+        from sharectl.state.postgresql.usage import read_notes  # noqa: PLC0415 - only a few commands need it
+
         with (
-            translated_of_file(target),
             self._connections.reading() as connection,
             open_document(connection, self._schema, self.location) as document,
         ):
-            write_document(document, target)
+            yield replace(document, notes=read_notes(connection, self._schema)) if self._has_notes else document
+
+    def usage_notes(self) -> UsageNotes:
+        """See KeepsUsage."""
+        from sharectl.state.postgresql.usage import NotesInTables  # noqa: PLC0415 - only after an apply or a refresh, and where use is shown
+
+        has_notes = self._is_readable() and self._has_notes
+        return NotesInTables(self._connections, self._schema, self.location, has_notes=has_notes)
+
+    @property
+    def _has_notes(self) -> bool:
+        return self._version >= WITH_NOTES
 
     def mark_moved(self, lease: Lease, mark: str | None) -> None:
         """See CanMove."""

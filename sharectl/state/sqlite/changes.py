@@ -100,6 +100,8 @@ def insert_records(connection: sqlite3.Connection, records: Iterable[Record]) ->
 
 def replace_content(connection: sqlite3.Connection, document: Document) -> None:
     """Make `document` the whole content; the lock stays as it is."""
+    from sharectl.state.sqlite.usage import replace_notes  # noqa: PLC0415 - only two commands need it
+
     for table in (HISTORY, RUN, OPERATION, ACCESS_RULE, RESOURCE):
         connection.execute(f"DELETE FROM {table.name}")  # noqa: S608 - constants
     insert_records(connection, document.records)
@@ -107,6 +109,7 @@ def replace_content(connection: sqlite3.Connection, document: Document) -> None:
     insert_rows(connection, OPERATION, map(operation_row, document.operations))
     insert_rows(connection, RUN, map(run_row, document.runs))
     insert_rows(connection, HISTORY, (history_row(*line) for line in document.history))
+    replace_notes(connection, document.notes)
     connection.execute("UPDATE meta SET lineage = ?, serial = ?", (document.lineage, document.serial))
 
 
@@ -185,6 +188,8 @@ def _rename_backends(connection: sqlite3.Connection, changes: Sequence[RenameBac
 
 
 def _rename_backend(connection: sqlite3.Connection, change: RenameBackend) -> None:
+    from sharectl.state.sqlite.usage import rename_backend as rename_noted_backend  # noqa: PLC0415 - only `state mv` needs it
+
     old, new = change.backend, change.new_backend
     former, address = address_of(Kind.BACKEND, old), address_of(Kind.BACKEND, new)
     _expect_free(connection, address)
@@ -201,6 +206,7 @@ def _rename_backend(connection: sqlite3.Connection, change: RenameBackend) -> No
             (f"@{old}", f"@{new}", new, _SERVERS, _SERVERS, f"@{old}", f"@{old}"),
         )
     connection.execute("UPDATE operation SET address = ? WHERE address = ?", (address, former))
+    rename_noted_backend(connection, old, new)
 
 
 _WRITERS: Final[Mapping[type, _Writer]] = {

@@ -190,6 +190,11 @@ def create(path: Path, migrations: Sequence[Migration]) -> None:
             raise StateUnavailableError(str(path), reason, remedy) from error
 
 
+def can_be_written(path: Path) -> bool:
+    """Tell whether there is a file that this user may write, with SQLite's files beside it."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
 def connect_writer(path: Path) -> sqlite3.Connection:
     """Return a connection that can write; it is not used for that before `prepare_writing`."""
     if not os.access(path, os.W_OK):
@@ -233,7 +238,7 @@ def connect_reader(path: Path) -> tuple[sqlite3.Connection, bool]:
     its own, which would then stand in their owner's way. A file whose log is empty is read without them; whoever
     reads so must check that the file did not change meanwhile.
     """
-    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+    if can_be_written(path):
         return _connect(path, "mode=ro"), False
     if sidecar(path, "-shm").exists():
         return _connect(path, "mode=ro&readonly_shm=1"), False
@@ -271,7 +276,7 @@ def set_aside(path: Path) -> Path:
 
 def tidy(path: Path) -> None:
     """Let SQLite merge its log and remove its files beside the state, if no other process uses them."""
-    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+    if not can_be_written(path):
         return
     with closing(_connect(path, "mode=rw", patience_seconds=0.0)) as connection:
         connection.execute("SELECT 1 FROM meta").fetchone()

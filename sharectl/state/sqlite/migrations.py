@@ -33,6 +33,10 @@ def _objects(*names: str) -> str:
     return ", ".join(f"{name} BLOB NOT NULL CHECK (typeof({name}) = 'blob')" for name in names)
 
 
+def _whole_numbers(*names: str) -> str:
+    return ", ".join(f"{name} INTEGER NOT NULL CHECK (typeof({name}) = 'integer' AND {name} >= 0)" for name in names)
+
+
 _RESOURCE_HEAD: Final = f"""address TEXT NOT NULL PRIMARY KEY CHECK (typeof(address) = 'text'),
         {_texts("kind", "resource_id")}, {_optional_texts("backend", "pool")},
         version INTEGER NOT NULL CHECK (typeof(version) = 'integer' AND version >= 1)"""
@@ -154,9 +158,26 @@ _VERSION_8: Final[Migration] = (
     "CREATE INDEX history_of_failures ON history (sequence) WHERE outcome = 'failed'",
 )
 
+# Notes of use belong to resources by their ids, and outlive nothing: see `sharectl.state.usage`. Samples are apart, so that what was seen
+# last is read without them.
+_VERSION_9: Final[Migration] = (
+    f"""CREATE TABLE share_use (
+        resource_id TEXT NOT NULL PRIMARY KEY CHECK (typeof(resource_id) = 'text'),
+        {_texts("backend")}, {_whole_numbers("used_bytes", "seen_at")},
+        is_current INTEGER NOT NULL CHECK (is_current IN (0, 1)), {_whole_numbers("sampled_at")}
+    ) WITHOUT ROWID""",
+    f"CREATE TABLE share_samples (resource_id TEXT NOT NULL PRIMARY KEY CHECK (typeof(resource_id) = 'text'), {_objects('samples')}) WITHOUT ROWID",
+    f"""CREATE TABLE pool_use (
+        {_texts("backend", "pool")}, {_objects("last", "samples")}, PRIMARY KEY (backend, pool)
+    ) WITHOUT ROWID""",
+    f"""CREATE TABLE use_listing (
+        backend TEXT NOT NULL PRIMARY KEY CHECK (typeof(backend) = 'text'), {_whole_numbers("listed_at")}
+    ) WITHOUT ROWID""",
+)
+
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     *(_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6),
-    *(_VERSION_7, _VERSION_8),
+    *(_VERSION_7, _VERSION_8, _VERSION_9),
 )
 
 

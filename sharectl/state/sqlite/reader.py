@@ -127,6 +127,7 @@ def read_rules(connection: sqlite3.Connection) -> Iterator[tuple[Address, tuple[
 def read_document(connection: sqlite3.Connection, location: Path) -> Document:
     """Return everything but the lock, as the open transaction sees it; rows are read as they are asked for."""
     from sharectl.state.document import Document  # noqa: PLC0415 - only two commands need it
+    from sharectl.state.sqlite.usage import read_notes  # noqa: PLC0415 - as above
 
     revision = read_revision(connection, location)
     return Document(
@@ -137,6 +138,7 @@ def read_document(connection: sqlite3.Connection, location: Path) -> Document:
         operations=read_operations(connection),
         runs=read_runs(connection),
         history=read_history(connection),
+        notes=read_notes(connection),
     )
 
 

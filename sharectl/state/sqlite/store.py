@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.kinds import Address
     from sharectl.model.records import Change, HistoryFilter, HistoryLine, Holder, LockStatus, Scope
-    from sharectl.state.contract import StateReader
+    from sharectl.state.contract import StateReader, UsageNotes
     from sharectl.state.lock import Clock
     from sharectl.state.sqlite.migrations import Migration
     from sharectl.state.sqlite.snapshots import Snapshot
@@ -241,6 +241,12 @@ class SqliteStore:
         """See KeepsCopies."""
         with self._snapshots.open() as snapshot, translated(self._path):
             return bool(snapshot.connection.execute("SELECT 1 FROM run WHERE run_id = ?", (run_id,)).fetchone())
+
+    def usage_notes(self) -> UsageNotes:
+        """See KeepsUsage."""
+        from sharectl.state.sqlite.usage import NotesInFile  # noqa: PLC0415 - only after an apply or a refresh, and where use is shown
+
+        return NotesInFile(self._path, self._snapshots, self._transaction, len(self._migrations))
 
     def mark_moved(self, lease: Lease, mark: str | None) -> None:
         """See CanMove."""

@@ -14,9 +14,15 @@ from sharectl.state.testing.commits import CommitsConformance
 from sharectl.state.testing.leases import LeasesConformance
 from sharectl.state.testing.questions import QuestionsConformance
 from sharectl.state.testing.reading import DocumentsConformance, LookupsConformance
+from sharectl.state.testing.usage import UsageConformance
 
 
 class StateStoreConformance(
-    CommitsConformance, LookupsConformance, QuestionsConformance, LeasesConformance, DocumentsConformance
+    CommitsConformance,
+    LookupsConformance,
+    QuestionsConformance,
+    LeasesConformance,
+    DocumentsConformance,
+    UsageConformance,
 ):
     """What every StateStore must do; subclasses override the fixture `make_store`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from sharectl.drivers.base import (
 from sharectl.drivers.registry import driver_factory
 from sharectl.engine.verbs import execute
 from sharectl.engine.verbs.base import Site
+from sharectl.executors import answers, calls
 from sharectl.executors.workers.asking import Asking, asked_driver
 from sharectl.executors.workers.executor import NoHints, Remote, Workers
 from sharectl.model.backends import BackendSpec
@@ -93,6 +95,27 @@ def test_answers_are_those_of_the_driver(database: Database, driver: Driver) -> 
             assert isinstance(far, MeasuresUsage)
             assert far.used_bytes(REFERENCE) == driver.used_bytes(REFERENCE)
     assert database.execute("SELECT count(*) FROM {s}.call") == [(0,)]
+
+
+def test_use_is_listed_to_whoever_asks_for_it(driver: Driver) -> None:
+    """An older coordinator does not, and would not take it; an older worker does not say that it can, and is not asked."""
+    site: Site[Driver] = Site(driver, lambda: None)
+    for with_usage, used in ((True, 0), (False, None)):
+        listed = execute(site, calls.ListShares(None, with_usage))
+        assert isinstance(listed, answers.SharesListed)
+        assert [share.used_bytes for share in listed.shares] == [used]
+    asked_for: list[Call[Answer]] = []
+
+    def older(call: Call[Answer]) -> Answer:
+        asked_for.append(call)
+        answer = execute(site, call)
+        if isinstance(answer, answers.Described):
+            known = (name for name in answer.capabilities if name != answers.LISTS_USAGE)
+            return replace(answer, capabilities=tuple(known))
+        return answer
+
+    assert [share.used_bytes for share in asked_driver(older).list_shares()] == [None]
+    assert asked_for[-1] == calls.ListShares(None)
 
 
 def test_nothing_is_changed_by_asking(database: Database, driver: Driver) -> None:
