@@ -166,7 +166,7 @@ class SnapshotsShares(Protocol):
         ...
 
     def delete_snapshot(self, snapshot: SnapshotRef) -> None:
-        """Remove the snapshot; a missing one is not an error."""
+        """Remove the snapshot; a missing one is not an error. One that may not have been taken has no `backend_id`, and is known by its id."""
         ...
 
 

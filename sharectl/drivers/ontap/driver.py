@@ -11,7 +11,6 @@ from sharectl.drivers.base import ConflictError, DriverError, NotFoundError, Tra
 from sharectl.drivers.ontap import snapshots
 from sharectl.drivers.ontap.access import Access
 from sharectl.drivers.ontap.creation import Creation
-from sharectl.drivers.ontap.following import follow_size
 from sharectl.drivers.ontap.listing import Listing
 from sharectl.drivers.ontap.luns import check_no_blocks
 from sharectl.drivers.ontap.making import Making
@@ -194,15 +193,11 @@ class OntapDriver:
 
     def extend_share(self, share: ShareRef, size_bytes: int) -> int | None:
         """As in the contract."""
-        kept = self._sizes.extend(share.resource_id, size_bytes)
-        follow_size(self._volumes, share.resource_id)
-        return kept
+        return self._sizes.extend(share.resource_id, size_bytes)
 
     def shrink_share(self, share: ShareRef, size_bytes: int) -> int | None:
         """As in the contract."""
-        kept = self._sizes.shrink(share.resource_id, size_bytes)
-        follow_size(self._volumes, share.resource_id)
-        return kept
+        return self._sizes.shrink(share.resource_id, size_bytes)
 
     def list_snapshots(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedSnapshot]:
         """As in the contract; those that the array takes by its own policies have no id."""
@@ -217,7 +212,7 @@ class OntapDriver:
 
     def delete_snapshot(self, snapshot: SnapshotRef) -> None:
         """As in the contract."""
-        snapshots.remove(self._array, snapshot.backend_id, snapshot.name)
+        snapshots.remove_known(self._array, snapshot, self.svms())
 
     def schedule_snapshots(self, share: ShareRef, policy: SnapshotPolicy | None) -> None:
         """As in the contract; the array takes them, by a policy that all volumes of its SVM with the same one follow."""

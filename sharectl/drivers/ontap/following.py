@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 from sharectl.drivers.ontap import qos
 
 if TYPE_CHECKING:
-    from sharectl.drivers.ontap.volumes import Volumes
+    from sharectl.drivers.ontap.client import Array
+    from sharectl.drivers.ontap.volumes import Volume
 
 
-def follow_size(volumes: Volumes, resource_id: str) -> None:
-    """Give the QoS policy of a share the limits for the size that it has now, where they depend on it."""
-    volume = volumes.known(resource_id) or volumes.needed(resource_id)
+def follow_size(array: Array, volume: Volume, size_bytes: int) -> None:
+    """Give the QoS policy of a share the limits for a size, where they depend on it.
+
+    Before the volume gets that size: where the run ends in between, the next plan sees the size, and comes here again.
+    """
     if volume.note is None:
         return
     limits = qos.noted_limits(volume.note.values)
     if qos.follows_size(limits):
-        qos.change_policy(volumes.array, volume.svm, resource_id, limits, volume.size_bytes)
+        qos.change_policy(array, volume.svm, volume.note.resource_id, limits, size_bytes)

@@ -102,16 +102,18 @@ def change_policy(array: Array, svm: str, resource_id: str, limits: Mapping[str,
         array.patch((POLICIES, found["uuid"]), {"fixed": wanted}, svm=svm)
 
 
-def remove_policy(array: Array, svm: str, resource_id: str) -> None:
-    """Remove the policy of a share that is gone, where it has one."""
+def remove_policy(array: Array, svm: str, resource_id: str) -> bool:
+    """Remove the policy of a share, where it has one that nothing uses; tell whether it is gone."""
     found = _find(array, svm, policy_name(resource_id))
     if found is None:
-        return
+        return True
     try:
         array.delete((POLICIES, found["uuid"]), svm=svm)
     except ArrayError as problem:
-        if problem.kind != "gone":
+        if problem.kind not in {"gone", "inuse"}:
             raise
+        return problem.kind == "gone"
+    return True
 
 
 def _find(array: Array, svm: str, name: str) -> JsonObject | None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _HAS_CLONES = 524615
 _MOUNTED = 524546
 _UNMOUNT_AGAIN_SECONDS = 10.0
+_NO_LIMITS = "none"
 
 
 class Removal:
@@ -49,7 +50,8 @@ class Removal:
                 qos.remove_policy(self._volumes.array, svm, resource_id)
             return
         self._check_free(volume)
-        self._withdrawn(volume)
+        self._withdrawn(volume, keeps_limits=False)
+        are_gone = volume.is_online and self._limits_removed(volume, resource_id)
         is_forced = self._past_queue or skips_queue(volume)
         try:
             self._volumes.array.delete(
@@ -64,9 +66,15 @@ class Removal:
         self._volumes.forget(resource_id)
         if not volume.is_online:
             self._access.remove_policies(volume.svm, resource_id)
+        if not are_gone:
+            self._limits_removed(volume, resource_id)
+
+    def _limits_removed(self, volume: Volume, resource_id: str) -> bool:
+        """Remove the QoS policy of a share, unless it is in use; tell whether it is gone."""
         has_limits = volume.note is not None and QOS_NOTE in volume.note.values
-        if has_limits or volume.value("qos.policy.name") == qos.policy_name(resource_id):
-            qos.remove_policy(self._volumes.array, volume.svm, resource_id)
+        if not has_limits and not _has_own_limits(volume):
+            return True
+        return qos.remove_policy(self._volumes.array, volume.svm, resource_id)
 
     def _check_free(self, volume: Volume) -> None:
         """Raise ShareInUseError, before anything is withdrawn, where the array would not let go of the volume, or others would lose something with it."""
@@ -87,13 +95,18 @@ class Removal:
         if volume.is_online and volume.path is not None and (below := self._volumes.below(volume)):
             raise self._occupied(volume, below)
 
-    def _withdrawn(self, volume: Volume) -> Volume:
-        """Take the volume from its clients; one that is offline serves nobody, cannot be changed, and keeps its policy in use."""
+    def _withdrawn(self, volume: Volume, *, keeps_limits: bool = True) -> Volume:
+        """Take the volume from its clients; one that is offline serves nobody, cannot be changed, and keeps its policies in use."""
         self._rules.withdraw(volume)
         if not volume.is_online:
             return volume
         try:
-            return self._access.close(volume, {"nas": {"path": ""}} if volume.path is not None else None)
+            more: JsonObject = {} if volume.path is None else {"nas": {"path": ""}}
+            if not keeps_limits and _has_own_limits(
+                volume
+            ):  # which could not go while the volume has them, nor be found without it
+                more["qos"] = {"policy": {"name": _NO_LIMITS}}
+            return self._access.close(volume, more)
         except ArrayError as problem:
             self._raise(volume, problem)
             raise
@@ -167,3 +180,8 @@ class Removal:
             else:
                 return self._volumes.needed(resource_id)
         raise last or AssertionError
+
+
+def _has_own_limits(volume: Volume) -> bool:
+    own = None if volume.note is None else qos.policy_name(volume.note.resource_id)
+    return own is not None and volume.value("qos.policy.name") == own

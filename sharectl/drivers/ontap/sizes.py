@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import PoolError, ShareInUseError
 from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
+from sharectl.drivers.ontap.following import follow_size
 from sharectl.model.quantities import format_size
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Sizes:
         with self._alone(resource_id):
             volume = self._volumes.needed(resource_id)
             if volume.size_bytes >= size_bytes:
-                return None if volume.size_bytes == size_bytes else volume.size_bytes
+                return self._kept(volume, size_bytes)
             self._change(volume, size_bytes)
             return None
 
@@ -51,7 +52,7 @@ class Sizes:
         with self._alone(resource_id):
             volume = self._volumes.needed(resource_id)
             if volume.size_bytes <= size_bytes:
-                return None if volume.size_bytes == size_bytes else volume.size_bytes
+                return self._kept(volume, size_bytes)
             room = size_bytes * (100 - int(volume.value("space.snapshot.reserve_percent", 0))) // 100
             used = int(volume.value("space.used", 0))
             if room < used or size_bytes < LEAST_BYTES:
@@ -64,7 +65,12 @@ class Sizes:
                 raise
             return None
 
+    def _kept(self, volume: Volume, size_bytes: int) -> int | None:
+        follow_size(self._volumes.array, volume, volume.size_bytes)
+        return None if volume.size_bytes == size_bytes else volume.size_bytes
+
     def _change(self, volume: Volume, size_bytes: int) -> None:
+        follow_size(self._volumes.array, volume, size_bytes)
         if volume.value("space.filesystem_size_fixed") is True:
             volume = self._volumes.change(volume, {"space": {"filesystem_size_fixed": False}})
         try:
@@ -73,6 +79,7 @@ class Sizes:
             if volume.note is None or self._volumes.needed(volume.note.resource_id).size_bytes != size_bytes:
                 raise
         except ArrayError as problem:
+            follow_size(self._volumes.array, volume, volume.size_bytes)
             if problem.kind == "space":
                 raise PoolError(str(problem)) from problem
             raise

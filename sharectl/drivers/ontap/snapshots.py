@@ -104,6 +104,16 @@ def take(array: Array, volume_uuid: str, resource_id: str, name: str) -> JsonObj
     return found
 
 
+def remove_known(array: Array, snapshot: SnapshotRef, svms: Collection[str]) -> None:
+    """Remove a snapshot, which is known by its id alone where nobody heard whether it was taken; as `remove` then."""
+    if snapshot.backend_id:
+        places = [snapshot.backend_id]
+    else:
+        places = [backend_id_of(record) for record in list_snapshots(array, svms, [snapshot.resource_id])]
+    for place in places:
+        remove(array, place, snapshot.name)
+
+
 def remove(array: Array, backend_id: str, name: str) -> None:
     """Remove a snapshot; a missing one is no error. Raises ShareInUseError where a clone is based on it."""
     volume_uuid, _, uuid = backend_id.partition("/")

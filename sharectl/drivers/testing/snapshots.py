@@ -73,6 +73,16 @@ class SnapshotTests(Suite):
             able.delete_snapshot(snapshot_ref(snapshot, share))
         assert list(able.list_snapshots()) == []
 
+    def test_a_snapshot_that_nobody_heard_of_is_removed_by_its_id(self, driver: Driver) -> None:
+        """The run that took it was killed before it learned what the backend calls it, or before it was taken."""
+        able = self.needs(driver, SnapshotsShares)
+        share = self.create(driver, "projects")
+        kept = able.create_snapshot(ref(share), new_id(), "sunday")
+        taken = able.create_snapshot(ref(share), new_id(), "monday")
+        for resource_id in (str(taken.resource_id), new_id()):
+            able.delete_snapshot(SnapshotRef(resource_id, "", "monday", str(share.resource_id), ""))
+        assert list(able.list_snapshots()) == [kept]
+
     def test_a_snapshot_of_a_share_that_is_not_there_is_not_found(self, driver: Driver) -> None:
         """The engine must learn that the share is gone."""
         able = self.needs(driver, SnapshotsShares)

@@ -69,6 +69,9 @@ class Front:
             return Response(status_code=503)
         if met["unavailable"] is not None:
             return self._unavailable(met["unavailable"])
+        if self.calls.meets is not None and not self.calls.meets(request):
+            self.connections.abort(http)
+            return Response(status_code=503)
         return await self._answered(http, request, met["cut"], place)
 
     def _fault(self, kind: str, request: Request) -> Fault | None:

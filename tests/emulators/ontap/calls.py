@@ -11,7 +11,7 @@ from tests.emulators.ontap.facts import shape_of
 from tests.emulators.ontap.routing import route
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tests.emulators.ontap.gateway import Request
     from tests.emulators.ontap.reading import Answer
@@ -29,11 +29,12 @@ class Asked:
     code: str | None = None
 
 
-def _template(method: str, raw_path: str) -> str:
+def operation_of(method: str, raw_path: str) -> str:
+    """Return the operation that a request asks for: `GET /storage/volumes/{uuid}`."""
     try:
-        return route(method, raw_path).operation.path
+        return f"{method} {route(method, raw_path).operation.path}"
     except Exception:  # noqa: BLE001 - an address that the array does not have is counted as it stands
-        return shape_of(raw_path)
+        return f"{method} {shape_of(raw_path)}"
 
 
 @dataclass(slots=True)
@@ -42,6 +43,8 @@ class Calls:
 
     failures: list[str] = field(default_factory=list)
     """What the emulator itself could not handle."""
+    meets: Callable[[Request], bool] | None = None
+    """Told of each request before it is handled, while all others wait; where it says no, the connection ends, and nothing is done."""
     most_at_once: int = 0
     """How many requests were under way at once, at most."""
     _under_way: int = 0
@@ -82,7 +85,7 @@ class Calls:
 
     def counted(self) -> Counter[str]:
         """Return how often each operation was asked for: `GET /storage/volumes/{uuid}`."""
-        return Counter(f"{each.method} {_template(each.method, '/api' + each.path)}" for each in self.all())
+        return Counter(operation_of(each.method, "/api" + each.path) for each in self.all())
 
     def codes(self) -> Counter[str]:
         """Return how often each error code was answered."""

@@ -178,6 +178,7 @@ class Emulator:
         with self.world.lock:
             self.world.become(new_world(".".join(map(str, self.world.version))))
             self.calls.clear()
+            self.calls.meets = None
 
     def fault(self, kind: str, method: str = "*", path: str = "*", **options: Any) -> Fault:  # noqa: ANN401 - of any fault
         """Switch a fault on; see faults.py."""
