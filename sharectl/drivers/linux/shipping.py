@@ -94,6 +94,6 @@ def _jeepney() -> Path:
 
     found = find_spec("jeepney")
     if found is None or found.origin is None:
-        message = "the linux driver ships the Python package jeepney to the storage host, and it is not installed here: install it"
+        message = "the linux driver ships the Python package jeepney to the storage host, and it is not installed here: pip install 'sharectl[linux]'"
         raise DriverError(message)
     return Path(found.origin).parent

@@ -382,7 +382,7 @@ def test_jeepney_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     """It is a package of this machine, not of the storage host."""
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     agent_archive.cache_clear()
-    with pytest.raises(DriverError, match=r"jeepney.*is not installed here"):
+    with pytest.raises(DriverError, match=r"jeepney.*is not installed here: pip install 'sharectl\[linux\]'"):
         agent_archive()
 
 
