@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, address_of, name_of, resource_of
-from sharectl.model.specs import DeletionPolicy
-from sharectl.planner.records import DEPOSED_MARK
 from sharectl.state.rows import parent_id_of, spec_object_of
+from sharectl.workspace.listing import Condition, ListWanted, list_shares
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Plan
     from sharectl.model.records import HistoryLine, OperationRecord, Record, RuleRecord
     from sharectl.state.contract import StateStore
+    from sharectl.workspace.freshness import Freshness
+    from sharectl.workspace.listing import ListedShare
 
 MOST_HISTORY: Final = 1_000
 """Entries on the page of the history."""
@@ -35,52 +37,28 @@ LOOKED_THROUGH: Final = 250_000
 
 @dataclass(frozen=True, slots=True)
 class ShareReport:
-    """A share as the state knows it; `failure` is what failed last and has not been done since."""
+    """A share as the state knows it; `record` is None where it could not be made."""
 
-    record: Record
-    spec: JsonObject
+    listed: ListedShare
+    record: Record | None = None
     rules: tuple[RuleRecord, ...] = ()
     snapshots: tuple[Record, ...] = ()
-    operation: OperationRecord | None = None
     history: tuple[HistoryLine, ...] = ()
-    failure: HistoryLine | None = None
 
     @property
     def name(self) -> str:
         """The share's name; one that a replacement has pushed aside keeps its mark."""
-        return name_of(self.record.address)
+        return name_of(self.listed.address)
 
     @property
-    def size_bytes(self) -> int:
-        """The size that it has on its backend, as far as that is known."""
-        return self.record.size_bytes or self.spec.get("size_bytes", 0)
+    def is_well(self) -> bool:
+        """Tell whether nothing is wrong with it, as far as the state knows."""
+        return self.listed.condition is Condition.OK
 
     @property
-    def labels(self) -> Mapping[str, str]:
-        """The labels of its manifest."""
-        labels: Mapping[str, str] = self.spec.get("labels", {})
-        return labels
-
-    @property
-    def deletion_policy(self) -> str:
-        """What happens to it once its manifest is gone."""
-        return str(self.spec.get("deletion_policy", DeletionPolicy.RETAIN))
-
-    @property
-    def refused_rules(self) -> int:
-        """How many of its access rules the backend refused."""
-        return sum(rule.status != "active" for rule in self.rules)
-
-    @property
-    def condition(self) -> str:
-        """What is wrong with it in a few words; an empty text where nothing is."""
-        if DEPOSED_MARK in self.name:
-            return "replaced, waits for its removal"
-        if self.operation is not None:
-            return f"{self.operation.verb} has not ended"
-        if self.failure is not None:
-            return f"{self.failure.entry.verb} failed"
-        return "access rule refused" if self.refused_rules else ""
+    def spec(self) -> JsonObject:
+        """What its manifest said when it was last applied."""
+        return {} if self.record is None else spec_object_of(self.record)
 
 
 class PoolReport(NamedTuple):
@@ -129,17 +107,17 @@ class PlanReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The state of one moment; `location` is where it is, for people."""
+    """The state of one moment; `location` is where it is, for people, `counts` how many rows of each kind it has."""
 
     made_at: datetime
     location: str
-    serial: int
+    freshness: Freshness
     shares: tuple[ShareReport, ...]
     backends: tuple[BackendReport, ...]
     grantees: tuple[Grantee, ...]
     history: tuple[HistoryLine, ...]
     operations: tuple[OperationRecord, ...] = ()
-    others: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
     plan: PlanReport | None = None
 
 
@@ -157,71 +135,54 @@ def report_of(store: StateStore, now: datetime, saved: tuple[Plan, datetime] | N
     with store.read() as reader:
         view = reader.view()
         rules = reader.rules()
-    past = _Past.of(store)
+        listing = list_shares(store, reader, ListWanted())
+        listed = sorted(listing.shares, key=attrgetter("address"))
+    newest, by_address = _past(store)
     snapshots: dict[str, list[Record]] = defaultdict(list)
     for record in view.records.values():
         if record.kind == Kind.SNAPSHOT and (parent := parent_id_of(record)) is not None:
             snapshots[parent].append(record)
-    operations = {resource_of(operation.address): operation for operation in view.operations}
     shares = tuple(
         ShareReport(
-            record,
-            spec_object_of(record),
-            tuple(rules.get(address, ())),
-            tuple(snapshots.get(record.resource_id, ())),
-            operations.get(address),
-            tuple(past.by_address.get(address, ())),
-            past.failures.get(address),
+            share,
+            view.records.get(share.address),
+            tuple(rules.get(share.address, ())),
+            tuple(snapshots.get(share.resource_id or "", ())),
+            tuple(by_address.get(share.address, ())),
         )
-        for address, record in sorted(view.records.items())
-        if record.kind == Kind.SHARE
+        for share in listed
     )
-    plan = None if saved is None else PlanReport(*saved, saved[0].serial != view.serial)
     return Report(
         now,
         store.location,
-        view.serial,
+        listing.freshness,
         shares,
         _backends(view.records, shares),
         _grantees(shares),
-        past.newest,
+        newest,
         view.operations,
-        _counts(view.records.values()),
-        plan,
+        Counter(record.kind for record in view.records.values()),
+        None if saved is None else PlanReport(*saved, saved[0].serial != view.serial),
     )
 
 
-class _Past(NamedTuple):
-    """The history, newest first, as the pages have it."""
-
-    newest: tuple[HistoryLine, ...]
-    by_address: Mapping[Address, Sequence[HistoryLine]]
-    failures: Mapping[Address, HistoryLine]
-
-    @classmethod
-    def of(cls, store: StateStore) -> _Past:
-        newest: list[HistoryLine] = []
-        by_address: dict[Address, list[HistoryLine]] = defaultdict(list)
-        done: set[tuple[Address, str]] = set()
-        failures: dict[Address, HistoryLine] = {}
-        for line in store.history(limit=LOOKED_THROUGH):
-            entry = line.entry
-            address = resource_of(entry.address)
-            if len(newest) < MOST_HISTORY:
-                newest.append(line)
-            if len(by_address[address]) < MOST_OF_ONE:
-                by_address[address].append(line)
-            if entry.outcome != "failed":
-                done.add((address, entry.verb))
-            elif address not in failures and (address, entry.verb) not in done:
-                failures[address] = line
-        return cls(tuple(newest), by_address, failures)
+def _past(store: StateStore) -> tuple[tuple[HistoryLine, ...], Mapping[Address, Sequence[HistoryLine]]]:
+    """Return the newest entries of the history, and those of each resource, the newest first."""
+    newest: list[HistoryLine] = []
+    by_address: dict[Address, list[HistoryLine]] = defaultdict(list)
+    for line in store.history(limit=LOOKED_THROUGH):
+        if len(newest) < MOST_HISTORY:
+            newest.append(line)
+        known = by_address[resource_of(line.entry.address)]
+        if len(known) < MOST_OF_ONE:
+            known.append(line)
+    return tuple(newest), by_address
 
 
 def _backends(records: Mapping[Address, Record], shares: Sequence[ShareReport]) -> tuple[BackendReport, ...]:
     by_backend: dict[str, list[ShareReport]] = defaultdict(list)
     for share in shares:
-        by_backend[share.record.backend or ""].append(share)
+        by_backend[share.listed.backend or ""].append(share)
     prefix = address_of(Kind.BACKEND, "")
     names = {address.removeprefix(prefix) for address in records if address.startswith(prefix)}
     return tuple(
@@ -239,10 +200,10 @@ def _pools(shares: Iterable[ShareReport]) -> tuple[PoolReport, ...]:
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     backend = ""
     for share in shares:
-        backend = share.record.backend or ""
-        count = counts[share.record.pool or ""]
+        backend = share.listed.backend or ""
+        count = counts[share.listed.pool or ""]
         count[0] += 1
-        count[1] += share.size_bytes
+        count[1] += share.listed.size_bytes or 0
     return tuple(PoolReport(backend, pool, *counts[pool]) for pool in sorted(counts))
 
 
@@ -254,10 +215,3 @@ def _grantees(shares: Iterable[ShareReport]) -> tuple[Grantee, ...]:
             if recorded.status == "active" and not rule.is_remark:
                 by_name[rule.access_type, rule.access_to].append(Grant(share, rule))
     return tuple(Grantee(*name, tuple(grants)) for name, grants in sorted(by_name.items()))
-
-
-def _counts(records: Iterable[Record]) -> Mapping[str, int]:
-    counts: dict[str, int] = defaultdict(int)
-    for record in records:
-        counts[record.kind] += 1
-    return counts

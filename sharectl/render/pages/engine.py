@@ -7,6 +7,7 @@ import hashlib
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.resources import files
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.access import protocol_words
@@ -23,17 +24,15 @@ _LINKED: Final = ("https://", "http://")
 
 
 def require_templates() -> None:
-    """Raise DiagnosticError where the template engine is not installed."""
-    try:
-        import jinja2  # noqa: F401, PLC0415 - an extra
-    except ImportError:
+    """Raise DiagnosticError where what makes the pages is not installed."""
+    if find_spec("jinja2") is None:
         raise DiagnosticError(
             error(
                 "report.extra",
                 "pages for a browser need jinja2, which is not installed",
                 remedy="pip install 'sharectl[report]'",
             )
-        ) from None
+        )
 
 
 @lru_cache(maxsize=1)
@@ -57,6 +56,7 @@ def environment() -> Environment:
         protocols=protocol_words,
         thousands="{:,}".format,
         moment=moment,
+        clock=clock,
         share_page=names.share_page,
         backend_page=names.backend_page,
     )
@@ -82,6 +82,11 @@ def moment(value: str | datetime) -> str:
     except ValueError:
         return str(value)
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def clock(seconds: int) -> str:
+    """Return the time that is so many seconds after the beginning of 1970, as JSON has it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever a template writes

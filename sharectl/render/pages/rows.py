@@ -42,20 +42,22 @@ def share_rows(shares: Iterable[ShareReport]) -> bytes:
     backends: dict[str, str] = {}
     rows = []
     for share in shares:
-        backend = visible(share.record.backend or "")
-        backends.setdefault(backend, backend_page(share.record.backend or ""))
-        sizes.setdefault(str(share.size_bytes), format_size(share.size_bytes))
-        labels = ", ".join(f"{name}={value}" for name, value in share.labels.items())
+        listed = share.listed
+        backend = visible(listed.backend or "")
+        if listed.backend:
+            backends.setdefault(backend, backend_page(listed.backend))
+        if listed.size_bytes is not None:
+            sizes.setdefault(str(listed.size_bytes), format_size(listed.size_bytes))
         row = (
             [visible(share.name), share_page(share.name)],
-            share.size_bytes,
-            None,
-            protocol_words(share.spec["protocol"]),
+            listed.size_bytes,
+            listed.used_bytes,
+            protocol_words(listed.protocol),
             backend,
-            visible(share.record.pool or ""),
-            visible(share.spec.get("share_type") or ""),
-            visible(labels),
-            visible(share.condition or "fine"),
+            visible(listed.pool or ""),
+            visible(listed.share_type or ""),
+            visible(", ".join(f"{name}={value}" for name, value in listed.labels.items())),
+            listed.condition.value,
         )
         rows.append(row)
     return _script({"noun": "share", "columns": _SHARE_COLUMNS, "sizes": sizes, "backends": backends, "rows": rows})

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sharectl.model.access import AccessLevel, AccessType
 from sharectl.model.kinds import Kind, is_of, name_of, resource_of
+from sharectl.model.specs import DeletionPolicy
 from sharectl.mounting.clients import span_of
-from sharectl.planner.records import export_locations_of
 from sharectl.render.history import detail_texts
 from sharectl.render.pages.engine import asset, environment
 from sharectl.render.pages.names import backend_page, grantee_page, numbered_page, share_page
@@ -43,9 +43,9 @@ _KINDS: Final[Mapping[str, str]] = {
     AccessType.GUEST: "Guests",
 }
 _FATES: Final[Mapping[str, str]] = {
-    "retain": "it stays on its backend",
-    "delete": "its data is destroyed",
-    "trash": "it goes into the trash",
+    DeletionPolicy.RETAIN: "it stays on its backend",
+    DeletionPolicy.DELETE: "its data is destroyed",
+    DeletionPolicy.TRASH: "it goes to the trash",
 }
 _OUTCOMES: Final[Mapping[str, str]] = {"done": "fine", "failed": "wrong"}
 _ASSETS: Final = ("report.css", "report.js", "icon.svg")
@@ -60,7 +60,7 @@ class Site:
         self._engine = environment()
         self._common = {
             "location": report.location,
-            "serial": report.serial,
+            "freshness": report.freshness,
             "made_at": report.made_at.isoformat(timespec="seconds"),
             "pages": _PAGES,
             "kinds": _KINDS,
@@ -93,9 +93,9 @@ class Site:
             "index.html",
             "index.html",
             report=report,
-            total_bytes=sum(share.size_bytes for share in report.shares),
-            snapshots=report.others.get(Kind.SNAPSHOT, 0),
-            wrong=[share for share in report.shares if share.condition],
+            total_bytes=sum(share.listed.size_bytes or 0 for share in report.shares),
+            snapshots=report.counts.get(Kind.SNAPSHOT, 0),
+            wrong=[share for share in report.shares if not share.is_well],
             most_wrong=_MOST_WRONG,
             drift_count=sum(each.kind != "ignored" for each in drift),
             recent=self._lines(report.history[:_MOST_RECENT]),
@@ -115,15 +115,16 @@ class Site:
                 parts=parts,
             )
         for share in shares:
-            failure = share.failure
+            spec = share.spec
+            policy = spec.get("deletion_policy", DeletionPolicy.RETAIN)
             yield self._page(
                 share_page(share.name),
                 "share.html",
                 "shares.html",
                 share=share,
-                locations=export_locations_of(share.record),
-                fate=_FATES.get(share.deletion_policy, share.deletion_policy),
-                failure_words="; ".join(detail_texts(failure.entry.detail)) if failure is not None else "",
+                listed=share.listed,
+                spec=spec,
+                fate=_FATES.get(policy, policy),
                 history=self._lines(share.history),
             )
 

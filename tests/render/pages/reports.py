@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sharectl.model.access import AccessRule
 from sharectl.model.canonical import canonical_json
 from sharectl.model.records import HistoryEntry, HistoryLine, OperationRecord, Record, RuleRecord, RunRecord
+from sharectl.workspace.freshness import Freshness
+from sharectl.workspace.listing import Condition, ListedShare
 from sharectl.workspace.report import BackendReport, Grant, Grantee, PoolReport, Report, ShareReport
 
 GIB = 1 << 30
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 RUN = RunRecord("run-1", "apply", "root", "admin1", "2026-02-27T10:00:00.000Z", ci_job_url="https://ci.example/7")
+AN_OPERATION = OperationRecord(
+    "op1", "run-1", "share/broken", "extend-share", "r", "nas1", "pool1", "2026-02-27T10:00:01.000Z", b"{}"
+)
 _BACKENDS = ("nas1", "nas2", "filer-berlin")
 _TEAMS = ("research", "finance", "video")
 
@@ -23,8 +29,14 @@ def a_share(number: int, **changes: object) -> ShareReport:
     labels = changes.pop("labels", {"team": _TEAMS[number % 3], "env": "prod"})
     protocol = ("NFS", "CIFS", "NFS_CIFS")[number % 3]
     size_bytes = (number % 40 + 1) * 25 * GIB
-    spec = {"name": name, "size_bytes": size_bytes, "protocol": protocol, "share_type": "gold", "labels": labels}
-    attributes = {"backend_id": f"vol{number}", "name": name, "export_locations": [f"{backend}.example:/export/{name}"]}
+    spec = {
+        "name": name,
+        "size_bytes": size_bytes,
+        "protocol": protocol,
+        "share_type": "gold",
+        "labels": labels,
+        "deletion_policy": "trash",
+    }
     record = Record(
         f"share/{name}",
         "share",
@@ -37,7 +49,21 @@ def a_share(number: int, **changes: object) -> ShareReport:
         size_bytes,
         number % 7 == 0,
         canonical_json(spec),
-        canonical_json(attributes),
+        b"{}",
+    )
+    listed = ListedShare(
+        record.address,
+        Condition.OK,
+        size_bytes=size_bytes,
+        used_bytes=size_bytes * (number % 10) // 10 if number % 11 else None,
+        seen_at=int(NOW.timestamp()) - 3600,
+        protocol=protocol,
+        backend=backend,
+        pool=record.pool,
+        resource_id=record.resource_id,
+        share_type="gold",
+        labels=labels,  # type: ignore[arg-type]
+        export_locations=(f"{backend}.example:/export/{name}",),
     )
     rules = (
         RuleRecord(AccessRule("ip", "10.0.0.0/8", "ro"), "active"),
@@ -45,8 +71,8 @@ def a_share(number: int, **changes: object) -> ShareReport:
         RuleRecord(AccessRule("user", "CORP\\alice", "rw"), "active"),
     )
     past = (a_line(number + 1, f"share/{name}", "create-share"),)
-    fields: dict[str, object] = {"rules": rules, "history": past, **changes}
-    return ShareReport(record, spec, **fields)  # type: ignore[arg-type]
+    fields: dict[str, object] = {"listed": listed, "record": record, "rules": rules, "history": past, **changes}
+    return ShareReport(**fields)  # type: ignore[arg-type]
 
 
 def a_line(sequence: int, address: str, verb: str, outcome: str = "done", detail: bytes = b"{}") -> HistoryLine:
@@ -55,15 +81,20 @@ def a_line(sequence: int, address: str, verb: str, outcome: str = "done", detail
 
 
 def a_failed_share() -> ShareReport:
-    """Return a share of which the last step failed, with an operation that has not ended."""
+    """Return a share of which the last step failed."""
     failure = a_line(
         9, "share/broken", "extend-share", "failed", b'{"error":"the pool has no room: 10GiB free, 200GiB asked for"}'
     )
-    operation = OperationRecord(
-        "op1", "run-1", "share/broken", "extend-share", "r", "nas1", "pool1", "2026-02-27T10:00:01.000Z", b"{}"
-    )
     refused = RuleRecord(AccessRule("user", "nobody", "rw"), "error", "no such user")
-    return a_share(1, name="broken", rules=(refused,), history=(failure,), failure=failure, operation=operation)
+    share = a_share(1, name="broken", rules=(refused,), history=(failure,))
+    note = "extend-share: the pool has no room: 10GiB free, 200GiB asked for (2026-02-27T10:00:01.000Z)"
+    return replace(share, listed=share.listed._replace(condition=Condition.FAILED, note=note))
+
+
+def an_unmade_share() -> ShareReport:
+    """Return a share that the last run could not make, of which nothing but that is known."""
+    note = "create-share: no backend answers (2026-02-27T10:00:02.000Z)"
+    return ShareReport(ListedShare("share/unmade", Condition.FAILED, note))
 
 
 def a_report(*shares: ShareReport, **changes: object) -> Report:
@@ -71,7 +102,8 @@ def a_report(*shares: ShareReport, **changes: object) -> Report:
     by_backend: dict[str, list[ShareReport]] = {}
     by_name: dict[tuple[str, str], list[Grant]] = {}
     for share in shares:
-        by_backend.setdefault(share.record.backend or "", []).append(share)
+        if share.listed.backend is not None:
+            by_backend.setdefault(share.listed.backend, []).append(share)
         for recorded in share.rules:
             if recorded.status == "active":
                 who = (recorded.rule.access_type, recorded.rule.access_to)
@@ -81,13 +113,13 @@ def a_report(*shares: ShareReport, **changes: object) -> Report:
     )
     fields: dict[str, object] = {
         "history": tuple(line for share in shares[:40] for line in share.history),
-        "operations": tuple(share.operation for share in shares if share.operation is not None),
+        "operations": (AN_OPERATION,) if shares else (),
         **changes,
     }
     return Report(
         NOW,
         "/srv/storage/.sharectl/state.db",
-        412,
+        Freshness(RUN.started_at, RUN),
         shares,
         backends,
         tuple(Grantee(*who, tuple(grants)) for who, grants in sorted(by_name.items())),
@@ -98,5 +130,5 @@ def a_report(*shares: ShareReport, **changes: object) -> Report:
 def _pools(backend: str, shares: list[ShareReport]) -> tuple[PoolReport, ...]:
     sizes: dict[str, list[int]] = {}
     for share in shares:
-        sizes.setdefault(share.record.pool or "", []).append(share.size_bytes)
+        sizes.setdefault(share.listed.pool or "", []).append(share.listed.size_bytes or 0)
     return tuple(PoolReport(backend, pool, len(each), sum(each)) for pool, each in sorted(sizes.items()))

@@ -147,7 +147,7 @@ def test_a_list_is_narrowed_to_what_is_chosen(browser: Browser, site: Path) -> N
     """By backend and condition; a search and a choice go together."""
     with _tab(browser) as tab:
         _open(tab, site, "shares.html")
-        tab.get_by_label("Condition").select_option("extend-share has not ended")
+        tab.get_by_label("Condition").select_option("failed")
         assert _names(tab) == ["broken"]
         tab.get_by_label("Backend").select_option("nas1")
         assert _names(tab) == []

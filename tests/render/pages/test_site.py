@@ -15,7 +15,7 @@ from sharectl.model.records import RuleRecord
 from sharectl.render.pages.names import backend_page, grantee_page, share_page
 from sharectl.render.pages.site import ROWS, Site
 from sharectl.workspace.report import PlanReport
-from tests.render.pages.reports import NOW, RUN, a_failed_share, a_line, a_report, a_share
+from tests.render.pages.reports import NOW, RUN, a_failed_share, a_line, a_report, a_share, an_unmade_share
 from tests.render.samples import rich_plan
 
 if TYPE_CHECKING:
@@ -74,7 +74,12 @@ def a_hostile_report() -> Report:
     "report",
     [
         a_report(),
-        a_report(*map(a_share, range(3)), a_failed_share(), plan=PlanReport(rich_plan(), NOW, is_overtaken=True)),
+        a_report(
+            *map(a_share, range(3)),
+            a_failed_share(),
+            an_unmade_share(),
+            plan=PlanReport(rich_plan(), NOW, is_overtaken=True),
+        ),
         a_report(*map(a_share, range(ROWS * 2 + 1))),
         a_hostile_report(),
     ],
@@ -147,7 +152,7 @@ def test_what_is_wrong_stands_on_the_first_page() -> None:
     report = a_report(a_share(1), a_failed_share(), plan=PlanReport(rich_plan(), NOW))
     page = _html(report)["index.html"]
     assert "share/broken.html" in page.links
-    assert any("extend-share has not ended" in words for words in page.words)
+    assert any("the pool has no room" in words for words in page.words)
     assert "drift.html" in page.links
 
 

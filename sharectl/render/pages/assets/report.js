@@ -32,9 +32,10 @@
     backend: (value) => (backends[value] ? element("a", { href: backends[value] }, value) : value),
     number: (value) => value.toLocaleString("en"),
     size: (value) => sizes[value] ?? bytesOf(value),
-    bytes: bytesOf,
-    condition: (value) => element("span", { className: value === "fine" ? "fine" : "wrong" }, value),
+    bytes: (value, row) => (value === null || !row[sizeAt] ? bytesOf(value) : `${bytesOf(value)} (${Math.round((100 * value) / row[sizeAt])} %)`),
+    condition: (value) => element("span", { className: value === "ok" ? "fine" : "wrong" }, value),
   };
+  const sizeAt = columns.findIndex((column) => column.kind === "size");
   const isNumber = (column) => ["number", "size", "bytes"].includes(column.kind);
 
   // An address finds the networks that hold it.
@@ -81,7 +82,7 @@
     for (const row of found.slice(0, limit)) {
       const line = element("tr");
       row.forEach((value, number) => {
-        const cell = element(number ? "td" : "th", {}, shown[columns[number].kind](value));
+        const cell = element(number ? "td" : "th", {}, shown[columns[number].kind](value, row));
         if (number) cell.dataset.label = columns[number].label;
         else cell.scope = "row";
         if (isNumber(columns[number])) cell.className = "number";
