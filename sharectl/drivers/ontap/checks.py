@@ -6,6 +6,7 @@ import re
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
+from sharectl.drivers.ontap.qtrees.settings import pool_problems
 from sharectl.model.checks import ConfigProblem
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def find_problems(backend: BackendSpec) -> tuple[ConfigProblem, ...]:
         *_svm(backend),
         *_share_servers(backend),
         *_pools(backend),
+        *pool_problems(backend.config),
         *_nfs(backend),
     )
 

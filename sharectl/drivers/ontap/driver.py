@@ -18,6 +18,8 @@ from sharectl.drivers.ontap.names import CLOSED_POLICY, Note
 from sharectl.drivers.ontap.policies import Policies
 from sharectl.drivers.ontap.pool_listing import PoolChoice, choice_hindrances, list_pools
 from sharectl.drivers.ontap.provisioning import RESERVE_NOTE
+from sharectl.drivers.ontap.qtrees.settings import pool_called
+from sharectl.drivers.ontap.qtrees.shares import QtreeShares
 from sharectl.drivers.ontap.removal import Removal
 from sharectl.drivers.ontap.rules import Rules
 from sharectl.drivers.ontap.share_checks import protocol_problem, request_problem
@@ -63,8 +65,9 @@ class OntapDriver:
         )
         self._making = Making(self._volumes, self._creation, settings)
         self._snapshot_policies = SnapshotPolicies(self._volumes, svm)
+        self._qtrees = QtreeShares(self._volumes, self._policies, self._creation.smb_paths, settings, sleep)
         self._listing = Listing(
-            self._volumes, self._policies, self._access, self._smb, self._snapshot_policies, settings
+            self._volumes, self._policies, self._access, self._smb, self._snapshot_policies, self._qtrees, settings
         )
 
     def report(self) -> BackendReport:
@@ -149,7 +152,8 @@ class OntapDriver:
 
     @property
     def _pool_choice(self) -> PoolChoice:
-        return PoolChoice(self._settings.svm, self._settings.aggregates, self._settings.flexgroups)
+        settings = self._settings
+        return PoolChoice(settings.svm, settings.aggregates, settings.flexgroups, qtrees=settings.qtrees)
 
     def list_shares(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedShare]:
         """As in the contract."""
@@ -159,11 +163,19 @@ class OntapDriver:
         """As in the contract."""
         if (problem := request_problem(request, self._settings)) is not None:
             raise DriverError(problem)
-        volume = self._making.make(request, self.svm_of(request.share_server_id))
+        svm = self.svm_of(request.share_server_id)
+        if (pool := pool_called(request.pool, self._settings.qtrees)) is not None:
+            qtree, container = self._qtrees.create(request, svm, pool)
+            if container is None or qtree.policy != CLOSED_POLICY:
+                return self._listing.qtree(qtree)
+            return self._listing.new_qtree(qtree, container, request.size_bytes)
+        volume = self._making.make(request, svm)
         return self._listing.new_share(volume) if volume.policy == CLOSED_POLICY else self._listing.share(volume)
 
     def delete_share(self, share: ShareRef) -> None:
         """As in the contract; the array keeps the volume in its recovery queue for a while, unless the backend says otherwise."""
+        if self._is_qtree(share) and self._qtrees.delete(share.resource_id):
+            return
         with self._dropping(share, self._svm):
             self._removal.delete(share.resource_id, self._svm)
 
@@ -183,20 +195,30 @@ class OntapDriver:
         delete: Collection[AccessRule],
     ) -> Mapping[AccessRule, RuleStatus]:
         """As in the contract; the whole set is put in force each time, in one step."""
-        return self._rules.update(share, rules, repairs=not add and all(rule.is_remark for rule in delete))
+        repairs = not add and all(rule.is_remark for rule in delete)
+        if self._is_qtree(share):
+            return self._qtrees.update_access(share, rules, repairs=repairs)
+        return self._rules.update(share, rules, repairs=repairs)
 
     def change_protocols(self, share: ShareRef, protocol: str) -> None:
         """As in the contract."""
         if (problem := protocol_problem(protocol, self._settings.smb)) is not None:
             raise DriverError(problem)
-        self._rules.change_protocols(share, protocol)
+        if self._is_qtree(share):
+            self._qtrees.change_protocols(share, protocol)
+        else:
+            self._rules.change_protocols(share, protocol)
 
     def extend_share(self, share: ShareRef, size_bytes: int) -> int | None:
         """As in the contract."""
+        if self._is_qtree(share):
+            return self._qtrees.extend(share, size_bytes)
         return self._sizes.extend(share.resource_id, size_bytes)
 
     def shrink_share(self, share: ShareRef, size_bytes: int) -> int | None:
         """As in the contract."""
+        if self._is_qtree(share):
+            return self._qtrees.shrink(share, size_bytes)
         return self._sizes.shrink(share.resource_id, size_bytes)
 
     def list_snapshots(self, resource_ids: Collection[str] | None = None) -> Sequence[ObservedSnapshot]:
@@ -206,6 +228,7 @@ class OntapDriver:
 
     def create_snapshot(self, share: ShareRef, resource_id: str, name: str) -> ObservedSnapshot:
         """As in the contract."""
+        self._refuse_qtree(share, "snapshots of it would be of its whole volume")
         volume = self._volumes.known(share.resource_id) or self._volumes.needed(share.resource_id)
         taken = snapshots.take(self._array, volume.uuid, resource_id, name)
         return snapshots.observed(taken, self._listing.backend_id(volume))
@@ -216,6 +239,7 @@ class OntapDriver:
 
     def schedule_snapshots(self, share: ShareRef, policy: SnapshotPolicy | None) -> None:
         """As in the contract; the array takes them, by a policy that all volumes of its SVM with the same one follow."""
+        self._refuse_qtree(share, "snapshots of it would be of its whole volume")
         self._snapshot_policies.give(self._volumes.needed(share.resource_id), policy)
 
     @property
@@ -225,6 +249,7 @@ class OntapDriver:
 
     def revert_share(self, share: ShareRef, snapshot: SnapshotRef) -> None:
         """As in the contract; newer snapshots that the array's own policies took go, and any other keeps it from being done."""
+        self._refuse_qtree(share, "only a whole volume is turned back")
         volume = self._volumes.needed(share.resource_id)
         if snapshot.backend_id.partition("/")[0] != volume.uuid:
             message = f"{self._array.name}: the snapshot {snapshot.name!r} is not of the volume {volume.name}, which the share is now; nothing was turned back"
@@ -235,22 +260,36 @@ class OntapDriver:
 
     def used_bytes(self, share: ShareRef) -> int:
         """As in the contract."""
+        if self._is_qtree(share):
+            return self._qtrees.used_bytes(share)
         return self._sizes.used_bytes(share.resource_id)
 
     def trash_share(self, share: ShareRef) -> None:
         """As in the contract."""
+        now = datetime.now(UTC)
+        if self._is_qtree(share):
+            self._qtrees.trash(share, now.strftime("%Y%m%dT%H%M%SZ"))
+            return
         volume = self._volumes.needed(share.resource_id)
-        self._removal.trash(share.resource_id, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        self._removal.trash(share.resource_id, now.strftime("%Y-%m-%dT%H:%M:%SZ"))
         if follows_own(volume):
             self._snapshot_policies.drop_unused(volume.svm)
 
     def restore_share(self, resource_id: str) -> ObservedShare:
         """As in the contract."""
-        return self._listing.share(self._snapshot_policies.resume(self._removal.restore(resource_id)))
+        try:
+            volume = self._removal.restore(resource_id)
+        except NotFoundError:
+            if not self._settings.qtrees or (qtree := self._qtrees.restore(resource_id)) is None:
+                raise
+            return self._listing.qtree(qtree)
+        return self._listing.share(self._snapshot_policies.resume(volume))
 
     def adopt_share(self, backend_id: str, resource_id: str, size_bytes: int | None) -> ObservedShare:
         """As in the contract: the volume gets a note in its comment, and nothing else of it changes; the array knows its size."""
         del size_bytes
+        if self._names_qtree(backend_id):
+            return self._adopt_qtree(backend_id, resource_id)
         svm, name = self.place_of(backend_id)
         volume = self._volumes.named(svm, name)
         if volume is None:
@@ -263,6 +302,9 @@ class OntapDriver:
             return self._listing.share(volume)
         words = str(volume.record.get("comment") or "")
         seen = self._listing.share(volume)
+        if not seen.not_adoptable and self._listing.holds_qtrees(volume):
+            message = f"{self._array.name}: the volume {backend_id} cannot be taken over: qtrees are in it that are shares, or can be"
+            raise ConflictError(message)
         if seen.not_adoptable:
             message = f"{self._array.name}: the volume {backend_id} cannot be taken over: {seen.not_adoptable}"
             raise ConflictError(message)
@@ -273,6 +315,33 @@ class OntapDriver:
         note = Note(resource_id, values, words)
         self._volumes.change(volume, noted(volume, note))
         return self._listing.share(self._volumes.needed(resource_id))
+
+    def _names_qtree(self, backend_id: str) -> bool:
+        """Tell whether this is the name of a qtree: volumes, and SVMs, have no `/` in theirs."""
+        return backend_id.count("/") > (0 if self._settings.svm is not None else 1)
+
+    def _is_qtree(self, share: ShareRef) -> bool:
+        return (
+            self._names_qtree(share.backend_id)
+            if share.backend_id
+            else pool_called(share.pool, self._settings.qtrees) is not None
+        )
+
+    def _refuse_qtree(self, share: ShareRef, why: str) -> None:
+        if self._is_qtree(share):
+            message = f"{self._array.name}: the share {share.name} is a qtree, and {why}"
+            raise DriverError(message)
+
+    def _adopt_qtree(self, backend_id: str, resource_id: str) -> ObservedShare:
+        place, _, name = backend_id.rpartition("/")
+        svm, volume = self.place_of(place)
+        found = self._qtrees.qtrees.at(svm, volume, name)
+        if found is not None and found.owner is None and not self._qtrees.qtrees.claiming(resource_id):
+            seen = self._listing.qtree(found)
+            if seen.not_adoptable:
+                message = f"{self._array.name}: the qtree {backend_id} cannot be taken over: {seen.not_adoptable}"
+                raise ConflictError(message)
+        return self._listing.qtree(self._qtrees.adopt(svm, volume, name, resource_id))
 
     def close(self) -> None:
         """As in the contract."""

@@ -132,6 +132,7 @@ _UNSCOPED: Final[Mapping[str, _Spec]] = {
     "netapp_flexvol_encryption": _FLAG,
     "netapp_aggregate_encryption": _FLAG,
     "netapp_flexgroup": _FLAG,
+    "ontap_qtree": _FLAG,
     "netapp_snaplock_type": _SNAPLOCK,
 }
 

@@ -66,10 +66,16 @@ class OntapFactory:
     def share_check(self, backend: BackendSpec) -> ShareCheck:
         """Return the check of shares on this backend."""
         from sharectl.drivers.ontap import settings  # noqa: PLC0415 - as above
+        from sharectl.drivers.ontap.qtrees.settings import qtrees_in  # noqa: PLC0415 - as above
         from sharectl.drivers.ontap.share_checks import ShareChecker  # noqa: PLC0415 - as above
 
         config = backend.config
-        return ShareChecker(settings.treatment_in(config), settings.smb_in(config), settings.flexgroups_in(config))
+        return ShareChecker(
+            settings.treatment_in(config),
+            settings.smb_in(config),
+            settings.flexgroups_in(config),
+            qtrees_in(config),
+        )
 
     def share_server_problems(
         self, backend: BackendSpec, server: ShareServerSpec, protocols: Collection[str]

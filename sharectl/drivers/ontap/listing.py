@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from sharectl.drivers.base import ConflictError
 from sharectl.drivers.ontap.claims import claimed, why_uncertain
+from sharectl.drivers.ontap.errors import ArrayError
 from sharectl.drivers.ontap.exports import owner_of_policy
 from sharectl.drivers.ontap.flexgroups import pool_of
 from sharectl.drivers.ontap.locations import (
@@ -17,6 +19,8 @@ from sharectl.drivers.ontap.locations import (
     servers_by_svm,
 )
 from sharectl.drivers.ontap.luns import BlockVolumes, block_volumes
+from sharectl.drivers.ontap.qtrees.listing import Around, QtreeListing
+from sharectl.drivers.ontap.qtrees.names import pool_of_container
 from sharectl.drivers.ontap.smb_access import (
     SmbListed,
     access_over_smb,
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
 
     from sharectl.drivers.ontap.access import Access
     from sharectl.drivers.ontap.policies import Policies
+    from sharectl.drivers.ontap.qtrees.records import Qtree
+    from sharectl.drivers.ontap.qtrees.shares import QtreeShares
     from sharectl.drivers.ontap.settings import OntapSettings
     from sharectl.drivers.ontap.smb_access import SmbAccess
     from sharectl.drivers.ontap.snapshot_policies import SnapshotPolicies
@@ -66,11 +72,15 @@ class Listing:
         access: Access,
         smb: SmbAccess,
         snapshot_policies: SnapshotPolicies,
+        qtrees: QtreeShares,
         settings: OntapSettings,
     ) -> None:
         """List nothing yet."""
         self._snapshot_policies = snapshot_policies
         self._volumes, self._policies, self._access, self._smb = volumes, policies, access, smb
+        self._qtrees = qtrees.qtrees
+        self._of_qtrees = QtreeListing(qtrees.qtrees, qtrees.quotas, qtrees.access, settings)
+        self._has_qtrees = bool(settings.qtrees)
         self._svm, self._flexgroups = settings.svm, settings.flexgroups
         self._has_smb = settings.smb is not None
         self._places: Places | None = None
@@ -78,22 +88,23 @@ class Listing:
     def shares(self, resource_ids: Collection[str] | None) -> list[ObservedShare]:
         """Return all shares, or those with these ids."""
         if resource_ids is None or len(resource_ids) > _FEW:
-            volumes, policies = self._volumes.all(), self._policies.all()
-            if not {volume.policy_id for volume in volumes} - {None} <= {policy["id"] for policy in policies}:
-                # somebody gave a volume another policy between the two
-                volumes, policies = self._volumes.all(), self._policies.all()
+            volumes, qtrees, policies = self._all()
             if resource_ids is not None:
                 wanted = set(resource_ids)
                 volumes = [each for each in claimed(volumes).values() if each.note and each.note.resource_id in wanted]
+                qtrees = [each for each in qtrees if each.owner in wanted]
         else:
             volumes = self._volumes.find_all(resource_ids)
+            qtrees = self._claiming(set(resource_ids) - {each.note.resource_id for each in volumes if each.note})
             policies = [policy for volume in volumes for policy in self._policies_of(volume)]
-        if not volumes:
+            policies += [policy for qtree in qtrees for policy in self._policies_of_qtree(qtree)]
+        if not volumes and not qtrees:
             return []
         places = self._places = self._look_around()
         if self._svm is None:
             volumes = [volume for volume in volumes if volume.svm in places.servers]
-        used = {volume.policy_id for volume in volumes}
+            qtrees = [qtree for qtree in qtrees if qtree.svm in places.servers]
+        used = {volume.policy_id for volume in volumes} | {qtree.policy_id for qtree in qtrees}
         unused: dict[str, list[str]] = {}
         for policy in policies:
             owner = owner_of_policy(str(policy["name"]))
@@ -103,7 +114,94 @@ class Listing:
         seen = self._snapshot_policies.seen(volumes)
         around = Surroundings({policy["id"]: policy for policy in policies}, smb, unused, places, luns, seen)
         owners = {volume.uuid for volume in claimed(volumes).values()}
-        return [self.observed(volume, around, is_owner=volume.uuid in owners) for volume in volumes]
+        plain = [each for each in volumes if pool_of_container(each.record.get("comment")) is None]
+        found = [self.observed(volume, around, is_owner=volume.uuid in owners) for volume in plain]
+        return self._with_qtrees(found, plain, volumes, qtrees, around) if qtrees else found
+
+    def _all(self) -> tuple[list[Volume], list[Qtree], list[JsonObject]]:
+        """Return all volumes, all qtrees that may be shares, and all policies."""
+        for _ in range(2):
+            volumes, policies = self._volumes.all(), self._policies.all()
+            may_be = self._of_qtrees.may_be_there(volumes, policies)
+            qtrees = self._of_qtrees.found(volumes, policies) if may_be else []
+            given = {volume.policy_id for volume in volumes} | {qtree.policy_id for qtree in qtrees}
+            if given - {None} <= {policy["id"] for policy in policies}:
+                break  # else somebody gave one another policy between the two
+        return volumes, qtrees, policies
+
+    def _claiming(self, resource_ids: Collection[str]) -> list[Qtree]:
+        """Return the qtrees that say that they are these shares; a backend without pools of qtrees may be without a right to look at some."""
+        try:
+            found = [each for resource_id in sorted(resource_ids) for each in self._qtrees.claiming(resource_id)]
+        except ArrayError as problem:
+            if problem.kind != "auth" or self._has_qtrees:
+                raise
+            return []
+        return self._qtrees.still_there(found)
+
+    def _with_qtrees(
+        self,
+        found: list[ObservedShare],
+        plain: Sequence[Volume],
+        volumes: Sequence[Volume],
+        qtrees: Sequence[Qtree],
+        around: Surroundings,
+    ) -> list[ObservedShare]:
+        """Return shares with those that are qtrees; a volume of others that holds some, or what can be some, is no share itself."""
+        beside = self._around(volumes, qtrees, around)
+        of_qtrees = self._of_qtrees.shares(qtrees, self._of_qtrees.limits(qtrees, beside), around.luns)
+        holding = {each.backend_id.rpartition("/")[0] for each in of_qtrees}
+        foreign = {self.backend_id(volume) for volume in plain if volume.note is None} & holding
+        return [*(each for each in found if each.backend_id not in foreign), *of_qtrees]
+
+    def _around(self, volumes: Sequence[Volume], qtrees: Sequence[Qtree], around: Surroundings) -> Around:
+        by_uuid = {volume.uuid: volume for volume in volumes}
+        if missing := {each.volume_uuid for each in qtrees} - by_uuid.keys():
+            by_uuid |= {each.uuid: each for each in self._volumes.like({"uuid": tuple(sorted(missing))})}
+        is_for_smb = self._has_smb or any(each.style != "unix" for each in qtrees)
+        smb = self._smb.all() if is_for_smb and not (around.smb.by_folder and self._has_smb) else around.smb
+        return Around(by_uuid, around.policies, smb, around.unused, around.places)
+
+    def qtree(self, qtree: Qtree) -> ObservedShare:
+        """Return the share that a qtree is as a listing would show it."""
+        policies = {policy["id"]: policy for policy in self._policies_of_qtree(qtree)}
+        volumes = self._volumes.like({"uuid": qtree.volume_uuid})
+        around = Surroundings(policies, places=self._places_for(volumes[0]), luns=self._luns_in(volumes))
+        beside = self._around([], [qtree], around)
+        (share,) = self._of_qtrees.shares([qtree], self._of_qtrees.limits([qtree], beside), around.luns) or (None,)
+        if share is None:
+            message = f"{self._volumes.array.name}: no pool of qtrees has its volumes on the aggregate of the volume {qtree.volume}"
+            raise ConflictError(message)
+        return share
+
+    def new_qtree(self, qtree: Qtree, volume: Volume, size_bytes: int) -> ObservedShare:
+        """Return a share that is a qtree which nobody may reach yet, and that was limited just now, without looking."""
+        rules = {qtree.key: {"space": {"hard_limit": size_bytes}}}
+        around = Around({volume.uuid: volume}, places=self._places_for(volume), rules=rules)
+        return self._of_qtrees.observed(qtree, around)
+
+    def holds_qtrees(self, volume: Volume) -> bool:
+        """Tell whether qtrees are in a volume of others that are shares, or can be."""
+        if not self._has_qtrees:
+            return False
+        qtrees = [
+            each for each in self._of_qtrees.found([volume], self._policies.all()) if each.volume_uuid == volume.uuid
+        ]
+        around = Around({volume.uuid: volume})
+        return bool(qtrees) and bool(
+            self._of_qtrees.shares(qtrees, self._of_qtrees.limits(qtrees, around), BlockVolumes())
+        )
+
+    def _policies_of_qtree(self, qtree: Qtree) -> Iterator[JsonObject]:
+        """Yield the policy of a qtree, all that were made for its share, and the one of its volume."""
+        found = [] if qtree.owner is None else self._policies.of_share(qtree.svm, qtree.owner)
+        yield from found
+        names = {qtree.policy} - {policy["name"] for policy in found}
+        for volume in self._volumes.like({"uuid": qtree.volume_uuid}):
+            names.add(volume.policy)
+        for name in sorted(names - {""}):
+            if (policy := self._policies.named(qtree.svm, name)) is not None:
+                yield policy
 
     def share(self, volume: Volume) -> ObservedShare:
         """Return one share as a listing would show it."""

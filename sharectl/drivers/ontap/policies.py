@@ -45,6 +45,10 @@ class Policies:
         """Return all policies that were made for a share."""
         return self._read(svm, Pattern(f"{policy_prefix(resource_id)}*"))
 
+    def named_like(self, pattern: str) -> list[JsonObject]:
+        """Return the policies of all SVMs of the backend whose names are like this."""
+        return self._read(None, Pattern(pattern))
+
     def closed(self, svm: str) -> JsonObject | None:
         """Return the policy without rules of an SVM, None where it is missing; by its name alone it may have some."""
         found = self.named(svm, CLOSED_POLICY)
@@ -84,10 +88,19 @@ class Policies:
             )
             raise ConflictError(message)
 
-    def make(self, svm: str, resource_id: str, rules: Sequence[JsonObject]) -> tuple[str, int | None]:
-        """Make a policy with these rules, all at once, or find the one that has them; return its name and id."""
+    def make(
+        self,
+        svm: str,
+        resource_id: str,
+        rules: Sequence[JsonObject],
+        name_of: Callable[[int], str] | None = None,
+    ) -> tuple[str, int | None]:
+        """Make a policy with these rules, all at once, or find the one that has them; return its name and id.
+
+        `name_of` gives the name of each attempt where it is not the usual one.
+        """
         for attempt in range(_ATTEMPTS):
-            name = policy_name(resource_id, rules, attempt)
+            name = policy_name(resource_id, rules, attempt) if name_of is None else name_of(attempt)
             try:
                 made = self._array.post(POLICIES, {"svm": {"name": svm}, "name": name, "rules": list(rules)}, svm=svm)
                 if "id" in made:

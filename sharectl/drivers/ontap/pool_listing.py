@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.ontap.errors import ArrayError
-from sharectl.drivers.ontap.names import read_note
 from sharectl.drivers.ontap.pools import (
     AGGREGATE_FIELDS,
     Aggregate,
@@ -19,6 +18,8 @@ from sharectl.drivers.ontap.pools import (
     promised_on,
     svm_aggregates,
 )
+from sharectl.drivers.ontap.qtrees.names import pool_of_container
+from sharectl.drivers.ontap.qtrees.pools import is_of_a_share, promised_by_quotas, qtree_pools
 from sharectl.drivers.ontap.unknown_names import unknown
 from sharectl.model.frozen import dataclass
 from sharectl.model.observed import Hindrance
@@ -27,21 +28,24 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from sharectl.drivers.ontap.client import Array
+    from sharectl.drivers.ontap.pools import Promised
+    from sharectl.drivers.ontap.qtrees.settings import QtreePool
     from sharectl.model.canonical import JsonObject
     from sharectl.model.observed import PoolReport
 
-VOLUME_FIELDS: Final = ("size", "comment", "aggregates.name")
+VOLUME_FIELDS: Final = ("uuid", "size", "comment", "aggregates.name")
 _ROOT_AGGREGATE: Final = re.compile(r"aggr0(_.*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class PoolChoice:
-    """Which aggregates are pools: those whose names `pattern` matches whole, of the SVM where one is named; and the sets for FlexGroups."""
+    """Which aggregates are pools: those whose names `pattern` matches whole, of the SVM where one is named; the sets for FlexGroups, and the pools of qtrees."""
 
     svm: str | None
     pattern: str = ".*"
     flexgroups: tuple[FlexGroupPool, ...] = ()
     cluster_name: str = ""
+    qtrees: tuple[QtreePool, ...] = ()
 
 
 def list_pools(array: Array, choice: PoolChoice, *, reverts: bool = True) -> list[PoolReport]:
@@ -52,28 +56,42 @@ def list_pools(array: Array, choice: PoolChoice, *, reverts: bool = True) -> lis
         encrypts_volumes=_encrypts(array),
         reverts=reverts,
         cluster_name=choice.cluster_name,
-        promised=promised_on(_volumes(array, choice.svm), lambda volume: read_note(volume.get("comment")) is not None),
+        promised=_promised(array, choice.svm),
     )
     chosen = [each for each in aggregates if re.fullmatch(choice.pattern, each.name)]
-    for pool in choice.flexgroups:
-        if any(each.name == pool.name for each in chosen):
-            message = f"{array.name}: flexGroups has a pool {pool.name!r}, and so is an aggregate called; give the pool another name"
+    named = (
+        *(("flexGroups", each.name) for each in choice.flexgroups),
+        *(("qtrees", each.name) for each in choice.qtrees),
+    )
+    for setting, name in named:
+        if any(each.name == name for each in chosen):
+            message = f"{array.name}: {setting} has a pool {name!r}, and so is an aggregate called; give the pool another name"
             raise DriverError(message)
     return [
         *(aggregate_pool(each, facts) for each in chosen),
         *(flexgroup_pool(each, aggregates, facts) for each in choice.flexgroups),
+        *qtree_pools(choice.qtrees, aggregates, facts),
     ]
+
+
+def _promised(array: Array, svm: str | None) -> dict[str, Promised]:
+    volumes = _volumes(array, svm)
+    plain = [each for each in volumes if pool_of_container(each.get("comment")) is None]
+    return promised_by_quotas(array, svm, volumes, promised_on(plain, is_of_a_share))
 
 
 def choice_hindrances(array: Array, choice: PoolChoice) -> Iterator[Hindrance]:
     """Yield what the choice of aggregates names and the array does not have; the array is asked only where something is chosen."""
-    if choice.pattern == ".*" and not choice.flexgroups:
+    if choice.pattern == ".*" and not choice.flexgroups and not choice.qtrees:
         return
     names = [each.name for each in _aggregates(array, choice)[0]]
     for pool in choice.flexgroups:
         for name in pool.aggregates:
             if name not in names:
                 yield Hindrance(*unknown(f"flexGroups.{pool.name}.aggregates", "aggregate", name, names))
+    for each in choice.qtrees:
+        if each.aggregate not in names:
+            yield Hindrance(*unknown(f"qtrees.{each.name}.aggregate", "aggregate", each.aggregate, names))
     if not any(re.fullmatch(choice.pattern, name) for name in names):
         summary = f"no aggregate is called as `aggregates` of the backend says, {choice.pattern!r}; there are {', '.join(sorted(names)) or 'none'}"
         yield Hindrance(summary, "correct the expression: it has to match whole names")

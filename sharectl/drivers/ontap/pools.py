@@ -193,6 +193,7 @@ def _capabilities(aggregates: Sequence[Aggregate], facts: Facts, *, is_flexgroup
     found: dict[str, Any] = {
         "netapp_aggregate": " ".join(each.name for each in aggregates),
         "netapp_flexgroup": is_flexgroup,
+        "ontap_qtree": False,
         "netapp_cluster_name": facts.cluster_name,
         "netapp_snaplock_type": list(_UNIFIED),
         "netapp_flexvol_encryption": facts.encrypts_volumes,

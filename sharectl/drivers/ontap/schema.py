@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.drivers.ontap.qtrees.settings import QTREES_SCHEMA
 from sharectl.drivers.ontap.share_servers.settings import SHARE_SERVERS_SCHEMA
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ CONFIG_SCHEMA: Final[JsonObject] = {
                 },
             },
         },
+        "qtrees": QTREES_SCHEMA,
         "smb": {
             "type": "object",
             "additionalProperties": False,

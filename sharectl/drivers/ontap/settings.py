@@ -10,6 +10,7 @@ from sharectl.drivers.base import DriverError
 from sharectl.drivers.ontap.checks import find_problems
 from sharectl.drivers.ontap.exports import FLAVOURS, Treatment
 from sharectl.drivers.ontap.pools import FLEXGROUP_MEMBERS, FlexGroupPool
+from sharectl.drivers.ontap.qtrees.settings import QtreePool, qtrees_in
 from sharectl.drivers.ontap.schema import (
     CONFIG_SCHEMA,
     DEFAULT_OPERATION_SECONDS,
@@ -75,6 +76,7 @@ class OntapSettings:
     past_recovery_queue: bool = False
     aggregates: str = ".*"
     flexgroups: tuple[FlexGroupPool, ...] = ()
+    qtrees: tuple[QtreePool, ...] = ()
     smb: SmbSettings | None = None
     share_servers: ShareServerSettings | None = None
 
@@ -98,6 +100,7 @@ def read_settings(backend: BackendSpec, base_directory: str) -> OntapSettings:
         past_recovery_queue=config.get("recoveryQueue") == "skip",
         aggregates=config.get("aggregates", ".*"),
         flexgroups=flexgroups_in(config),
+        qtrees=qtrees_in(config),
         smb=smb_in(config),
         share_servers=share_server_settings(config) if backend.share_servers else None,
     )

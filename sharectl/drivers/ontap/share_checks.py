@@ -9,18 +9,20 @@ from sharectl.drivers.ontap.acls import refused, rules_for
 from sharectl.drivers.ontap.exports import Treatment, render
 from sharectl.drivers.ontap.extra_specs import combination_problems, extra_spec_problems, is_scoped
 from sharectl.drivers.ontap.flexgroups import size_problem as member_problem
+from sharectl.drivers.ontap.qtrees import checks as of_qtrees
+from sharectl.drivers.ontap.qtrees.settings import pool_called
 from sharectl.drivers.ontap.sizes import size_problem
 from sharectl.model import export_names
 from sharectl.model.access import BOTH, CIFS, NFS, protocols_in
-from sharectl.model.checks import ShareProblem
+from sharectl.model.checks import ShareProblem, WantedShare
 from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sharectl.drivers.ontap.pools import FlexGroupPool
+    from sharectl.drivers.ontap.qtrees.settings import QtreePool
     from sharectl.drivers.ontap.settings import OntapSettings, SmbSettings
-    from sharectl.model.checks import WantedShare
     from sharectl.model.requests import ShareRequest
 
 OTHER_POLICY: Final = "netapp:snapshot_policy"
@@ -54,16 +56,22 @@ def smb_name_problem(name: str, protocol: str) -> str | None:
 
 def request_problem(request: ShareRequest, settings: OntapSettings) -> str | None:
     """Return why no share can be made as is asked for, None where one can."""
+    is_qtree = pool_called(request.pool, settings.qtrees) is not None
     named = (
         name_problem(request.name)
         or protocol_problem(request.protocol, settings.smb)
         or smb_name_problem(request.name, request.protocol)
-        or size_problem(request.size_bytes)
+        or (None if is_qtree else size_problem(request.size_bytes))
         or member_problem(request.pool, request.size_bytes, settings.flexgroups)
     )
     if named is not None:
         return named
-    asked = (*extra_spec_problems(request.extra_specs), *combination_problems(request.extra_specs))
+    asked = [*extra_spec_problems(request.extra_specs), *combination_problems(request.extra_specs)]
+    if is_qtree:
+        share = WantedShare(
+            request.name, request.size_bytes, request.protocol, (), request.extra_specs, request.pool, None
+        )
+        asked += of_qtrees.problems(share, settings.qtrees, settings.treatment, settings.smb)
     return asked[0].summary if asked else None
 
 
@@ -74,6 +82,7 @@ class ShareChecker:
     usual: Treatment
     smb: SmbSettings | None = None
     flexgroups: tuple[FlexGroupPool, ...] = ()
+    qtrees: tuple[QtreePool, ...] = ()
 
     def __call__(self, share: WantedShare) -> Sequence[ShareProblem]:
         """Return all problems of the share."""
@@ -82,7 +91,8 @@ class ShareChecker:
     def _problems(self, share: WantedShare) -> Iterator[ShareProblem]:
         if (problem := name_problem(share.name)) is not None:
             yield ShareProblem(("name",), problem, "give the share another name")
-        if (problem := size_problem(share.size_bytes)) is not None:
+        is_qtree = of_qtrees.is_asked_for(share.extra_specs) or pool_called(share.pool, self.qtrees) is not None
+        if not is_qtree and (problem := size_problem(share.size_bytes)) is not None:
             yield ShareProblem(("size",), problem, "write a larger size, or one in MiB or GiB")
         if (problem := member_problem(share.pool, share.size_bytes, self.flexgroups)) is not None:
             yield ShareProblem(("size",), problem, "write a larger size, or choose a type without netapp_flexgroup")
@@ -96,6 +106,7 @@ class ShareChecker:
         if (problem := smb_name_problem(share.name, share.protocol)) is not None:
             yield ShareProblem(("name",), problem, "give the share another name")
         yield from self._rule_problems(share)
+        yield from of_qtrees.problems(share, self.qtrees, self.usual, self.smb)
 
     def _rule_problems(self, share: WantedShare) -> Iterator[ShareProblem]:
         hosts, people, statuses = rules_for(share.protocol, share.rules, self.smb)

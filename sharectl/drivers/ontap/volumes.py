@@ -18,6 +18,7 @@ from sharectl.drivers.ontap.names import (
     read_note,
     trash_name,
 )
+from sharectl.drivers.ontap.qtrees.names import pool_of_container
 from sharectl.drivers.ontap.requests import Pattern
 
 if TYPE_CHECKING:
@@ -266,6 +267,10 @@ class Volumes:
         found = self._read({"nas.path": path, "svm.name": svm})
         return found[0] if found else None
 
+    def like(self, query: Mapping[str, QueryValue]) -> list[Volume]:
+        """Return the volumes that a query finds."""
+        return self._read(query)
+
     def below(self, volume: Volume) -> list[str]:
         """Return the names of the volumes that are mounted inside of one."""
         found = self._read({"svm.name": volume.svm, "nas.junction_parent.uuid": volume.uuid})
@@ -347,6 +352,8 @@ def why_not_adoptable(volume: Volume) -> str:
 def _obstacles(volume: Volume) -> Iterator[str]:
     if volume.copied_id is not None:
         yield f"its comment was written for another volume, that of the share {volume.copied_id}; empty it"
+    if (pool := pool_of_container(volume.record.get("comment"))) is not None:
+        yield f"it holds the shares of the pool of qtrees {pool}"
     kind = volume.record.get("type", "rw")
     if kind != "rw":
         yield f"it is of type {kind}, and nobody can write to it but a replication"

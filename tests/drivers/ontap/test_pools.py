@@ -62,6 +62,7 @@ def test_an_aggregate_is_a_pool_with_its_facts() -> None:
     assert pool.capabilities == {
         "netapp_aggregate": "aggr1",
         "netapp_flexgroup": False,
+        "ontap_qtree": False,
         "netapp_cluster_name": "",
         "netapp_snaplock_type": ["compliance", "enterprise"],
         "netapp_flexvol_encryption": True,

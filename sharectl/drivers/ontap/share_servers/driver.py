@@ -96,6 +96,8 @@ class ShareServerDriver(OntapDriver):
 
     def delete_share(self, share: ShareRef) -> None:
         """As in the contract."""
+        if self._is_qtree(share) and self._qtrees.delete(share.resource_id):
+            return
         by_id = {server: svm for svm, server in servers_by_svm(self._array).items()}
         svm = by_id.get(share.share_server_id or "")
         with self._dropping(share, svm):
@@ -128,7 +130,7 @@ class ShareServerDriver(OntapDriver):
 
     def delete_share_server(self, server: ShareServerRef) -> None:
         """As in the contract."""
-        self._servers.delete(server)
+        self._servers.delete(server, lambda svm: self._qtrees.containers.remove_empty(svm, self._qtrees.qtrees))
         self._listing.forget_places()
 
     def _seen_anew(self, server: ObservedShareServer) -> ObservedShareServer:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.base import ConflictError, NotFoundError, ShareInUseError
 from sharectl.drivers.ontap.names import OWNER
 from sharectl.drivers.ontap.policies import Policies
+from sharectl.drivers.ontap.qtrees.names import pool_of_container
 from sharectl.drivers.ontap.requests import Pattern
 from sharectl.drivers.ontap.share_servers.directory import known_directory_of
 from sharectl.drivers.ontap.share_servers.listing import look, problem_of_lifs, server_of, servers_in
@@ -19,7 +20,7 @@ from sharectl.drivers.ontap.share_servers.svm import RUNNING, Svms, find
 from sharectl.drivers.ontap.share_servers.wanted import VLAN, wanted_server
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sharectl.drivers.base import SecretResolver
     from sharectl.drivers.ontap.client import Array
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from sharectl.model.requests import ShareServerRef, ShareServerRequest
 
 _NAMED: Final = 3
+
+
+def _remove_none(svm: str) -> None:
+    """Leave the volumes for qtrees of an SVM to the array, which refuses to remove an SVM with volumes."""
 
 
 class ShareServers:
@@ -124,12 +129,16 @@ class ShareServers:
 
     # Removal
 
-    def delete(self, server: ShareServerRef) -> None:
-        """Remove the server and whatever is left of it. Raises ShareInUseError where volumes are in its SVM, whoever's they are."""
+    def delete(self, server: ShareServerRef, remove_containers: Callable[[str], None] = _remove_none) -> None:
+        """Remove the server and whatever is left of it. Raises ShareInUseError where volumes are in its SVM, whoever's they are.
+
+        Those that are for qtrees alone go by `remove_containers`, which raises it too where they hold some.
+        """
         svm = find(self._svms.all(), server.resource_id)
         places = set[str]()
         if svm is not None:
-            self._check_empty(svm, server)
+            if self._check_empty(svm, server):
+                remove_containers(svm.name)
             joined = known_directory_of(server.security_services)
             if joined.kerberos is not None:
                 self._services.leave_kerberos(svm, joined.kerberos)
@@ -139,14 +148,18 @@ class ShareServers:
             places.add(svm.ipspace)
         self._remove_segments(server, places)
 
-    def _check_empty(self, svm: Svm, server: ShareServerRef) -> None:
+    def _check_empty(self, svm: Svm, server: ShareServerRef) -> bool:
+        """Raise ShareInUseError where there are volumes; tell whether there are some that are for qtrees alone."""
         query: Mapping[str, str | bool] = {"svm.name": svm.name, "is_svm_root": False}
-        volumes = self._array.records("storage/volumes", query=query, fields=("name",))
+        volumes = self._array.records("storage/volumes", query=query, fields=("name", "comment"))
+        count = len(volumes)
+        volumes = [each for each in volumes if pool_of_container(each.get("comment")) is None]
         if volumes:
             names = ", ".join(sorted(volume["name"] for volume in volumes)[:_NAMED])
-            count = "1 volume is" if len(volumes) == 1 else f"{len(volumes)} volumes are"
-            message = f"{count} in the SVM {svm.name} of the share server {server.name}: {names}"
+            words = "1 volume is" if len(volumes) == 1 else f"{len(volumes)} volumes are"
+            message = f"{words} in the SVM {svm.name} of the share server {server.name}: {names}"
             raise ShareInUseError(message)
+        return count > 0
 
     def _remove_segments(self, server: ShareServerRef, places: set[str]) -> None:
         """Remove the VLANs that were this server's where no other SVM is left on them."""

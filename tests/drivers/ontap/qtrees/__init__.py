@@ -1,0 +1,1 @@
+"""Tests of shares that are qtrees."""
