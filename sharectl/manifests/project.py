@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields, replace
+from os.path import normpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -234,10 +235,11 @@ def _is_out_of_reach(project: Project) -> bool:
 def _take_out_misplaced(spec: JsonObject, document: int) -> list[Finding]:
     """Remove the paths that cannot be used, and return what is wrong with them."""
     findings = []
+    outside = tuple(map(normpath, spec.pop("outside", ())))
     for number, name in enumerate(spec.get("manifests", ())):
-        if name.startswith(("/", "~")) or ".." in Path(name).parts or "\0" in name:
+        if not _may_be_read(name, outside):
             summary = f"{name!r} leads out of the project"
-            remedy = "name a file or folder below sharectl.yaml, or pass others with --file"
+            remedy = "name a file or folder below sharectl.yaml, list the folder that it is in under `outside`, or pass others with --file"
             findings.append(Finding("project.manifests", summary, "", remedy, document, ("spec", "manifests", number)))
     if findings:
         wrong = {found.path[-1] for found in findings}
@@ -249,6 +251,14 @@ def _take_out_misplaced(spec: JsonObject, document: int) -> list[Finding]:
             path = ("spec", "state", *above, key)
             findings.append(Finding("project.state", "the path holds a NUL character", "", "remove it", document, path))
     return findings
+
+
+def _may_be_read(name: str, outside: tuple[str, ...]) -> bool:
+    """Tell whether a path of `manifests` is below the project, or below one of the folders `outside` of it that the project lists."""
+    if name.startswith(("/", "~")) or "\0" in name:
+        return False
+    path = Path(normpath(name))
+    return ".." not in path.parts or any(path.is_relative_to(folder) for folder in outside)
 
 
 def _take_out_state(spec: JsonObject, project_name: str, document: int) -> list[Finding]:

@@ -47,6 +47,14 @@ def test_an_empty_project_file_changes_no_default(tmp_path: Path, text: str) -> 
     assert (project.safety, project.scheduler) == (SafetyLimits(), SchedulerSettings())
 
 
+def test_folders_outside_are_read_where_the_project_lists_them(tmp_path: Path) -> None:
+    """And what is below them, however it is written."""
+    text = "spec:\n  outside: [../common/, ../../shared]\n  manifests: [., ../common, ../common/a/../b.yaml, ../../shared/types]\n"
+    write(tmp_path, HEAD + text)
+    assert find_project(tmp_path).manifests == (".", "../common", "../common/a/../b.yaml", "../../shared/types")
+    assert find_project(tmp_path).manifests == (".", "../common", "../common/a/../b.yaml", "../../shared/types")
+
+
 FULL = (
     HEAD
     + "spec:\n  manifests: [nas, types.yaml]\n  state: {file: /var/lib/sharectl/state.db}\n"
@@ -89,6 +97,12 @@ def test_finding_a_project_writes_nothing_into_a_folder_that_sharectl_has_not_us
         ("kind: Project\n", [("1:1", "manifest.missing")]),
         ("- x\n", [("1:1", "manifest.schema")]),
         (HEAD + "spec: {manifests: [a, ../b, /c]}\n", [("3:23", "project.manifests"), ("3:29", "project.manifests")]),
+        (
+            HEAD
+            + "spec:\n  outside: [../b/c, ../b/c/../d]\n  manifests: [../b, ../b/c/../e, ../b/cc, ../b/c/../../b/e, /b/c]\n",
+            [(f"5:{column}", "project.manifests") for column in (15, 21, 34, 43, 61)],
+        ),
+        (HEAD + "spec: {outside: [/b], manifests: [a]}\n", [("3:18", "manifest.schema")]),
         (HEAD + 'spec: {state: {file: "a\\0b"}}\n', [("3:22", "project.state")]),
         (HEAD + 'spec: {state: {url: "postgresql://x"}}\n', [("3:21", "project.state")]),
         (HEAD + "spec: {state: {url: postgresql:///x, name: A}}\n", [("3:44", "manifest.schema")]),

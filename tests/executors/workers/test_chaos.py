@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.executors.workers.chaos import Member
 
-ROUNDS = int(os.environ.get("SHARECTL_TESTS_CHAOS_ROUNDS", "100"))
+ROUNDS = int(os.environ.get("SHARECTL_TESTS_CHAOS_ROUNDS", "60"))
 SEED = int(os.environ.get("SHARECTL_TESTS_CHAOS_SEED", "20"))
 WORLDS = max(2, ROUNDS // 125)
 IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - folders with random names
