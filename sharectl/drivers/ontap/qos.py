@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from sharectl.drivers.base import ConflictError
 from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
 from sharectl.drivers.ontap.extra_specs import MAXIMUMS, MINIMUMS, Asked
 from sharectl.drivers.ontap.names import OWNER, plain_id
@@ -98,6 +99,9 @@ def change_policy(array: Array, svm: str, resource_id: str, limits: Mapping[str,
     wanted = fixed_limits(limits, size_bytes)
     if found is None:
         give_policy(array, svm, resource_id, limits, size_bytes)
+    elif not found.get("fixed"):
+        message = f"{array.name}: the QoS policy {found['name']} is to hold the limits of a share, and somebody has made it an adaptive one; remove it"
+        raise ConflictError(message)
     elif any((found.get("fixed") or {}).get(field) != value for field, value in wanted.items()):
         array.patch((POLICIES, found["uuid"]), {"fixed": wanted}, svm=svm)
 

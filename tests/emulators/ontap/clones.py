@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.emulators.ontap import volume_fields
 from tests.emulators.ontap.errors import Refused
+from tests.emulators.ontap.licenses import demand_license
 from tests.emulators.ontap.operations import get
 from tests.emulators.ontap.references import chosen
 from tests.emulators.ontap.snapshot_names import snapshot_of
@@ -29,6 +30,7 @@ _SPLIT_BYTES_A_SECOND: Final = 200 * 2**20
 
 def new_clone(world: World, svm: Svm, body: dict[str, Any]) -> Volume:
     """Return the clone that a body describes; its base snapshot is made later where none is named."""
+    demand_license(world, "flexclone")
     clone = body["clone"]
     parent = _parent(world, svm, clone)
     fields = volume_fields.flat({name: value for name, value in body.items() if name not in {"svm", "name", "clone"}})

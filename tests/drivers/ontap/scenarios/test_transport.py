@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import trustme
 
-from sharectl.drivers.base import BackendUnavailableError, DriverError, TransientError
-from sharectl.drivers.testing import ref
-from tests.drivers.ontap.arrays import open_driver
+from sharectl.drivers.base import (
+    BackendUnavailableError,
+    ConflictError,
+    DriverEnvironment,
+    DriverError,
+    PoolError,
+    ShareInUseError,
+    TransientError,
+)
+from sharectl.drivers.ontap import FACTORY
+from sharectl.drivers.testing import new_id, ref, snapshot_ref
+from sharectl.model.backends import BackendSpec
+from tests.drivers.ontap.arrays import config_of, open_driver
+from tests.emulators.ontap.logins import Account
 from tests.emulators.ontap.server import serving
 
 from .ground import Ground, request, rule
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sharectl.drivers.ontap.driver import OntapDriver
 
 CLIENTS = (rule("10.0.0.0/24"), rule("10.0.0.9", "ro"))
 UNKNOWN_FIELDS = ("262179", "262197", "262196")
@@ -67,6 +80,65 @@ def test_an_expired_certificate_is_refused_before_anything_is_said(tmp_path: Pat
             driver.list_shares()
         driver.close()
         assert len(emulator.calls) == 0
+
+
+@pytest.mark.parametrize("name", ["sharectl", "stranger"])
+def test_a_certificate_is_a_login_without_a_password(ground: Ground, tmp_path: Path, name: str) -> None:
+    """The array knows the account by the name in it; of an account that may not, one question is asked."""
+    leaf = ground.emulator.ca.issue_cert("client", common_name=name)
+    leaf.cert_chain_pems[0].write_to_path(str(tmp_path / "own.pem"))
+    world = ground.emulator.world
+    (account,) = [each for each in world[Account] if each.name == "sharectl"]
+    with world.lock:
+        world[Account].change(account.key, methods=("certificate",))
+    config = config_of(ground.emulator, smb={})
+    for key in ("user", "password"):
+        del config[key]
+    certificate = {"certificate": str(tmp_path / "own.pem"), "key": {"env": "KEY"}}
+    spec = BackendSpec("filer", "ontap", {**config, "clientCertificate": certificate})
+    key = leaf.private_key_pem.bytes().decode()
+    driver = cast("OntapDriver", FACTORY.open(spec, DriverEnvironment("/", lambda _reference: key)))
+    ground.forget_calls()
+    if name == "sharectl":
+        ground.driver = driver
+        share = ground.share(*CLIENTS)
+        assert set(ground.listed().access) == set(CLIENTS)
+        driver.delete_share(share)
+        ground.is_tidy(shares=0, with_access=0)
+    else:
+        for _ in range(3):
+            with pytest.raises(DriverError, match="does not let") as refused:
+                driver.list_shares()
+            assert "PRIVATE" not in str(refused.value)
+        assert len(ground.emulator.calls) == 1
+        driver.close()
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_the_status_of_a_refusal_decides_nothing(ground: Ground, status: int) -> None:
+    """Arrays give many codes with one or the other: what is refused is known by the code, to the end of a share's life."""
+    ground.emulator.world.settings.unmapped_status = status
+    share = ground.share(*CLIENTS)
+    other = ref(ground.driver.create_share(request()))
+    with pytest.raises(ShareInUseError):
+        ground.driver.shrink_share(share, 4 << 20)
+    taken = ground.driver.create_snapshot(share, new_id(), "monday")
+    with pytest.raises(ConflictError, match="monday"):
+        ground.driver.create_snapshot(share, new_id(), "monday")
+    snapshot = snapshot_ref(taken, ground.driver.list_shares([share.resource_id])[0])
+    clone = ref(ground.driver.create_share(replace(request("copy"), snapshot=snapshot)))
+    with pytest.raises(ShareInUseError, match="clone"):
+        ground.driver.delete_snapshot(snapshot)
+    with pytest.raises(ShareInUseError, match="clone"):
+        ground.driver.delete_share(share)
+    with pytest.raises(PoolError):
+        ground.driver.create_share(request("elsewhere", pool="aggr9"))
+    for each in (clone, other):
+        ground.driver.delete_share(each)
+    for _ in range(2):
+        ground.driver.delete_snapshot(snapshot)
+        ground.driver.delete_share(share)
+    ground.is_tidy(shares=0, with_access=0)
 
 
 def test_a_path_that_the_role_lacks_is_named(ground: Ground) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sharectl.drivers.base import DriverError, PoolError, ShareInUseError
+from sharectl.drivers.base import ConflictError, DriverError, PoolError, ShareInUseError, TransientError
+from sharectl.drivers.ontap.qos import policy_name
 from sharectl.drivers.testing import new_id, ref, snapshot_ref
 from sharectl.model.quantities import GIB
 from sharectl.model.requests import ShareRef, ShareRequest
@@ -105,6 +106,81 @@ def test_a_repeated_call_makes_no_second_policy(driver: OntapDriver) -> None:
     assert driver.create_share(again) == share
     (limits,) = qos_policies(driver).values()
     assert limits["max_throughput_iops"] == 200
+
+
+def test_an_adaptive_policy_of_that_name_is_nobodys_to_change(driver: OntapDriver) -> None:
+    """Fixed and adaptive ones share their names; nothing is made, until it is gone."""
+    asked = request(qos="true", netapp__maxiops="100")
+    name = policy_name(asked.resource_id)
+    adaptive = {"expected_iops": 100, "peak_iops": 200}
+    body = {"svm": {"name": "vs1"}, "name": name, "adaptive": adaptive}
+    driver._array.post("storage/qos/policies", body, svm="vs1")
+    with pytest.raises(ConflictError, match="made it an adaptive one"):
+        driver.create_share(asked)
+    (found,) = driver._array.records("storage/qos/policies", query={"name": name}, fields=("adaptive",))
+    assert adaptive.items() <= found["adaptive"].items()
+    assert driver.list_shares() == []
+    driver._array.delete(("storage/qos/policies", found["uuid"]), svm="vs1")
+    driver.create_share(asked)
+    assert qos_policies(driver)[name]["max_throughput_iops"] == 100
+
+
+def test_limits_that_were_cut_from_their_size_follow_it(driver: OntapDriver, emulator: Emulator) -> None:
+    """They change first, and go back where the array refuses the size."""
+    share = ref(driver.create_share(request(qos="true", netapp__maxiopspergib="10")))
+    emulator.fault("refuse", "PATCH", "/storage/volumes/*", times=1, code=13107341)
+    with pytest.raises(PoolError):
+        driver.extend_share(share, 5 * GIB)
+    (limits,) = qos_policies(driver).values()
+    assert limits["max_throughput_iops"] == 20
+    emulator.fault("cut", "PATCH", "/storage/volumes/*", times=1)
+    with pytest.raises(TransientError):
+        driver.extend_share(share, 5 * GIB)
+    driver.extend_share(share, 5 * GIB)
+    (limits,) = qos_policies(driver).values()
+    assert limits["max_throughput_iops"] == 50
+
+
+def test_limits_go_with_a_share_whose_removal_is_cut(driver: OntapDriver, emulator: Emulator) -> None:
+    """Before the volume, by which an interrupted removal is found."""
+    share = ref(driver.create_share(request(qos="true", netapp__maxiops="100")))
+    emulator.calls.clear()
+    driver.delete_share(share)
+    removed = [each.path.split("/")[1:3] for each in emulator.calls.all() if each.method == "DELETE"]
+    assert removed == [["storage", "qos"], ["storage", "volumes"]]
+    assert qos_policies(driver) == {}
+
+
+def test_without_a_licence_no_clone_is_made(driver: OntapDriver, emulator: Emulator) -> None:
+    """The array says which one is missing; nothing is left, and no other aggregate is tried."""
+    parent = driver.create_share(request())
+    taken = driver.create_snapshot(ref(parent), new_id(), "monday")
+    wanted = replace(request("copy"), snapshot=snapshot_ref(taken, parent))
+    before = emulator.dump()
+    emulator.change("remove_license", package="flexclone")
+    with pytest.raises(DriverError, match="flexclone") as refused:
+        driver.create_share(wanted)
+    assert not isinstance(refused.value, PoolError | TransientError)
+    after = emulator.dump()
+    assert {kind: after[kind] for kind in after if kind != "License"} == {
+        kind: before[kind] for kind in before if kind != "License"
+    }
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_clone_whose_answer_is_lost_is_made_once(driver: OntapDriver, emulator: Emulator, *, done: bool) -> None:
+    """It is found by its comment, and is a clone with limits of its own."""
+    parent = driver.create_share(request())
+    taken = driver.create_snapshot(ref(parent), new_id(), "monday")
+    wanted = replace(request("copy", qos="true", netapp__maxiops="50"), snapshot=snapshot_ref(taken, parent))
+    emulator.fault("cut", "POST", "/storage/volumes", times=1, done=done)
+    try:
+        driver.create_share(wanted)
+    except TransientError:
+        driver.create_share(wanted)
+    assert sorted(share.name for share in driver.list_shares()) == ["copy", "projects"]
+    assert volume(driver, "copy", "clone.is_flexclone")["clone"]["is_flexclone"] is True
+    assert list(qos_policies(driver)) == [policy_name(wanted.resource_id)]
 
 
 def test_a_policy_of_the_administrators_is_taken_and_left(driver: OntapDriver) -> None:

@@ -111,6 +111,20 @@ def test_a_removed_one_is_gone_and_twice_is_no_error(array: Array, volume: str) 
     assert names(array, volume) == set()
 
 
+@pytest.mark.parametrize("done", [True, False])
+def test_a_removal_whose_answer_is_lost_is_asked_for_again(
+    array: Array, emulator: Emulator, volume: str, *, done: bool
+) -> None:
+    """Whether it was made or not, it ends with that snapshot gone and the others there."""
+    foreign(array, volume, "theirs")
+    place = snapshots.backend_id_of(snapshots.take(array, volume, ID, "monday"))
+    emulator.faults.add("cut", method="DELETE", path="*/snapshots/*", times=1, done=done)
+    with pytest.raises(TransientError):
+        snapshots.remove(array, place, "monday")
+    snapshots.remove(array, place, "monday")
+    assert names(array, volume) == {"theirs"}
+
+
 def test_one_that_a_clone_is_based_on_stays_and_the_clone_is_named(
     array: Array, emulator: Emulator, volume: str
 ) -> None:
