@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.model.access import protocol_words
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import STRENGTH, Action, RevertShare
-from sharectl.model.quantities import format_size
+from sharectl.model.quantities import approximate_size, format_size
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import VERBS, Effect, Verb, verbs_that
@@ -64,9 +64,11 @@ class Block:
 
     @property
     def lost_size(self) -> str | None:
-        """The size of what is removed, where the plan knows it."""
+        """The size of what is removed, and how much of it is in use, where the plan knows it."""
         step = self.removal
-        return next((str(c.before) for c in step.changes if c.field == "size"), None) if step is not None else None
+        size = next((str(c.before) for c in step.changes if c.field == "size"), None) if step is not None else None
+        used_bytes = None if step is None or step.before is None else step.before.used_bytes
+        return size if size is None or used_bytes is None else f"{approximate_size(used_bytes)} of {size}"
 
 
 _REMOVING: Final = verbs_that(Effect.REMOVES, managed=True)
@@ -180,15 +182,15 @@ def reasons(steps: Sequence[Step]) -> str:
     return "; ".join(dict.fromkeys(step.reason for step in steps))
 
 
-def fate(block: Block) -> str | None:
-    """Return what becomes of the share or snapshot that the block removes or turns back; None where that is all there is to say of it."""
+def fate(block: Block, *, sized: bool = True) -> str | None:
+    """Return what becomes of the share or snapshot that the block removes or turns back, with its size; None where that is all there is to say of it."""
     removal = block.removal
     if block.reverts_to is not None:
         return f"what was written since {block.reverts_to} was taken is destroyed"
     if removal is None or block.action is Action.FORGET:
         return None
     text = VERBS[removal.verb].fate.format(old="" if block.creation is None else "old ")
-    return text if block.lost_size is None else f"{text} ({block.lost_size})"
+    return f"{text} ({block.lost_size})" if sized and block.lost_size is not None else text
 
 
 def destroyed(blocks: Iterable[Block]) -> list[Block]:

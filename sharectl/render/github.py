@@ -24,14 +24,35 @@ _IN_PROPERTIES: Final = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A", ":"
 
 def plan_annotations(plan: Plan) -> Iterator[str]:
     """Yield what is wrong with the plan, what is destroyed for good, and its summary; paths are under the root of the repository."""
-    from sharectl.render.blocks import destroyed, plan_blocks  # noqa: PLC0415 - a plan's alone
-    from sharectl.render.sentences import summary_sentence  # noqa: PLC0415 - as above
+    from sharectl.render.blocks import destroyed, plan_blocks  # noqa: PLC0415 - as below
+    from sharectl.render.sentences import summary_sentence  # noqa: PLC0415 - a plan's alone
 
     yield from diagnostic_annotations(plan.diagnostics)
     losses = [visible(block.address) for block in destroyed(plan_blocks(plan))]
     if losses:
         yield _command("warning", {"title": "Data is destroyed for good"}, f"{listed(losses, 20)}")
-    yield _command("notice", {"title": "sharectl plan"}, summary_sentence(plan))
+    told = [] if plan.is_empty or plan.is_stopped else list(_review_annotations(plan))
+    yield from told[:-1]
+    yield _command("notice", {"title": "sharectl plan"}, "\n".join((summary_sentence(plan), *told[-1:])))
+
+
+def _review_annotations(plan: Plan) -> Iterator[str]:
+    """Yield a command for each thing to think about, and at last the text of the answers."""
+    from sharectl.planner.review.answers import review_of  # noqa: PLC0415 - a plan's alone
+    from sharectl.planner.review.nouns import Verdict  # noqa: PLC0415 - as above
+    from sharectl.planner.review.words import named  # noqa: PLC0415 - as above
+    from sharectl.render.review import QUESTIONS, answer_text, answers  # noqa: PLC0415 - as above
+
+    review = review_of(plan)
+    if review.locked_out.verdict is Verdict.YES:
+        yield _command("warning", {"title": "Somebody loses access"}, visible(answer_text(review.locked_out)))
+    for opening in review.openings:
+        words = f"{opening.rule} lets {opening.who} in ({opening.grant}): {named(opening.addresses)}"
+        yield _command("warning", {"title": "Open to everybody"}, visible(words))
+    yield "\n".join(
+        f"{QUESTIONS[name]} {answer.verdict.value}: {visible(answer_text(answer, has_verdict=True))}"
+        for name, answer in answers(review).items()
+    )
 
 
 def validation_annotations(verdict: Verdict) -> Iterator[str]:

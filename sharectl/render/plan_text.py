@@ -11,7 +11,6 @@ from sharectl.render.blocks import (
     destroyed,
     destroyed_names,
     fate,
-    headline,
     plan_blocks,
     split_changes,
 )
@@ -23,7 +22,10 @@ if TYPE_CHECKING:
 
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.plans import Drift, Plan
+    from sharectl.planner.review.nouns import Review
     from sharectl.render.blocks import Block
+    from sharectl.render.folding import Fold
+    from sharectl.render.review import Reached
     from sharectl.render.text import Look
 
 STYLE_OF_ACTION: Final[Mapping[Action, str]] = {
@@ -57,6 +59,9 @@ _DRIFT: Final[Mapping[DriftKind, tuple[str, str]]] = {
 }
 _INDENT: Final = "      "
 _NAMED_LOSSES: Final = 8
+_NAMED_IN_FOLD: Final = 3
+FEWEST_FOLDED: Final = 10
+"""In a plan of fewer resources nothing is brought together."""
 _LEGENDS_IN_LINE: Final = 4
 _LEAST_COLUMN: Final = 20
 _WIDEST_COLUMN: Final = 48
@@ -68,15 +73,19 @@ def plan_lines(plan: Plan, look: Look = PLAIN, *, verbose: bool = False, hint: b
     `hint` ends it with the commands that apply or keep it, for whoever has not given one of them yet.
     """
     blocks, color = plan_blocks(plan), look.color
+    review = _review_of(plan)
+    if review is not None:
+        from sharectl.render.review import answer_lines  # noqa: PLC0415 - most plans are empty
+
+        yield from answer_lines(review, look)
+        yield ""
     if plan.drift:
         yield from drift_lines(plan, look)
         yield ""
     if blocks:
         yield from _legend_lines(blocks, color=color)
         yield ""
-        column = _column([block.address for block in blocks])
-        for block in blocks:
-            yield from _block_lines(block, column, color=color, verbose=verbose)
+        yield from _all_block_lines(blocks, review, color=color, verbose=verbose)
         yield ""
     if plan.held:
         yield from held_lines(plan, color=color)
@@ -116,25 +125,55 @@ def _legend_lines(blocks: Iterable[Block], *, color: bool) -> Iterator[str]:
         yield f"{' ' * 20}{'   '.join(words[first : first + _LEGENDS_IN_LINE])}"
 
 
-def _block_lines(block: Block, column: int, *, color: bool, verbose: bool) -> Iterator[str]:
-    action = block.action
+def _review_of(plan: Plan) -> Review | None:
+    """Return the review of a plan; None of one that does nothing, or that cannot be applied."""
+    if plan.is_empty or plan.is_stopped:
+        return None
+    from sharectl.planner.review.answers import review_of  # noqa: PLC0415 - most plans are empty
+
+    return review_of(plan)
+
+
+def _all_block_lines(blocks: Sequence[Block], review: Review | None, *, color: bool, verbose: bool) -> Iterator[str]:
+    from sharectl.render.folding import folded, unfolded  # noqa: PLC0415 - most plans are empty
+    from sharectl.render.review import Reached, by_address  # noqa: PLC0415 - as above
+
+    reached = {} if review is None else by_address(review)
+    folds = unfolded(blocks) if verbose or len(blocks) < FEWEST_FOLDED else folded(blocks, reached)
+    column = _column([fold.name for fold in folds])
+    for fold in folds:
+        said = reached.get(fold.first.address, Reached())
+        yield from _fold_lines(fold, column, said, color=color, verbose=verbose)
+
+
+def _fold_lines(fold: Fold, column: int, said: Reached, *, color: bool, verbose: bool) -> Iterator[str]:
+    from sharectl.render.folding import fold_headline  # noqa: PLC0415 - most plans are empty
+    from sharectl.render.review import reach_words  # noqa: PLC0415 - as above
+
+    block, action = fold.first, fold.first.action
     style = STYLE_OF_ACTION[action]
-    address = padded(visible(block.address), column)
-    head = f"{paint(action.value, style, color)} {address}"
+    name = padded(visible(fold.name), column)
+    head = f"{paint(action.value, style, color)} {name}"
     if action in {Action.DELETE, Action.REVERT}:
-        head = paint(f"{action.value} {address}", "danger", color)
-    yield f"  {head}  {visible(headline(block, verbose=verbose))}"
-    end = fate(block)
+        head = paint(f"{action.value} {name}", "danger", color)
+    yield f"  {head}  {visible(fold_headline(fold, verbose=verbose))}"
+    if not fold.is_one:
+        named = listed([visible(each.address) for each in fold.blocks], _NAMED_IN_FOLD)
+        yield f"{_INDENT}{paint(f'{named}; --verbose shows each', 'faint', color)}"
+    end = fate(block, sized=fold.is_one)
     if end is not None:
         style = "danger" if block.destroys else "warning"
         yield f"{_INDENT}{paint(f'! {visible(end)}', style, color)}"
     if verbose:
         yield from _verbose_lines(block, color=color)
     fields, rules = split_changes(block.steps)
-    for change in fields:
-        yield _change_line(change, color=color)
-    for change in rules:
-        yield _change_line(change, color=color)
+    for each in (*fields, *rules):
+        yield _change_line(each, color=color)
+    for words in reach_words(said.change, block):
+        yield f"{_INDENT}{paint('▸', 'accent', color)} {visible(words)}"
+    for opening in said.openings:
+        told = f"! {opening.rule} lets {opening.who} in ({opening.grant})"
+        yield f"{_INDENT}{paint(visible(told), 'warning', color)}"
 
 
 def _verbose_lines(block: Block, *, color: bool) -> Iterator[str]:

@@ -8,7 +8,7 @@ from sharectl.legacy.findings import Outcome
 from sharectl.model.access import protocol_words
 from sharectl.model.diagnostics import counted, listed
 from sharectl.render.formats import document
-from sharectl.render.plan_markdown import code, prose
+from sharectl.render.markdown import code, prose
 from sharectl.render.text import PLAIN, paint, visible
 
 if TYPE_CHECKING:

@@ -53,7 +53,13 @@ def test_a_plan_is_summed_up_in_the_job(folder: Path) -> None:
     summary = folder.parent / "summary.md"
     ended = run("plan", "--output", "github", cwd=folder, env={"GITHUB_STEP_SUMMARY": str(summary)})
     assert ended.code == 0
-    assert ended.out == "::notice title=sharectl plan::Plan: 2 to create; access rules: 2 to create. 0 unchanged.\n"
+    answers = (
+        "Is data lost? no: nothing is destroyed",
+        "Is anyone locked out? no: nobody loses access",
+        "Does everything fit? yes: the new share has a place",
+    )
+    counts = "Plan: 2 to create; access rules: 2 to create. 0 unchanged."
+    assert ended.out == f"::notice title=sharectl plan::{'%0A'.join((counts, *answers))}\n"
     assert "share/projects" in summary.read_text(encoding="utf-8")
     assert run("plan", "--output", "github", cwd=folder).out == ended.out
 

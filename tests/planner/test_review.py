@@ -53,7 +53,7 @@ def test_access_is_told_net_of_rules_that_overlap() -> None:
     world = settled("ip:10.0.0.0/8=ro", "ip:10.0.3.0/24")
     found = review(world.wants("a", access=["ip:10.0.0.0/8=ro"], deletion_policy="delete"))
     assert access_words(found) == ["share/a: 10.0.3.0/24 goes from rw to ro"]
-    assert found.locked_out == (Verdict.YES, "10.0.3.0/24 goes from rw to ro, of share/a", ())
+    assert found.locked_out == (Verdict.YES, "share/a: 10.0.3.0/24 goes from rw to ro", ())
 
 
 def test_a_rule_that_was_refused_is_nobodys_loss() -> None:
@@ -143,6 +143,12 @@ def test_a_rule_for_everybody_is_remarked_when_it_comes() -> None:
     assert [(each.rule, each.who) for each in review(world).openings] == [("ip:::/0", "every IPv6 client")]
 
 
+def test_two_rules_that_let_everybody_in_together_are_remarked_too() -> None:
+    """Half of all addresses each is all of them."""
+    world = settled("ip:10.0.0.0/8").wants("a", access=["ip:0.0.0.0/1", "ip:128.0.0.0/1", "ip:10.0.0.0/8"])
+    assert [(each.rule, each.addresses) for each in review(world).openings] == [("ip:0.0.0.0/0", ("share/a",))]
+
+
 def test_what_is_equal_for_many_shares_is_told_once() -> None:
     """Whatever their order, with all their addresses."""
     world = World()
@@ -154,7 +160,7 @@ def test_what_is_equal_for_many_shares_is_told_once() -> None:
     [change] = review(world, limits=[99, 100.0]).access
     assert len(change.addresses) == 20
     assert (
-        review(world, limits=[99, 100.0]).locked_out.summary == "10.0.0.0/8 but for 10.0.3.0/24 loses rw, of 20 shares"
+        review(world, limits=[99, 100.0]).locked_out.summary == "20 shares: 10.0.0.0/8 (but for 10.0.3.0/24) loses rw"
     )
 
 
@@ -180,7 +186,7 @@ def test_a_backend_that_could_not_be_read_leaves_the_answer_open() -> None:
     assert found.locked_out == (
         Verdict.UNKNOWN,
         "nobody loses access",
-        ("nas could not be read: this is as the state has it",),
+        ("who has access on nas today, which could not be read",),
     )
 
 

@@ -9,6 +9,7 @@ from sharectl.model.candidates import Candidate
 from sharectl.model.canonical import canonical_json
 from sharectl.model.diagnostics import Diagnostic, Source, error, has_errors, warning
 from sharectl.model.field_changes import FieldChange, plain_changes
+from sharectl.model.observed import Before
 from sharectl.model.plans import (
     Action,
     Adopt,
@@ -143,6 +144,12 @@ def rich_plan() -> Plan:
                 FieldChange("access/ip:10.1.0.0/16", "rw", None),
                 FieldChange("access/ip:10.2.0.0/16", "ro", "rw"),
             ),
+            before=Before(
+                "NFS",
+                (AccessRule("ip", "10.1.0.0/16", "rw"), AccessRule("ip", "10.2.0.0/16", "ro")),
+                size_bytes=90 * GIB,
+                used_bytes=12 * GIB,
+            ),
         ),
         a_step(
             "share/old",
@@ -151,6 +158,7 @@ def rich_plan() -> Plan:
             "its manifest is gone; deletionPolicy delete",
             backend="nas1",
             changes=(FieldChange("size", "40GiB", None),),
+            before=Before("NFS", (AccessRule("ip", "10.4.0.0/16", "rw"),), size_bytes=40 * GIB, used_bytes=7 * GIB),
         ),
         a_step(
             "share/bin",
@@ -159,6 +167,7 @@ def rich_plan() -> Plan:
             "its manifest is gone; deletionPolicy trash",
             backend="nas2",
             changes=(FieldChange("size", "1GiB", None),),
+            before=Before("NFS", (), size_bytes=GIB),
         ),
         a_step(
             "share/kept",
@@ -189,6 +198,7 @@ def rich_plan() -> Plan:
             "replaced by the new share; deletionPolicy delete",
             backend="nas1",
             changes=(FieldChange("size", "10GiB", None),),
+            before=Before("NFS", (AccessRule("ip", "10.3.0.0/16", "rw"),), size_bytes=10 * GIB),
         ),
         a_step("share/log", Action.DELETE_THEN_CREATE, Verb.FORGET, "a replacement was asked for; deleted first"),
         a_step(
@@ -250,6 +260,7 @@ def rich_plan() -> Plan:
             backend="nas2",
             spec=ShareSpec("undone", 10 * GIB, "NFS", revert_to=RevertRequest("monday", "T-4711")),
             changes=(FieldChange("revert_to", None, {"request": "T-4711", "snapshot": "monday"}),),
+            before=Before("NFS", size_bytes=10 * GIB, used_bytes=2 * GIB),
         ),
         a_step(
             "share/labelled",

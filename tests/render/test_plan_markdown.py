@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from sharectl.model.access import AccessRule
 from sharectl.model.candidates import Candidate
 from sharectl.model.diagnostics import Source, error
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.plans import Action, Drift, DriftKind
 from sharectl.model.verbs import Verb
-from sharectl.render.plan_markdown import MOST_CHARACTERS, code, fence_for, plan_markdown, prose
+from sharectl.render.markdown import code, fence_for, prose
+from sharectl.render.plan_markdown import MOST_CHARACTERS, plan_markdown
 from tests.render.samples import a_plan, a_step, held_shares, new_share, rich_plan, shrink_error
 
 if TYPE_CHECKING:
@@ -118,7 +120,7 @@ def test_what_is_held_is_a_table_of_its_own() -> None:
     plan = a_plan(*new_share(), diagnostics=(shrink_error(),), held=held_shares())
     lines = list(plan_markdown(plan))
     assert "### 2 resources are held, apply does the rest" in lines
-    (row,) = [line for line in lines if line.startswith("|") and "copy" in line]
+    (row,) = [line for line in lines if line.startswith("|") and "copy" in line and "create-share" in line]
     assert "which is held" in row
     assert not any("cannot be applied" in line for line in lines)
 
@@ -162,8 +164,9 @@ def test_a_huge_plan_is_cut_to_what_a_comment_holds(name: str) -> None:
     steps = []
     for number in range(3000):
         address = f"share/{name}{number:04d}"
-        steps.append(a_step(address, Action.DELETE, Verb.DELETE_SHARE, name, backend="nas1"))
-        steps.append(a_step(f"{address}r", Action.DELETE_THEN_CREATE, Verb.FORGET, name))
+        why = f"{number} {name}"  # of its own, so that it cannot be brought together with others
+        steps.append(a_step(address, Action.DELETE, Verb.DELETE_SHARE, why, backend="nas1"))
+        steps.append(a_step(f"{address}r", Action.DELETE_THEN_CREATE, Verb.FORGET, why))
     drift = tuple(Drift(f"share/{name}{n}", DriftKind.CHANGED, name) for n in range(3000))
     found = tuple(replace(shrink_error(), summary=name) for _ in range(3000))
     lines = list(plan_markdown(a_plan(*steps, drift=drift, diagnostics=found)))
@@ -180,3 +183,35 @@ def test_a_small_plan_is_unfolded_and_a_large_one_is_not() -> None:
     assert any("<details open>" in line for line in plan_markdown(a_plan(*new_share())))
     steps = [step for number in range(30) for step in new_share(f"s{number}")]
     assert any("<details>" in line for line in plan_markdown(a_plan(*steps)))
+
+
+@pytest.mark.parametrize("name", ["s", "<&>|`" * 200])
+def test_equal_changes_are_one_with_their_names_to_unfold(name: str) -> None:
+    """As many names as there is room for; whatever they are, the comment is one that a forge takes."""
+    steps = [
+        a_step(f"share/{name}{number:04d}", Action.DELETE, Verb.DELETE_SHARE, "its manifest is gone", backend="nas1")
+        for number in range(3000)
+    ]
+    text = "\n".join(plan_markdown(a_plan(*steps)))
+    lines = text.splitlines()
+    assert len(text) <= MOST_CHARACTERS
+    assert "- delete 3,000 shares  on nas1: its manifest is gone" in lines
+    assert "<details><summary>delete 3,000 shares</summary>" in lines
+    assert "more" in lines[-3]
+    assert text.count("<details") == text.count("</details>")
+
+
+def test_the_answers_come_first_and_access_can_be_unfolded() -> None:
+    """One that somebody should think about is in bold."""
+    lines = list(plan_markdown(rich_plan()))
+    answers = [line for line in lines if line.startswith(("| Is ", "| Does "))]
+    assert [line.split("|")[2].strip() for line in answers] == ["**yes**", "**yes**", "unknown"]
+    assert "<details><summary>Who gains and who loses access</summary>" in lines
+    assert "<details><summary>Where new shares go</summary>" in lines
+
+
+def test_rules_that_let_everybody_in_are_in_a_box() -> None:
+    """With the shares that they open."""
+    lines = list(plan_markdown(a_plan(*new_share("open", AccessRule("ip", "0.0.0.0/0", "rw")))))
+    assert "> **New rules let everybody in.**" in lines
+    assert any("every IPv4 client" in line and "share/open" in line for line in lines)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from sharectl.model.access import AccessRule
 from sharectl.model.candidates import Candidate
 from sharectl.model.diagnostics import error, warning
-from sharectl.model.field_changes import FieldChange
+from sharectl.model.field_changes import FieldChange, rule_changes
+from sharectl.model.observed import Before
 from sharectl.model.plans import Action, CreateShare, Drift, DriftKind
 from sharectl.model.specs import RevertRequest, ShareSpec
 from sharectl.model.verbs import Verb
@@ -24,6 +25,8 @@ from tests.render.samples import GIB, a_plan, a_step, held_shares, new_share, ri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from sharectl.model.plans import Step
 
     Golden = Callable[[str, Iterable[str]], None]
 
@@ -118,7 +121,7 @@ def test_a_left_over_of_an_earlier_replacement_is_a_block_of_its_own() -> None:
     step = a_step(
         "share/db@deposed-0a1b2c3d", Action.DELETE, Verb.DELETE_SHARE, "replaced by the new share", backend="nas1"
     )
-    lines = list(plan_lines(a_plan(step, by_action={"delete": 1})))
+    lines = list(plan_lines(a_plan(step, by_action={"delete": 1})))[3:]  # after the answers
     assert lines[2].startswith("  - share/db@deposed-0a1b2c3d  on nas1")
     assert lines[3] == "      ! the share and all data in it are destroyed"
     assert lines[5] == "1 resource is destroyed for good: share/db@deposed-0a1b2c3d"
@@ -155,12 +158,19 @@ def test_no_drift_is_said() -> None:
 
 def test_a_plan_of_ten_thousand_new_shares_is_shown_in_a_moment() -> None:
     """With three rules each; several times what it takes on an idle machine is allowed."""
-    rules = tuple(AccessRule("ip", f"10.0.{n}.0/24", "rw") for n in range(3))
-    plan = a_plan(*(step for number in range(10_000) for step in new_share(f"s{number}", *rules)))
+    plan = a_plan(
+        *(
+            step
+            for number in range(10_000)
+            for step in new_share(
+                f"s{number}", *(AccessRule("ip", f"10.{number // 100}.{number % 100}.{n}", "rw") for n in range(3))
+            )
+        )
+    )
     begun = time.process_time()
     count = sum(1 for _ in plan_lines(plan, Look(color=True)))
     assert time.process_time() - begun < 4.0
-    assert count == 40_005
+    assert count == 40_007
 
 
 @settings(deadline=None)
@@ -192,3 +202,88 @@ def test_hostile_names_and_reasons_reach_no_terminal(name: str, reason: str, poo
     drift = (Drift(name, DriftKind.CHANGED, reason, (FieldChange(name, value, None),)),)
     for line in plan_lines(a_plan(creation, update, deletion, drift=drift), verbose=True):
         assert line.isprintable()
+
+
+def changed_access(name: str, before: tuple[AccessRule, ...], after: tuple[AccessRule, ...]) -> Step:
+    """Return the step that changes who may reach a share."""
+    return a_step(
+        f"share/{name}",
+        Action.UPDATE,
+        Verb.UPDATE_ACCESS,
+        "its manifest says so",
+        backend="nas1",
+        rules=after,
+        changes=rule_changes(before, after),
+        before=Before("NFS", before),
+    )
+
+
+WIDE, NARROW, ALL = (AccessRule("ip", name, "rw") for name in ("10.0.0.0/8", "10.0.3.0/24", "0.0.0.0/0"))
+READS = WIDE._replace(access_level="ro")
+
+
+def test_a_small_change_has_one_line_of_answers() -> None:
+    """Where nothing is lost, nobody is locked out, and all has a place."""
+    assert next(plan_lines(a_plan(*new_share()))) == "No data is lost, nobody is locked out, everything fits."
+    added = changed_access("home", (WIDE,), (WIDE, AccessRule("ip", "192.0.2.1", "ro")))
+    assert next(plan_lines(a_plan(added))) == "No data is lost, nobody is locked out."
+
+
+def test_a_plan_that_cannot_be_applied_has_no_answers() -> None:
+    """It stays short."""
+    assert next(plan_lines(a_plan(*new_share(), diagnostics=(shrink_error(),)))).startswith("What apply will do")
+
+
+def test_the_answers_fit_a_terminal() -> None:
+    """They are folded between words, under each other."""
+    lines = list(plan_lines(rich_plan(), Look(width=60)))
+    assert all(len(line) <= 60 for line in lines[: lines.index("")])
+    assert [line[:8].strip() for line in lines[: lines.index("")] if line[:8].strip()] == ["Data:", "Access:", "Room:"]
+
+
+def test_what_becomes_of_clients_is_said_where_the_rules_do_not_say_it() -> None:
+    """A rule that goes beside a wider one that stays takes away the difference."""
+    lines = list(plan_lines(a_plan(changed_access("home", (READS, NARROW), (READS,)))))
+    assert lines[lines.index("      - access ip:10.0.3.0/24 rw") + 1] == "      ▸ 10.0.3.0/24 goes from rw to ro"
+    lines = list(plan_lines(a_plan(changed_access("home", (WIDE, NARROW), (WIDE,)))))
+    assert lines[lines.index("      - access ip:10.0.3.0/24 rw") + 1] == "      ▸ nobody gains or loses access"
+    assert not any("▸" in line for line in plan_lines(a_plan(changed_access("home", (WIDE,), ()))))
+
+
+def test_a_rule_that_lets_everybody_in_is_remarked() -> None:
+    """Where it comes."""
+    lines = list(plan_lines(a_plan(changed_access("home", (WIDE,), (WIDE, ALL)))))
+    assert "      ! ip:0.0.0.0/0 lets every IPv4 client in (rw)" in lines
+
+
+def test_three_thousand_equal_changes_are_one() -> None:
+    """Which `--verbose` opens; one that differs in its effect alone stands by itself."""
+    steps = [changed_access(f"s{number:04}", (READS, NARROW), (READS,)) for number in range(3000)]
+    other = changed_access("t", (WIDE, NARROW), (WIDE,))
+    lines = list(plan_lines(a_plan(*steps, other)))
+    assert len(lines) < 16
+    assert "  ~ 3,000 shares          on nas1: its manifest says so" in lines
+    assert "      share/s0000, share/s0001, share/s0002 and 2997 more; --verbose shows each" in lines
+    assert lines[1] == "Access:  3,000 shares: 10.0.3.0/24 goes from rw to ro"
+    assert sum("▸" in line for line in lines) == 2
+    opened = list(plan_lines(a_plan(*steps, other), verbose=True))
+    assert sum(line.startswith("  ~ share/s") for line in opened) == 3000
+
+
+def test_deletions_of_different_sizes_are_brought_together_with_their_sum() -> None:
+    """The answer has what they hold together."""
+    steps = [
+        a_step(
+            f"share/s{number:02}",
+            Action.DELETE,
+            Verb.DELETE_SHARE,
+            "its manifest is gone",
+            backend="nas1",
+            changes=(FieldChange("size", f"{number + 1}GiB", None),),
+            before=Before("NFS", (), size_bytes=(number + 1) * GIB),
+        )
+        for number in range(10)
+    ]
+    lines = list(plan_lines(a_plan(*steps)))
+    assert lines[0] == "Data:    10 resources are destroyed for good (up to 55.0 GiB)"
+    assert sum(line.startswith("  - ") for line in lines) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.access import AccessLevel, AccessType
+from sharectl.model.address_shifts import joined, span
 from sharectl.model.plans import CreateShare, UpdateAccess
 from sharectl.model.precedence import network_of
 from sharectl.model.reach import NOWHERE, Access, shifts
@@ -12,15 +13,18 @@ from sharectl.model.verbs import Verb
 from sharectl.planner.review.nouns import AccessChange, Cause, Opening
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from sharectl.model.access import AccessRule
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Step
+    from sharectl.model.precedence import Network
 
 _REMOVALS: Final = frozenset({Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET})
 _EXPORT: Final = "export/"
+_LARGE_PREFIX: Final = 8
+_EVERY_CLIENT: Final = {"0.0.0.0/0": "every IPv4 client", "::/0": "every IPv6 client"}
 _RULE: Final = "access/"
 
 
@@ -57,9 +61,9 @@ def _change(steps: Sequence[Step]) -> AccessChange | None:
         cause = Cause.NEW if removal is None else Cause.REPLACED
     elif removal is not None:
         cause = Cause.REMOVED
-    changes = () if update is None else update.changes
+    changes = () if update is None or creation is not None else update.changes
     remount = next((str(each.after) for each in changes if each.field == "export_name" and each.before), "")
-    settings = tuple(each for each in changes if each.field.startswith(_EXPORT)) if creation is None else ()
+    settings = tuple(each for each in changes if each.field.startswith(_EXPORT))
     before = _before(parts)
     if before is None:
         return AccessChange((), cause, (), remount, settings, is_known=False)
@@ -103,7 +107,7 @@ def _sorted(rules: tuple[AccessRule, ...]) -> tuple[AccessRule, ...]:
 
 
 def openings(steps_at: Mapping[Address, Sequence[Step]]) -> tuple[Opening, ...]:
-    """Return the new and changed rules that open shares to everybody, each with its shares."""
+    """Return the new and changed rules that open shares to everybody, each with its shares; several may do so together."""
     found: dict[Opening, list[Address]] = {}
     for address, steps in steps_at.items():
         for step in steps:
@@ -115,10 +119,40 @@ def openings(steps_at: Mapping[Address, Sequence[Step]]) -> tuple[Opening, ...]:
 
 def _opened(rules: Iterable[AccessRule], changes: Sequence[FieldChange]) -> Iterator[Opening]:
     wide = [(rule, who) for rule in rules if (who := everybody(rule))]
-    if not wide:
+    parts = [rule for rule in rules if _is_large_part(rule)]
+    if not (wide or parts):
         return
     changed = {change.field.removeprefix(_RULE) for change in changes if change.after is not None}
     yield from (Opening((), rule.key, who, rule.grant) for rule, who in wide if rule.key in changed)
+    if any(rule.key in changed for rule in parts):
+        yield from _opened_together(rules, {who for _, who in wide})
+
+
+def _is_large_part(rule: AccessRule) -> bool:
+    """Tell whether a rule lets in so many addresses that a few like it are all; one that lets in all is another matter."""
+    if not _writes(rule):
+        return False
+    _, _, length = rule.access_to.partition("/")
+    return length.isdecimal() and 0 < int(length) <= _LARGE_PREFIX
+
+
+def _opened_together(rules: Iterable[AccessRule], told: Container[str]) -> Iterator[Opening]:
+    """Yield whom rules let in together that each let in a part of all addresses."""
+    networks = sorted(
+        (network for rule in rules if _writes(rule) and (network := network_of(rule.access_to)) is not None), key=span
+    )
+    apart: list[Network] = []
+    for network in networks:
+        if not (apart and network.is_within(apart[-1])):
+            apart.append(network)
+    for whole in joined(apart):
+        who = _EVERY_CLIENT.get(str(whole), "")
+        if who and who not in told:
+            yield Opening((), f"{AccessType.IP}:{whole}", who, AccessLevel.READ_WRITE)
+
+
+def _writes(rule: AccessRule) -> bool:
+    return rule.access_type == AccessType.IP and rule.access_level == AccessLevel.READ_WRITE
 
 
 def everybody(rule: AccessRule) -> str:
@@ -129,6 +163,4 @@ def everybody(rule: AccessRule) -> str:
         return "whoever comes without a password"
     if rule.access_type == AccessType.USER:
         return "every user" if rule.access_to == "*" else ""
-    network = network_of(rule.access_to) if rule.access_type == AccessType.IP else None
-    is_all = network is not None and not network.length and rule.access_level == AccessLevel.READ_WRITE
-    return f"every IPv{network.version} client" if network is not None and is_all else ""
+    return _EVERY_CLIENT.get(rule.access_to, "") if _writes(rule) else ""

@@ -86,7 +86,7 @@ def _locked_out(plan: Plan, access: Sequence[AccessChange]) -> Answer:
     unknown = [*_unread(plan, _SHUTTING_OUT), *_held(plan, _SHUTTING_OUT)]
     unseen = [address for change in access if not change.is_known for address in change.addresses]
     if unseen:
-        unknown.append(f"who has access to {named(unseen)} today is not in the plan")
+        unknown.append(f"who has access to {named(unseen)} today (the plan was saved by an older sharectl)")
     if not phrases:
         return _answer(Verdict.NO, ["nobody loses access"], unknown)
     return _answer(Verdict.YES, phrases, unknown)
@@ -109,7 +109,7 @@ def _lockouts(access: Sequence[AccessChange]) -> Iterator[str]:
             worse = [shift for shift in change.shifts if shift.effect is Effect.LOSES]
             if worse:
                 told = listed(shift_words(change._replace(shifts=tuple(worse))), _MOST_PHRASES)
-                yield f"{told}, of {named(change.addresses)}"
+                yield f"{named(change.addresses)}: {told}"
 
 
 def _fits(plan: Plan, places: Sequence[Placing]) -> Answer:
@@ -127,9 +127,9 @@ def _fits(plan: Plan, places: Sequence[Placing]) -> Answer:
         )
     if not phrases:
         phrases.append("nothing needs a new place")
-    unknown = [f"{named(waiting)} waits for a backend that could not be read"] if waiting else []
+    unknown = [f"where {named(waiting)} can go, since a backend could not be read"] if waiting else []
     if growing:
-        unknown.append(f"whether there is room for {named(growing)} to grow is for its backend to say")
+        unknown.append(f"whether there is room for {named(growing)} to grow")
     unknown += _held(plan, _MAKING, _WITHOUT_PLACE)
     return _answer(Verdict.NO if homeless else Verdict.YES, phrases, unknown, good=Verdict.YES)
 
@@ -147,7 +147,7 @@ def _unread(plan: Plan, verbs: Collection[Verb]) -> list[str]:
     """Return in a phrase which backends could not be read on which steps of these verbs are done."""
     touched = {step.backend for step in plan.steps if step.verb in verbs and not isinstance(step.work, CreateShare)}
     unread = sorted(each.backend for each in plan.unread if each.backend in touched)
-    return [f"{listed(unread)} could not be read: this is as the state has it"] if unread else []
+    return [f"who has access on {listed(unread)} today, which could not be read"] if unread else []
 
 
 def _held(plan: Plan, verbs: Collection[Verb], told: Collection[str] = ()) -> list[str]:
@@ -155,4 +155,6 @@ def _held(plan: Plan, verbs: Collection[Verb], told: Collection[str] = ()) -> li
     held = sorted(
         {each.address for each in plan.held if each.code not in told and (not each.verbs or {*each.verbs} & {*verbs})}
     )
-    return [f"{named(held, 'resource')} {'is' if len(held) == 1 else 'are'} held, and not judged"] if held else []
+    return (
+        [f"what becomes of {named(held, 'resource')}, which {'is' if len(held) == 1 else 'are'} held"] if held else []
+    )

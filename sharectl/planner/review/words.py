@@ -20,7 +20,7 @@ _NAMED: Final = 3
 
 
 def who(shift: Shift) -> str:
-    """Return whom a shift is about: `10.0.0.0/8 but for 10.0.0.13`, `user alice`, `every user`, `guests`."""
+    """Return whom a shift is about: `10.0.0.0/8 (but for 10.0.0.13)`, `user alice`, `every user`, `guests`."""
     named = shift.access_to
     match shift.access_type:
         case AccessType.IP:
@@ -32,7 +32,7 @@ def who(shift: Shift) -> str:
         case _:
             words = f"{shift.access_type} {named}"
     others = [each.partition(":")[2] if shift.access_type != AccessType.IP else each for each in shift.but_for]
-    return f"{words} but for {listed(others, _NAMED)}" if others else words
+    return f"{words} (but for {listed(others, _NAMED)})" if others else words
 
 
 def what(shift: Shift, *, names_protocol: bool = False) -> str:
