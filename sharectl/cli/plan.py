@@ -95,7 +95,7 @@ def apply(
     Ctrl-C once: no new step starts, and running steps finish and are recorded. Twice: stop at once; the next apply works out what
     happened to the rest.
     """
-    from sharectl.cli.runs import RunChoices, planner, run_locked
+    from sharectl.cli.runs import RunChoices, planner, run_locked, watched
     from sharectl.cli.session import start
 
     session = start(chdir, choices.file, executor)
@@ -113,7 +113,7 @@ def apply(
     if if_current:
         remedy = "name the plan: `sharectl apply FILE --if-current`"
         raise DiagnosticError(error("usage.if-current", "--if-current is about a saved plan", remedy=remedy))
-    make_plan = planner(session, choices)
+    make_plan, run = watched(planner(session, choices), run)
     run_locked(session, make_plan.desired.backends, make_plan, replace(run, wanted=make_plan.chosen))
 
 
@@ -121,7 +121,7 @@ def _apply_saved(
     session: Session, plan_file: Path, choices: opt.PlanChoices, run: RunChoices, *, if_current: bool
 ) -> None:
     """Apply a saved plan as it is. Raises DiagnosticError for options that would make another, unless another is to be compared with it."""
-    from sharectl.cli.runs import planner, run_locked
+    from sharectl.cli.runs import planner, run_locked, watched
     from sharectl.engine.rows import addresses_of, rows_of
     from sharectl.planner.saved.checks import current_part
     from sharectl.workspace.planfile import plan_origin, read_plan_file, require_own_plan
@@ -148,7 +148,7 @@ def _apply_saved(
         run = replace(run, wanted=frozenset(addresses_of(saved)))
         run_locked(session, saved.backends, lambda store, _backends: current_part(saved, rows_of(saved, store)), run)
         return
-    make_plan, run = planner(session, choices), replace(run, whole=True)
+    make_plan, run = watched(planner(session, choices), replace(run, whole=True))
     if make_plan.chosen is not None:
         run = replace(run, wanted=make_plan.chosen | addresses_of(saved))
 
@@ -206,13 +206,15 @@ def refresh(
     output: Annotated[Format, opt.output("drift")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Ask the backends what they hold, and show where that differs from the state. Changes nothing; `apply` repairs."""
+    """Ask the backends what they hold, and show where that differs from the state. Changes nothing but notes of what is used; `apply` repairs."""
     from sharectl.cli.runs import looking_planner, planned
     from sharectl.cli.session import start
+    from sharectl.workspace.usage import UseSeen
 
     session = start(chdir, choices.file, executor)
     make_plan, is_whole = looking_planner(session, replace(choices, allow_empty=True))
-    plan = planned(session, make_plan)
+    seen = UseSeen()
+    plan = planned(session, replace(make_plan, see=seen), seen)
     if not is_whole:  # what a plan would do is not known, only what differs
         plan = replace(plan, steps=(), drift=tuple(replace(found, repaired_by=None) for found in plan.drift))
     about_backends = [

@@ -16,7 +16,7 @@ from sharectl.model.frozen import dataclass
 from sharectl.render.formats import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sharectl.apply import RunResult
     from sharectl.cli.session import Session
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sharectl.workspace.backends import Backends
     from sharectl.workspace.plans import Planner
     from sharectl.workspace.run import LockedRun
+    from sharectl.workspace.usage import UseSeen
 
     Watching = Callable[[Callable[[Event], None]], Callable[[Event], None]]
 
@@ -46,6 +47,14 @@ def planner(session: Session, choices: PlanChoices, *, destroy: bool = False) ->
     desired = session.repository.desired(owners(options) or None)
     options = replace(options, elsewhere=session.repository.elsewhere())
     return Planner(session.repository, desired, options, choices.refresh.value)
+
+
+def watched(make_plan: Planner, run: RunChoices) -> tuple[Planner, RunChoices]:
+    """Return both so that the run notes what its planner has seen of use."""
+    from sharectl.workspace.usage import UseSeen
+
+    seen = UseSeen()
+    return replace(make_plan, see=seen), replace(run, seen=seen)
 
 
 def looking_planner(session: Session, choices: PlanChoices) -> tuple[Planner, bool]:
@@ -92,15 +101,25 @@ def gathered(session: Session, output: Format) -> Iterator[tuple[Session, list[D
         raise
 
 
-def planned(session: Session, make_plan: Planner) -> Plan:
-    """Return the plan for a command that changes nothing; one from a state that a kept copy has overtaken is stopped."""
+def planned(session: Session, make_plan: Planner, seen: UseSeen | None = None) -> Plan:
+    """Return the plan for a command that changes nothing; one from a state that a kept copy has overtaken is stopped.
+
+    What was `seen` of use is noted, unless that is so.
+    """
     repository = session.repository
     with (
         repository.store(tells_overtaken=False) as store,
         repository.backends(make_plan.desired.backends) as backends,
     ):
         plan, found = make_plan(store, backends), repository.overtaken(store)
+        if seen is not None and found is None:
+            _tell(session, seen.note(store, backends, make_plan.desired.backends))
     return plan if found is None else replace(plan, diagnostics=(found, *plan.diagnostics), is_stopped=True)
+
+
+def _tell(session: Session, problems: Sequence[Diagnostic]) -> None:
+    if problems:
+        session.output.diagnostics(problems)
 
 
 def show_plan(session: Session, plan: Plan, output: Format, *, verbose: bool = False, hint: bool = False) -> None:
@@ -117,7 +136,7 @@ class RunChoices:
 
     `instead` is what to do, besides passing --yes, if nobody can be asked; `before` is called once it is decided, and only
     where nothing of the plan is refused. `allow_unreadable` are backends that a saved plan need not have read.
-    Of a `whole` run nothing is done where others have promised the room of a part. A run with `wanted` addresses leaves the others to runs beside it, where the state can be shared; None takes all.
+    Of a `whole` run nothing is done where others have promised the room of a part. A run with `wanted` addresses leaves the others to runs beside it, where the state can be shared; None takes all. What was `seen` of use is noted in the state at the end.
     """
 
     command: str
@@ -131,6 +150,7 @@ class RunChoices:
     allow_unreadable: frozenset[str] = frozenset()
     whole: bool = False
     wanted: frozenset[Address] | None = None
+    seen: UseSeen | None = None
 
 
 def run_locked(
@@ -153,6 +173,8 @@ def run_locked(
             plan, watching = _with_room(session, run, plan, backends, whole=choices.whole)
             _agree(session, plan, choices)
             result = _applied(session, run, plan, choices, watching)
+            if choices.seen is not None:
+                _tell(session, choices.seen.note(run.store, backends, specs))
         break
     code = code_of_run(plan, result, choices.allow_unreadable)
     if result is not None:

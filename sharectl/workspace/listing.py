@@ -10,16 +10,18 @@ from sharectl.model.canonical import canonical_json
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, is_of
 from sharectl.planner.records import DEPOSED_MARK
+from sharectl.state.contract import KeepsUsage
 from sharectl.state.rows import attributes_of, spec_object_of
 from sharectl.workspace.freshness import Freshness, freshness_of
 from sharectl.workspace.lookup import require_backends
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
     from sharectl.model.records import HistoryEntry, OperationRecord, Record
+    from sharectl.model.usage import ShareUse
     from sharectl.state.contract import StateReader, StateStore
 
 _PAGE: Final = 2_000
@@ -92,13 +94,6 @@ class ListWanted:
         }
 
 
-class Use(NamedTuple):
-    """What a share's data occupies, and when that was seen, in seconds since 1970."""
-
-    used_bytes: int
-    seen_at: int
-
-
 class Listing(NamedTuple):
     """The shares, made as they are drawn, while the state is open; and how old what is said of them is."""
 
@@ -161,9 +156,9 @@ def _first(unmade: Iterable[ListedShare], shares: Iterator[ListedShare], limit: 
             yield share
 
 
-def _use_of(store: StateStore) -> Callable[[Iterable[str]], Mapping[str, Use]]:
-    del store
-    return lambda _ids: {}
+def _use_of(store: StateStore) -> Callable[[Collection[str]], Mapping[str, ShareUse]]:
+    """Return what says, of shares by their ids, what their data occupies, as far as that was noted."""
+    return store.usage_notes().usage if isinstance(store, KeepsUsage) else lambda _ids: {}
 
 
 def _pages(reader: StateReader, addresses: Sequence[Address]) -> Iterator[list[Record]]:
@@ -197,7 +192,7 @@ def _label_text(key: str, value: str) -> bytes:
 def _chosen(
     pages: Iterable[list[Record]],
     conditions: _Conditions,
-    use_of: Callable[[Iterable[str]], Mapping[str, Use]],
+    use_of: Callable[[Collection[str]], Mapping[str, ShareUse]],
     wanted: ListWanted,
 ) -> Iterator[ListedShare]:
     for page in pages:
@@ -216,7 +211,7 @@ def _chosen(
                 yield share
 
 
-def _listed(record: Record, spec: JsonObject, conditions: _Conditions, use: Use | None) -> ListedShare:
+def _listed(record: Record, spec: JsonObject, conditions: _Conditions, use: ShareUse | None) -> ListedShare:
     condition, note = conditions.of(record)
     return ListedShare(
         record.address,
@@ -239,7 +234,7 @@ def _sorted(
     reader: StateReader,
     addresses: Sequence[Address],
     conditions: _Conditions,
-    use_of: Callable[[Iterable[str]], Mapping[str, Use]],
+    use_of: Callable[[Collection[str]], Mapping[str, ShareUse]],
     wanted: ListWanted,
 ) -> Iterator[ListedShare]:
     """Yield the shares with the largest first: what they are sorted by is held of all of them, the rest of a page alone."""

@@ -13,7 +13,7 @@ from sharectl.drivers.base import (
 )
 from sharectl.drivers.registry import driver_factory
 from sharectl.model.diagnostics import DiagnosticError, error
-from sharectl.model.frozen import dataclass
+from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.specs import Protocol
 from sharectl.plan import plan
@@ -27,7 +27,7 @@ from sharectl.workspace.share_servers import subnets_to_check
 from sharectl.workspace.survey import Question, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.project import Project
@@ -41,16 +41,20 @@ if TYPE_CHECKING:
     from sharectl.workspace.backends import Backends
     from sharectl.workspace.repository import Repository
 
+    See = Callable[[StateView, Observed, bool], object]
+    """Is shown the state, or a part of it, with what the backends answered, and whether it is the whole state."""
+
 
 _ASKED_BY_ID = {"full": ("share", "snapshot", "share_server"), "changed": ("share", "snapshot")}
 
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """What a plan is made of besides the options: how much of reality is looked at."""
+    """What a plan is made of besides the options: how much of reality is looked at, and who sees it too."""
 
     options: PlanOptions
     refresh: str = "full"
+    see: See | None = None
 
 
 def make_plan(project: Project, desired: Desired, store: StateStore, backends: Backends, request: PlanRequest) -> Plan:
@@ -64,7 +68,7 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
             view = replace(view, records={**reader.find(kind=Kind.SHARE_SERVER), **view.records})
         questions = questions_for(desired, view, request)
         if addresses is not None and any(looks_for_strays(question) for question in questions.values()):
-            view = reader.view()  # what is not in a part of the state may be in another
+            view, addresses = reader.view(), None  # what is not in a part of the state may be in another
     promises = _promises(store, questions)  # before pools are asked: what is made meanwhile counts twice, and not never
     desired.let_go()  # where shares have changed, all have been decoded by now
     found = survey(
@@ -75,9 +79,11 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
     if lost:  # what became of them is seen only by who sees all
         if addresses is not None:
             with store.read() as reader:
-                view = reader.view()
+                view, addresses = reader.view(), None
         again = survey(desired.backends, backends, {name: replace(questions[name], strays=True) for name in lost})
         found = replace(found, observed={**found.observed, **{name: again.observed[name] for name in lost}})
+    if request.see is not None:
+        request.see(view, found.observed, addresses is None)
     pools = found.pools
     if promises:
         from sharectl.planner.promises import reduced  # noqa: PLC0415 - where other runs make shares just now
@@ -109,6 +115,7 @@ class Planner:
     desired: Desired
     options: PlanOptions
     refresh: str = "full"
+    see: See | None = field(default=None, compare=False)
 
     @property
     def chosen(self) -> frozenset[Address] | None:
@@ -119,7 +126,7 @@ class Planner:
     def __call__(self, store: StateStore, backends: Backends) -> Plan:
         """Return the plan. Raises DiagnosticError where a target is nowhere to be found."""
         self._require_targets(store)
-        request = PlanRequest(self.options, self.refresh)
+        request = PlanRequest(self.options, self.refresh, self.see)
         return make_plan(self.repository.project, self.desired, store, backends, request)
 
     def _require_targets(self, store: StateStore) -> None:

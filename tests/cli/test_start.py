@@ -102,7 +102,7 @@ def test_a_command_loads_only_what_it_uses(repository: Path, command: str, unuse
         ("state list", 72),
         ("validate", 130),
         ("plan", 142),
-        ("apply --yes", 145),
+        ("apply --yes", 148),
     ],
 )
 def test_a_command_loads_few_modules(repository: Path, command: str, most: int) -> None:
