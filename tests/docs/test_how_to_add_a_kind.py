@@ -93,14 +93,14 @@ class Copy:
         environment = {**os.environ, "PYTHONPATH": str(self.code)}
         subprocess.run(command, cwd=self.code, env=environment, check=True)
 
-    def sharectl(self, *words: str) -> str:
-        """Return what a command prints."""
+    def sharectl(self, *words: str, code: int = 0) -> str:
+        """Return what a command prints, which has to end with this code."""
         environment = {**os.environ, "PYTHONPATH": str(self.code)}
         command = [sys.executable, "-m", "sharectl", *words]
         done = subprocess.run(
             command, cwd=self.repository, env=environment, text=True, capture_output=True, check=False
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stderr
         return done.stdout
 
     def describe(self, text: str) -> None:
@@ -156,6 +156,20 @@ def test_the_new_field_is_recorded_compared_and_shown(copy: Copy) -> None:
     assert "~ description  one → two" in copy.sharectl("plan")
     copy.sharectl("apply", "--yes")
     assert "description    two" in copy.sharectl("show", "share/ledger")
+
+
+def test_a_field_that_cannot_change_is_refused_where_it_does(copy: Copy) -> None:
+    """Its policy says so; nothing else does."""
+    specs = copy.code / "sharectl" / "model" / "specs.py"
+    declared = 'description: str = field(default="", metadata=ruled(Policy.'
+    text = specs.read_text(encoding="utf-8")
+    specs.write_text(text.replace(f"{declared}METADATA", f"{declared}IMMUTABLE"), encoding="utf-8")
+    described = _MANIFESTS.replace("protocol: NFS}", "protocol: NFS, description: two}", 1).rpartition("---\n")[0]
+    copy.describe(described)
+    copy.sharectl("apply", "--yes")
+    copy.describe(described.replace("two}", "three}"))
+    assert "description cannot change in place, from two to three" in copy.sharectl("plan", code=1)
+    specs.write_text(text, encoding="utf-8")
 
 
 def test_a_kind_is_twelve_files(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from sharectl.model.records import ANY_ENTRY, EVERYTHING, Lease
@@ -16,7 +16,8 @@ from sharectl.state.contract import LockedError, StateRefusedError, StateUnavail
 from sharectl.state.empty import EmptyReader
 from sharectl.state.lock import SYSTEM_CLOCK
 from sharectl.state.postgresql import leases
-from sharectl.state.postgresql.changes import MixedError, apply_changes, raise_sequence, replace_content
+from sharectl.state.postgresql.changes import apply_changes, replace_content
+from sharectl.state.postgresql.commits import Commits
 from sharectl.state.postgresql.connections import Connections
 from sharectl.state.postgresql.leases import Request
 from sharectl.state.postgresql.reader import (
@@ -32,7 +33,6 @@ from sharectl.state.postgresql.schema import (
     READABLE_FROM,
     WITH_NOTES,
     WITH_PROMISES,
-    check_version,
     migrate,
     quoted,
     read_meta,
@@ -49,17 +49,14 @@ if TYPE_CHECKING:
     from sharectl.state.contract import StateReader, UsageNotes
     from sharectl.state.document import Document
     from sharectl.state.lock import Clock
+    from sharectl.state.postgresql.commits import Work
     from sharectl.state.postgresql.connections import Connection
     from sharectl.state.postgresql.schema import Migration
 
 _FIRST_POLL_SECONDS: Final = 0.05
 _LONGEST_POLL_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 15.0
-_PART_OF_LEASE: Final = 0.8
-"""The part of a lease for which a commit waits for a server that has gone away."""
 _LINES_PER_PAGE: Final = 1000
-_KEPT_COMMITS: Final = "1 hour"
-"""For so long the id of a commit is known; a try that is repeated later than that is refused, for its lease has run out."""
 _PULLED: Final = "push a document that `sharectl state pull` wrote"
 
 
@@ -124,6 +121,7 @@ class PostgresqlStore:
         self._clock = clock
         self._migrations = migrations
         self._connections = Connections(place)
+        self._commits = Commits(self._connections, self._schema, place.location, clock, len(migrations))
         self._guard = threading.Lock()
         self._version = 0
         self._passing_mark: str | None = None
@@ -160,7 +158,7 @@ class PostgresqlStore:
             self._expect_held(lease)
             return
 
-        def make(connection: Connection, _commit_id: UUID, together: bool) -> None:  # noqa: FBT001 - see _commit
+        def make(connection: Connection, _commit_id: UUID, together: bool) -> None:  # noqa: FBT001 - see Work
             leases.expect_within(connection, self._schema, lease, changes, self.location)
             apply_changes(connection, self._schema, changes, together=together)
 
@@ -274,13 +272,13 @@ class PostgresqlStore:
         if not lease.scope.is_everything:
             raise StateRefusedError(self.location, "the lease is not for everything")
 
-        def bring(connection: Connection, commit_id: UUID, _together: bool) -> None:  # noqa: FBT001 - see _commit
+        def bring(connection: Connection, commit_id: UUID, _together: bool) -> None:  # noqa: FBT001 - see Work
             with open_document(connection, self._schema, self.location, beside=commit_id) as current:
                 # A state that holds nothing and has done nothing yet has nothing to lose, whatever its lineage.
                 if not force and (is_used(connection, self._schema) or current.operations):
                     refuse_loss(content, current, self.location)
             replace_content(connection, self._schema, content)
-            self._set_serial(connection, commit_id, content.serial)
+            self._commits.set_serial(connection, commit_id, content.serial)
 
         self._commit(lease, bring, statement="10min")
 
@@ -361,57 +359,12 @@ class PostgresqlStore:
 
     def _take(self, connection: Connection, request: Request) -> Lease:
         lease = leases.take(connection, self._schema, self.location, request, self._clock, self._passing_mark)
-        forget = (
-            f"DELETE FROM {self._schema}.commit_log WHERE at < clock_timestamp() - %s::interval"  # noqa: S608 - a checked name
-            f" AND serial < (SELECT max(serial) FROM {self._schema}.commit_log)"
-        )
-        connection.execute(forget, (_KEPT_COMMITS,))
+        self._commits.forget_old(connection)
         return lease
 
-    def _commit(self, lease: Lease, work: Callable[[Connection, UUID, bool], object], statement: str = "60s") -> None:
-        """Do `work` in one transaction under the lease: once, however often the answer to COMMIT is lost.
-
-        `work` is given the id of the commit, and whether changes may be made together; it is called again after a MixedError.
-        """
+    def _commit(self, lease: Lease, work: Work, statement: str = "60s") -> None:
         self._expect_writable()
-        commit_id = uuid4()
-        together = True
-
-        def attempt(connection: Connection, begun: Sequence[tuple[Any, ...]]) -> None:
-            ((serial, token, version),) = begun
-            if serial is None:  # an earlier try has been committed
-                return
-            check_version(version, self.location, len(self._migrations))
-            if token is None:
-                raise leases.lost(connection, self._schema, lease, self._clock, self.location)
-            work(connection, commit_id, together)
-
-        begin = self._beginning(lease, commit_id)
-        patience_seconds = _PART_OF_LEASE * lease.duration_seconds
-        try:
-            self._connections.repeated_after(begin, attempt, patience_seconds, statement)
-        except MixedError:
-            together = False
-            self._connections.repeated_after(begin, attempt, patience_seconds, statement)
-
-    def _beginning(self, lease: Lease, commit_id: UUID) -> str:
-        """Return what writes the id of a commit and locks the row of its lease.
-
-        The id goes first: its index makes this try wait for one that the server may still be at work on.
-        """
-        return (
-            f"WITH entry AS (INSERT INTO {self._schema}.commit_log (commit_id) VALUES ('{commit_id}')"  # noqa: S608 - a checked name, and an id of our own
-            " ON CONFLICT (commit_id) DO NOTHING RETURNING serial),"
-            f" held AS (SELECT token FROM {self._schema}.lease WHERE token = {lease.token:d} FOR KEY SHARE)"
-            f" SELECT (SELECT serial FROM entry), (SELECT token FROM held), version FROM {self._schema}.meta"
-        )
-
-    def _set_serial(self, connection: Connection, commit_id: UUID, serial: int) -> None:
-        """Give this commit a serial of its own, in place of all before it; the next are above it, and above all that ever were."""
-        log = f"{self._schema}.commit_log"
-        connection.execute(f"DELETE FROM {log} WHERE commit_id <> %s", (commit_id,))  # noqa: S608 - a checked name
-        connection.execute(f"UPDATE {log} SET serial = %s WHERE commit_id = %s", (serial, commit_id))  # noqa: S608 - as above
-        raise_sequence(connection, log, "serial", serial)
+        self._commits.once(lease, work, statement)
 
     def _is_readable(self) -> bool:
         """Tell whether there is a state; one that was made meanwhile counts. Raises StateError where it cannot be read."""
