@@ -21,7 +21,7 @@ from sharectl.drivers.base import (
 from sharectl.drivers.linux.agent.access import Access
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.creation import Creation
-from sharectl.drivers.linux.agent.records import ShareServerRow
+from sharectl.drivers.linux.agent.rows import ShareServerRow
 from sharectl.drivers.linux.agent.volumes.btrfs.place import Place
 from sharectl.drivers.linux.agent.volumes.btrfs.pool import BtrfsPool
 from sharectl.model.requests import ShareRef, ShareServerRef
@@ -30,7 +30,7 @@ from tests.drivers.linux.operations_lab import ALICE, ANYBODY, MIB, new_id, ref,
 from tests.drivers.linux.test_linux_share_servers import request as server_request
 
 if TYPE_CHECKING:
-    from sharectl.drivers.linux.agent.records import ShareRow
+    from sharectl.drivers.linux.agent.rows import ShareRow
     from tests.drivers.linux.operations_lab import OperationsLab
     from tests.drivers.linux.tenants import Switch
 

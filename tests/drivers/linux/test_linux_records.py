@@ -14,14 +14,12 @@ from sharectl.drivers.linux.agent import records
 from sharectl.drivers.linux.agent.contract import ProblemKind
 from sharectl.drivers.linux.agent.records import (
     Records,
-    ShareRow,
-    ShareServerRow,
-    SnapshotRow,
     holder_of_export,
     holder_of_volume,
     insert_share,
     next_export_id,
 )
+from sharectl.drivers.linux.agent.rows import ShareRow, ShareServerRow, SnapshotRow
 from tests.drivers.linux.pools import fails_with
 
 if TYPE_CHECKING:

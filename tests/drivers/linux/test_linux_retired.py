@@ -12,8 +12,9 @@ from sharectl.drivers.linux.agent.contract import Client, Export, Instance
 from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
 from sharectl.drivers.linux.agent.nfs.kernel import server as kernel_server
 from sharectl.drivers.linux.agent.nfs.kernel.server import KernelNfsServer, KernelPaths
-from sharectl.drivers.linux.agent.records import Records, ShareServerRow
+from sharectl.drivers.linux.agent.records import Records
 from sharectl.drivers.linux.agent.retired import retire_unused
+from sharectl.drivers.linux.agent.rows import ShareServerRow
 from sharectl.drivers.linux.agent.servers import ServerRoom
 from sharectl.drivers.linux.agent.smb.server import SambaServer
 from tests.drivers.linux.lab import need

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from sharectl.drivers.linux.agent.access_by_smb import Credentials
     from sharectl.drivers.linux.agent.contract import Hindrance, Rule
     from sharectl.drivers.linux.agent.protocols import ByProtocol, Parts
-    from sharectl.drivers.linux.agent.records import Records, ShareRow
+    from sharectl.drivers.linux.agent.records import Records
     from sharectl.drivers.linux.agent.rights import SmbRights, Status
+    from sharectl.drivers.linux.agent.rows import ShareRow
     from sharectl.drivers.linux.agent.servers import ServerRoom, Servers
     from sharectl.drivers.linux.agent.smb.people import People
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom

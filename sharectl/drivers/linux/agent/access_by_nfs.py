@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from sharectl.drivers.linux.agent.contract import Client, Instance, NfsServer, Rule
-    from sharectl.drivers.linux.agent.records import ShareRow
+    from sharectl.drivers.linux.agent.rows import ShareRow
     from sharectl.drivers.linux.agent.served_volumes import ServedVolumes
     from sharectl.drivers.linux.agent.servers import Servers
     from sharectl.drivers.linux.agent.snapshot_views import SnapshotViews

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from sharectl.drivers.linux.agent.contract import Rule, Section, SmbServer
-    from sharectl.drivers.linux.agent.records import Records, ShareRow
+    from sharectl.drivers.linux.agent.records import Records
     from sharectl.drivers.linux.agent.rights import Status, User
+    from sharectl.drivers.linux.agent.rows import ShareRow
     from sharectl.drivers.linux.agent.served_volumes import ServedVolumes
     from sharectl.drivers.linux.agent.servers import Servers
     from sharectl.drivers.linux.agent.smb.people import People

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sharectl.drivers.linux.agent.contract import Instance, Rule
     from sharectl.drivers.linux.agent.protocols import ByProtocol
-    from sharectl.drivers.linux.agent.records import ShareRow
+    from sharectl.drivers.linux.agent.rows import ShareRow
     from sharectl.drivers.linux.agent.servers import ServerRoom, Servers
 
 

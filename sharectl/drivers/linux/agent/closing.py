@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from sharectl.drivers.linux.agent.contract import Client, NfsServer, SmbServer
-    from sharectl.drivers.linux.agent.records import ShareRow
     from sharectl.drivers.linux.agent.rights import SmbRights
+    from sharectl.drivers.linux.agent.rows import ShareRow
 
 
 _WORST_FIRST: Final = (

@@ -15,13 +15,8 @@ from sharectl.drivers.linux.agent.export_names import (
     slug,
 )
 from sharectl.drivers.linux.agent.holdings import Holdings, checked_id
-from sharectl.drivers.linux.agent.records import (
-    ShareRow,
-    SnapshotRow,
-    holder_of_volume,
-    insert_share,
-    next_export_id,
-)
+from sharectl.drivers.linux.agent.records import holder_of_volume, insert_share, next_export_id
+from sharectl.drivers.linux.agent.rows import ShareRow, SnapshotRow
 from sharectl.drivers.linux.agent.servers import MAIN
 from sharectl.drivers.linux.agent.snapshot_views import remove_folder
 from sharectl.drivers.linux.agent.volumes.contract import Claim

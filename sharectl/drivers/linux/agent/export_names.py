@@ -14,7 +14,7 @@ from sharectl.model.export_names import key, outer_keys, problem
 if TYPE_CHECKING:
     import sqlite3
 
-    from sharectl.drivers.linux.agent.records import ShareRow
+    from sharectl.drivers.linux.agent.rows import ShareRow
 
 ID_PREFIX_LENGTH: Final = 8
 """How much of the id stands behind a name that is taken."""

@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 
 if TYPE_CHECKING:
-    from sharectl.drivers.linux.agent.records import (
-        Records,
-        ShareRow,
-        SnapshotRow,
-    )
+    from sharectl.drivers.linux.agent.records import Records
+    from sharectl.drivers.linux.agent.rows import ShareRow, SnapshotRow
     from sharectl.drivers.linux.agent.volumes.contract import VolumePool
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from sharectl.drivers.linux.agent.access import Access
     from sharectl.drivers.linux.agent.contract import Rule
-    from sharectl.drivers.linux.agent.records import Records, ShareRow, SnapshotRow
+    from sharectl.drivers.linux.agent.records import Records
+    from sharectl.drivers.linux.agent.rows import ShareRow, SnapshotRow
     from sharectl.drivers.linux.agent.servers import ServerRoom
     from sharectl.drivers.linux.agent.smb.people import People
     from sharectl.drivers.linux.agent.volumes.contract import VolumePool, VolumeState

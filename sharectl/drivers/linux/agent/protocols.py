@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from sharectl.drivers.linux.agent.contract import Client
-    from sharectl.drivers.linux.agent.records import ShareRow
     from sharectl.drivers.linux.agent.rights import SmbRights, Status, User
+    from sharectl.drivers.linux.agent.rows import ShareRow
     from sharectl.drivers.linux.agent.smb.people import People
     from sharectl.drivers.linux.agent.smb.treatment import SmbTreatment
 

@@ -3,111 +3,37 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.database import UNREAD, Database
+from sharectl.drivers.linux.agent.rows import (
+    LOST,
+    NAMES,
+    ShareRow,
+    ShareServerRow,
+    SnapshotRow,
+    decoded,
+    encoded,
+    insertion,
+    plain_of,
+)
 from sharectl.model.access import BOTH
 from sharectl.model.fences import Fences
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 MAX_EXPORT_ID: Final = 32_767
-LOST: Final = ""
-"""The identity in a record that was found without its volume when identities came up: nothing that is made later is it."""
-
 _FIRST_EXPORT_ID: Final = 1
 _NEXT_EXPORT_ID: Final = "next-export-id/"
 _FENCE: Final = "fence/"
 _BESIDE: Final = "fences-beside/"
-
-
-class _OfVolume:
-    """What records of shares and of snapshots have in common: whose volume it is, told by its identity and not by its name."""
-
-    __slots__ = ()
-    identity: str | None
-
-    def owns(self, found: str | None) -> bool:
-        """Tell whether a volume with this identity (None: there is no volume) is the one that the record is about."""
-        return found is not None and (self.identity == UNREAD or found in self._identities())
-
-    def _identities(self) -> tuple[str | None, ...]:
-        return (self.identity,)
-
-
-@dataclass(frozen=True, slots=True)
-class ShareRow(_OfVolume):
-    """A share that the agent made or took over.
-
-    `export_key` is what must be unique among the names that one server exports: the name without case, as Windows clients
-    see it; a share in the trash has given its name up and holds its id instead. `options` are export options. `is_made` is
-    false until the volume is whole. `suspended` holds what was in force before a revert, a new name or other protocols withdrew it.
-
-    `identity` is that of the volume: None until there is one, UNREAD or LOST in older records. `next_identity` is that of the copy
-    which a revert puts in its place. Once `is_removing`, a deletion has begun.
-    """
-
-    resource_id: str
-    pool: str
-    volume: str
-    instance: str
-    export_name: str
-    export_key: str
-    export_id: int
-    protocol: str | None
-    size_bytes: int
-    options: Mapping[str, Any]
-    is_made: bool = False
-    trashed_at: str | None = None
-    suspended: Mapping[str, Any] | None = None
-    identity: str | None = None
-    next_identity: str | None = None
-    is_removing: bool = False
-
-    @property
-    def backend_id(self) -> str:
-        """`POOL/VOLUME`, by which an administrator finds the share on the host."""
-        return f"{self.pool}/{self.volume}"
-
-    def _identities(self) -> tuple[str | None, ...]:
-        return (self.identity, self.next_identity)
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotRow(_OfVolume):
-    """A snapshot that the agent took; `share_id` is None in older records of a share that is gone, `identity` as of shares."""
-
-    resource_id: str
-    pool: str
-    name: str
-    share_backend_id: str
-    size_bytes: int | None
-    share_id: str | None = None
-    identity: str | None = None
-    is_removing: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ShareServerRow:
-    """A share server. `allocations` are its addresses with what belongs to their network, as `networks.NetworkAllocation` has them."""
-
-    resource_id: str
-    name: str
-    share_network: str
-    allocations: tuple[Mapping[str, Any], ...]
-    is_made: bool = False
-
-
-_ENCODER: Final = json.JSONEncoder(sort_keys=True)
-_Row = TypeVar("_Row", ShareRow, SnapshotRow, ShareServerRow)
-_NAMES: Final = {kind: tuple(field.name for field in fields(kind)) for kind in (ShareRow, SnapshotRow, ShareServerRow)}
-_SHARES: Final = f"SELECT {', '.join(_NAMES[ShareRow])} FROM share"  # noqa: S608 - names of columns, from the code
-_SNAPSHOTS: Final = f"SELECT {', '.join(_NAMES[SnapshotRow])} FROM snapshot"  # noqa: S608 - as above
-_SHARE_SERVERS: Final = f"SELECT {', '.join(_NAMES[ShareServerRow])} FROM share_server"  # noqa: S608 - as above
+_SHARES: Final = f"SELECT {', '.join(NAMES[ShareRow])} FROM share"  # noqa: S608 - names of columns, from the code
+_SNAPSHOTS: Final = f"SELECT {', '.join(NAMES[SnapshotRow])} FROM snapshot"  # noqa: S608 - as above
+_SHARE_SERVERS: Final = f"SELECT {', '.join(NAMES[ShareServerRow])} FROM share_server"  # noqa: S608 - as above
 
 
 def _fences_of(rows: Iterable[Sequence[Any]], keys: tuple[str, str]) -> Fences:
@@ -162,21 +88,21 @@ class Records(Database):
 
     def shares(self, resource_ids: Collection[str] | None = None) -> list[ShareRow]:
         """Return all shares, or those with these ids."""
-        return [_decoded(ShareRow, row) for row in self._of_ids(_SHARES, resource_ids)]
+        return [decoded(ShareRow, row) for row in self._of_ids(_SHARES, resource_ids)]
 
     def share(self, resource_id: str) -> ShareRow | None:
         """Return the share with this id."""
         rows = self.query(f"{_SHARES} WHERE resource_id = ?", (resource_id,))
-        return _decoded(ShareRow, rows[0]) if rows else None
+        return decoded(ShareRow, rows[0]) if rows else None
 
     def share_of_volume(self, pool: str, volume: str) -> ShareRow | None:
         """Return the share whose volume has, or had, this name."""
         rows = self.query(f"{_SHARES} WHERE pool = ? AND volume = ?", (pool, volume))
-        return next((_decoded(ShareRow, row) for row in rows), None)
+        return next((decoded(ShareRow, row) for row in rows), None)
 
     def shares_of_pool(self, pool: str) -> list[ShareRow]:
         """Return the shares of one pool."""
-        return [_decoded(ShareRow, row) for row in self.query(f"{_SHARES} WHERE pool = ?", (pool,))]
+        return [decoded(ShareRow, row) for row in self.query(f"{_SHARES} WHERE pool = ?", (pool,))]
 
     def update_share(self, resource_id: str, *, is_durable: bool = True, **values: Any) -> bool:  # noqa: ANN401 - columns have several types
         """Change columns of a share; tell whether there is one."""
@@ -191,7 +117,7 @@ class Records(Database):
         with self.transaction(is_durable=is_durable) as connection:
             changed = connection.execute(
                 f"UPDATE {table} SET {columns} WHERE resource_id = :resource_id",  # noqa: S608 - names of columns, from the code
-                {**_encoded(values), "resource_id": resource_id},
+                {**encoded(values), "resource_id": resource_id},
             )
             return changed.rowcount == 1
 
@@ -258,7 +184,7 @@ class Records(Database):
 
     def snapshots(self, resource_ids: Collection[str] | None = None) -> list[SnapshotRow]:
         """Return all snapshots, or those with these ids."""
-        return [_decoded(SnapshotRow, row) for row in self._of_ids(_SNAPSHOTS, resource_ids)]
+        return [decoded(SnapshotRow, row) for row in self._of_ids(_SNAPSHOTS, resource_ids)]
 
     def snapshot(self, resource_id: str) -> SnapshotRow | None:
         """Return the snapshot with this id."""
@@ -266,12 +192,12 @@ class Records(Database):
 
     def snapshots_of_share(self, share_id: str) -> list[SnapshotRow]:
         """Return the snapshots of one share."""
-        return [_decoded(SnapshotRow, row) for row in self.query(f"{_SNAPSHOTS} WHERE share_id = ?", (share_id,))]
+        return [decoded(SnapshotRow, row) for row in self.query(f"{_SNAPSHOTS} WHERE share_id = ?", (share_id,))]
 
     def put_snapshot(self, row: SnapshotRow) -> None:
         """Remember a snapshot."""
         with self.transaction() as connection:
-            connection.execute(_insertion("snapshot", row, "OR IGNORE"), _encoded(_plain(row)))
+            connection.execute(insertion("snapshot", row, "OR IGNORE"), encoded(plain_of(row)))
 
     def remove_snapshot(self, resource_id: str) -> None:
         """Forget a snapshot."""
@@ -280,7 +206,7 @@ class Records(Database):
 
     def share_servers(self) -> list[ShareServerRow]:
         """Return all share servers."""
-        return [_decoded(ShareServerRow, row) for row in self.query(_SHARE_SERVERS)]
+        return [decoded(ShareServerRow, row) for row in self.query(_SHARE_SERVERS)]
 
     def share_server(self, resource_id: str) -> ShareServerRow | None:
         """Return the share server with this id."""
@@ -289,7 +215,7 @@ class Records(Database):
     def put_share_server(self, row: ShareServerRow) -> None:
         """Remember a share server, or what changed of it."""
         with self.transaction() as connection:
-            connection.execute(_insertion("share_server", row, "OR REPLACE"), _encoded(_plain(row)))
+            connection.execute(insertion("share_server", row, "OR REPLACE"), encoded(plain_of(row)))
 
     def close_share_server(self, resource_id: str) -> list[ShareRow]:
         """Mark a share server as not whole, so that it takes no more shares, unless it has some: return those."""
@@ -307,7 +233,7 @@ class Records(Database):
 
     def shares_of_instance(self, instance: str) -> list[ShareRow]:
         """Return the shares that one instance exports, those in the trash too."""
-        return [_decoded(ShareRow, row) for row in self.query(f"{_SHARES} WHERE instance = ?", (instance,))]
+        return [decoded(ShareRow, row) for row in self.query(f"{_SHARES} WHERE instance = ?", (instance,))]
 
     def _of_ids(self, statement: str, resource_ids: Collection[str] | None) -> list[Any]:
         if resource_ids is None:
@@ -316,14 +242,9 @@ class Records(Database):
         return self.query(statement + " WHERE resource_id IN (SELECT value FROM json_each(?))", (wanted,))  # noqa: S608 - constants
 
 
-def _plain(row: ShareRow | SnapshotRow | ShareServerRow) -> dict[str, Any]:
-    """Return the columns of a row; `asdict` would copy all that is in them too, at ten times the cost."""
-    return {name: getattr(row, name) for name in _NAMES[type(row)]}
-
-
 def insert_share(connection: sqlite3.Connection, row: ShareRow) -> None:
     """Add a share within a transaction."""
-    connection.execute(_insertion("share", row), _encoded(_plain(row)))
+    connection.execute(insertion("share", row), encoded(plain_of(row)))
 
 
 def holder_of_volume(connection: sqlite3.Connection, pool: str, volume: str) -> str | None:
@@ -368,43 +289,3 @@ def next_export_id(connection: sqlite3.Connection, instance: str) -> int:
             return export_id
     message = f"the server exports {MAX_EXPORT_ID} shares, and NFS-Ganesha has no more export ids for shares and their snapshots"
     raise Problem(ProblemKind.REFUSED, message)
-
-
-def _insertion(table: str, row: ShareRow | SnapshotRow | ShareServerRow, how: str = "") -> str:
-    names = _NAMES[type(row)]
-    values = ", ".join(f":{name}" for name in names)
-    return f"INSERT {how} INTO {table} ({', '.join(names)}) VALUES ({values})"  # noqa: S608 - names, from the code
-
-
-def _encoded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as the file has them: what is not text, a number or a boolean as JSON."""
-    return {
-        name: _ENCODER.encode(value) if isinstance(value, dict | list | tuple) else value
-        for name, value in values.items()
-    }
-
-
-def _from_json(text: str | None) -> Any:  # noqa: ANN401 - columns have several types
-    return None if text is None else json.loads(text)
-
-
-_READ: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "options": _from_json,
-    "suspended": _from_json,
-    "allocations": lambda text: tuple(json.loads(text)),
-    "is_made": bool,
-    "is_removing": bool,
-}
-
-_READ_AT: Final = {
-    kind: tuple((place, _READ[name]) for place, name in enumerate(names) if name in _READ)
-    for kind, names in _NAMES.items()
-}
-
-
-def _decoded(kind: type[_Row], row: Sequence[Any]) -> _Row:
-    """Return a row of the file, whose columns are the fields in their order."""
-    values = list(row)
-    for place, read in _READ_AT[kind]:
-        values[place] = read(values[place])
-    return kind(*values)

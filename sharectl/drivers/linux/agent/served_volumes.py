@@ -13,7 +13,8 @@ from sharectl.model.access import protocols_in
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from sharectl.drivers.linux.agent.records import Records, ShareRow
+    from sharectl.drivers.linux.agent.records import Records
+    from sharectl.drivers.linux.agent.rows import ShareRow
     from sharectl.drivers.linux.agent.servers import Servers
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 

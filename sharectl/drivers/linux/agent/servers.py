@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sharectl.drivers.linux.agent.contract import NfsServer, SmbServer
-    from sharectl.drivers.linux.agent.records import Records, ShareServerRow
+    from sharectl.drivers.linux.agent.records import Records
+    from sharectl.drivers.linux.agent.rows import ShareServerRow
 
 MAIN: Final = "main"
 """The instance that exports shares without a share network."""

@@ -10,7 +10,7 @@ from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.holdings import checked_id
 from sharectl.drivers.linux.agent.host import mounts
 from sharectl.drivers.linux.agent.host.namespaces import Address, Segment, namespace_name
-from sharectl.drivers.linux.agent.records import ShareServerRow
+from sharectl.drivers.linux.agent.rows import ShareServerRow
 from sharectl.drivers.linux.agent.tenant_checks import service_problem
 
 if TYPE_CHECKING:

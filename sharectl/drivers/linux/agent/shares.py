@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.export_names import free_name, require_exportable, require_free
 from sharectl.drivers.linux.agent.holdings import Holdings, checked_id, require_own
-from sharectl.drivers.linux.agent.records import (
-    LOST,
-    ShareRow,
-)
+from sharectl.drivers.linux.agent.rows import LOST, ShareRow
 from sharectl.model.access import may_become, protocols_in
 from sharectl.model.export_names import key
 

@@ -14,7 +14,7 @@ from sharectl.drivers.linux.agent.host.system_errors import told_as
 from sharectl.drivers.linux.agent.locks import view_locked
 from sharectl.drivers.linux.agent.nfs.exports import SNAPSHOTS, shows_snapshots, snapshots_id
 from sharectl.drivers.linux.agent.nfs.ganesha.bus import NoAnswerError
-from sharectl.drivers.linux.agent.records import LOST
+from sharectl.drivers.linux.agent.rows import LOST
 from sharectl.drivers.linux.agent.schedule_records import ScheduleRecords
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from sharectl.drivers.linux.agent.contract import Export
-    from sharectl.drivers.linux.agent.records import Records, ShareRow
+    from sharectl.drivers.linux.agent.records import Records
+    from sharectl.drivers.linux.agent.rows import ShareRow
     from sharectl.drivers.linux.agent.servers import Servers
     from sharectl.drivers.linux.agent.volumes.contract import VolumePool
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.linux.agent.contract import Problem, ProblemKind
 from sharectl.drivers.linux.agent.holdings import Holdings, checked_id
-from sharectl.drivers.linux.agent.records import (
-    SnapshotRow,
-)
+from sharectl.drivers.linux.agent.rows import SnapshotRow
 from sharectl.drivers.linux.agent.volumes.contract import Claim, Resize
 
 if TYPE_CHECKING:

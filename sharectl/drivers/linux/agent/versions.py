@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from sharectl.drivers.linux.agent.access import Access
-    from sharectl.drivers.linux.agent.records import Records, ShareRow
+    from sharectl.drivers.linux.agent.records import Records
+    from sharectl.drivers.linux.agent.rows import ShareRow
     from sharectl.drivers.linux.agent.servers import ServerRoom
     from sharectl.drivers.linux.agent.volumes.pools import PoolRoom
 
