@@ -6,6 +6,8 @@ import re
 from hashlib import blake2b
 from typing import Final
 
+from sharectl.model.kinds import Kind
+
 _PLAIN: Final = re.compile(r"[a-z0-9][a-z0-9._@-]*", re.ASCII)
 _LONGEST: Final = 120
 _DIGEST_BYTES: Final = 12
@@ -13,12 +15,12 @@ _DIGEST_BYTES: Final = 12
 
 def share_page(name: str) -> str:
     """Return the path of a share's page within the report."""
-    return f"share/{_file(name)}.html"
+    return f"{Kind.SHARE.prefix}{_file(name)}.html"
 
 
 def backend_page(name: str) -> str:
     """Return the path of a backend's page."""
-    return f"backend/{_file(name)}.html"
+    return f"{Kind.BACKEND.prefix}{_file(name)}.html"
 
 
 def grantee_page(access_type: str, access_to: str) -> str:
