@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.base import DriverError, NotFoundError
+from sharectl.drivers.ontap.autosize import asked_bytes
 from sharectl.drivers.ontap.errors import ArrayError
+from sharectl.drivers.ontap.volumes import volume_of
 from sharectl.drivers.share_checks import smaller_than_snapshot
 
 if TYPE_CHECKING:
@@ -23,14 +25,15 @@ def parent_of(array: Array, request: ShareRequest, snapshot: SnapshotRef) -> Jso
     volume_uuid, _, uuid = snapshot.backend_id.partition("/")
     try:
         array.get((VOLUMES, volume_uuid, "snapshots", uuid or volume_uuid), fields=("name",))
-        parent = array.get((VOLUMES, volume_uuid), fields=("name", "uuid", "size", "svm.name", "style"))
+        parent = array.get((VOLUMES, volume_uuid), fields=("name", "uuid", "size", "svm.name", "style", "comment"))
     except ArrayError as problem:
         if problem.kind != "gone":
             raise
         message = f"the snapshot {snapshot.name!r} is not there any more"
         raise NotFoundError(message) from problem
-    if request.size_bytes < parent["size"]:
-        raise DriverError(smaller_than_snapshot(snapshot.name, parent["size"], request.size_bytes))
+    least = asked_bytes(volume_of(parent))
+    if request.size_bytes < least:
+        raise DriverError(smaller_than_snapshot(snapshot.name, least, request.size_bytes))
     return parent
 
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.drivers.ontap.languages import LANGUAGES, language_of
+from sharectl.drivers.ontap.share_servers.settings import LEAST_TRANSFER_BYTES, MOST_TRANSFER_BYTES
 from sharectl.drivers.share_checks import unknown_extra_spec
 from sharectl.model.checks import ShareProblem
 from sharectl.model.diagnostics import did_you_mean
@@ -13,10 +14,18 @@ from sharectl.model.diagnostics import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from sharectl.drivers.ontap.share_servers.settings import ShareServerSettings
+
 SCOPES: Final = ("netapp", "ontap")
 
 MAXIMUMS: Final = ("netapp:maxiops", "netapp:maxiopspergib", "netapp:maxbps", "netapp:maxbpspergib")
 MINIMUMS: Final = ("netapp:miniops", "netapp:miniopspergib", "netapp:minbps", "netapp:minbpspergib")
+
+TRANSFER_SIZE: Final = "netapp:tcp_max_xfer_size"
+AUTOSIZE: Final = "ontap:autosize"
+AUTOSIZE_PERCENT: Final = "ontap:autosize_maximum_percent"
+_LEAST_AUTOSIZE_PERCENT: Final = 101
+_MOST_AUTOSIZE_PERCENT: Final = 10_000
 
 _TRUE: Final = frozenset({"true", "yes", "on", "1"})
 _FALSE: Final = frozenset({"false", "no", "off", "0"})
@@ -64,8 +73,8 @@ def _number(value: str, *, above: float, most: float | None = None) -> float | N
     return number if above < number < float("inf") and (most is None or number <= most) else None
 
 
-def _whole(value: str, *, most: int = 2**53) -> int | None:
-    return int(value) if re.fullmatch(r"[0-9]{1,16}", value) and int(value) <= most else None
+def _whole(value: str, *, least: int = 0, most: int = 2**53) -> int | None:
+    return int(value) if re.fullmatch(r"[0-9]{1,16}", value) and least <= int(value) <= most else None
 
 
 def _name_of(value: str) -> str | None:
@@ -116,7 +125,16 @@ EXTRA_SPECS: Final[Mapping[str, _Spec]] = {
     "netapp:snaplock_min_retention_period": _RETENTION,
     "netapp:snaplock_max_retention_period": _RETENTION,
     "netapp:snaplock_default_retention_period": _RETENTION,
+    TRANSFER_SIZE: _Spec(
+        lambda value: _whole(value, least=LEAST_TRANSFER_BYTES, most=MOST_TRANSFER_BYTES),
+        f"a whole number from {LEAST_TRANSFER_BYTES} to {MOST_TRANSFER_BYTES}",
+    ),
     "netapp:force_delete_time_minutes": _Spec(lambda value: _whole(value, most=10**7), "a whole number of minutes"),
+    AUTOSIZE: _choice("off", "grow", "grow_shrink"),
+    AUTOSIZE_PERCENT: _Spec(
+        lambda value: _whole(value, least=_LEAST_AUTOSIZE_PERCENT, most=_MOST_AUTOSIZE_PERCENT),
+        f"a whole number from {_LEAST_AUTOSIZE_PERCENT} to {_MOST_AUTOSIZE_PERCENT}",
+    ),
     "ontap:security_style": _choice("unix", "ntfs", "mixed"),
     "ontap:tiering_policy": _choice("none", "auto", "snapshot_only", "all"),
     "ontap:snapshot_reserve_percent": _Spec(
@@ -144,10 +162,6 @@ _REFUSED: Final[Mapping[str, tuple[str, str]]] = {
             "netapp:fpolicy_file_operations",
         ),
         ("this driver makes no FPolicy policies", "make the policy on the array, for the SVM, and remove the spec"),
-    ),
-    "netapp:tcp_max_xfer_size": (
-        "it is a setting of a whole share server, and this driver takes settings of servers from no type",
-        "set `transport.tcp_max_transfer_size` of the SVM's NFS service on the array, and remove the spec",
     ),
     "netapp:udp_max_xfer_size": ("ONTAP's REST API has no such field", "remove the spec"),
 }
@@ -232,6 +246,8 @@ def combination_problems(extra_specs: Mapping[str, str]) -> Iterator[ShareProble
     ):
         if asked.value(one) and asked.value(other):
             yield _problem(other, f"and for {one}; only one of the two can hold", f"remove {one} or {other}")
+    if asked.value(AUTOSIZE_PERCENT) is not None and asked.value(AUTOSIZE) in {None, "off"}:
+        yield _problem(AUTOSIZE_PERCENT, f"which holds with {AUTOSIZE} alone", f"write `{AUTOSIZE}: grow` too")
     yield from _qos_problems(asked)
     yield from _retention_problems(asked)
     if asked.value("netapp_snaplock_type") is None:
@@ -281,6 +297,24 @@ def _days(period: str, *, least: bool) -> float:
     if "T" in period:
         return number / (24 if period[-1] == "H" else 24 * 60)
     return number * {"D": 1, "M": 28 if least else 31, "Y": 365 if least else 366}[period[-1]]
+
+
+def transfer_problem(extra_specs: Mapping[str, str], servers: ShareServerSettings | None) -> ShareProblem | None:
+    """Return why shares cannot have the transfer size of their type, which whole servers have; `servers` are those of the backend, None where it makes none."""
+    wanted = Asked(extra_specs).value(TRANSFER_SIZE)
+    if wanted is None or (servers is not None and servers.transfer_bytes == wanted):
+        return None
+    if servers is None:
+        return _problem(
+            TRANSFER_SIZE,
+            "which the NFS service of a whole SVM has, and this backend's SVM is its administrator's",
+            "set `transport.tcp_max_transfer_size` of its NFS service on the array, and remove the spec",
+        )
+    return _problem(
+        TRANSFER_SIZE,
+        f"{wanted}, and share servers of this backend have {servers.transfer_bytes}",
+        f"write `shareServers: {{tcpMaxTransferSize: {wanted}}}` in the backend's config, or choose another backend",
+    )
 
 
 def _qos_problems(asked: Asked) -> Iterator[ShareProblem]:

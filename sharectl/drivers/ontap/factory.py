@@ -68,6 +68,7 @@ class OntapFactory:
         from sharectl.drivers.ontap import settings  # noqa: PLC0415 - as above
         from sharectl.drivers.ontap.qtrees.settings import qtrees_in  # noqa: PLC0415 - as above
         from sharectl.drivers.ontap.share_checks import ShareChecker  # noqa: PLC0415 - as above
+        from sharectl.drivers.ontap.share_servers.settings import share_server_settings  # noqa: PLC0415 - as above
 
         config = backend.config
         return ShareChecker(
@@ -75,6 +76,7 @@ class OntapFactory:
             settings.smb_in(config),
             settings.flexgroups_in(config),
             qtrees_in(config),
+            share_server_settings(config) if backend.share_servers else None,
         )
 
     def share_server_problems(

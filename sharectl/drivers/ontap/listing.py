@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import ConflictError
+from sharectl.drivers.ontap.autosize import asked_bytes
 from sharectl.drivers.ontap.claims import claimed, why_uncertain
 from sharectl.drivers.ontap.errors import ArrayError
 from sharectl.drivers.ontap.exports import owner_of_policy
@@ -285,7 +286,7 @@ class Listing:
             backend_id=self.backend_id(volume),
             name=volume.share_name,
             pool=pool,
-            size_bytes=volume.size_bytes,
+            size_bytes=volume.size_bytes if note is None else asked_bytes(volume),
             protocol=protocol,
             access=tuple(sorted((*access, *over_smb))) if over_smb else access,
             export_locations=export_locations(lifs, volume.path, protocol, smb_name(volume))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.ontap import clones, qos
+from sharectl.drivers.ontap.autosize import autosize_fields, growth_asked
 from sharectl.drivers.ontap.errors import ArrayError
 from sharectl.drivers.ontap.flexgroups import placement_fields
 from sharectl.drivers.ontap.provisioning import (
@@ -63,13 +64,15 @@ class Making:
         fields = volume_fields(
             request.extra_specs, request.protocol, self._settings.snapshot_reserve_percent, self._array.version
         )
-        notes = noted(request.extra_specs)
+        growth = growth_asked(request.extra_specs, request.size_bytes)
+        notes = {**noted(request.extra_specs), **({} if growth is None else growth.noted())}
         if request.snapshot is not None:
             notes.pop(RESERVE_NOTE, None)  # a clone has its parent's
             return self._clone(request, svm, fields, policy, notes)
         more = placement_fields(request.pool, self._settings.flexgroups)
         if policy is not None:
             more["qos"] = {"policy": {"name": policy}}
+        more |= autosize_fields(growth)
         volume = self._creation.create(request, svm, {**fields, **more, "size": request.size_bytes}, notes)
         return self._with_later_fields(volume, request)
 
@@ -108,6 +111,10 @@ class Making:
             )
             raise DriverError(message)
         own = clones.own_fields(fields, request.size_bytes, policy)
+        growth = growth_asked(request.extra_specs, request.size_bytes)
+        own |= autosize_fields(growth)
+        if growth is not None and request.size_bytes < volume.size_bytes <= growth.most_bytes:
+            del own["size"]  # its parent has grown, and it may be as large
         done = comment_fields(volume, volume.note.without(BASE_NOTE))
         if not splits:
             return self._volumes.change(volume, {**own, **done})

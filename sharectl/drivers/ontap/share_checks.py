@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.ontap.acls import refused, rules_for
 from sharectl.drivers.ontap.exports import Treatment, render
-from sharectl.drivers.ontap.extra_specs import combination_problems, extra_spec_problems, is_scoped
+from sharectl.drivers.ontap.extra_specs import (
+    combination_problems,
+    extra_spec_problems,
+    is_scoped,
+    transfer_problem,
+)
 from sharectl.drivers.ontap.flexgroups import size_problem as member_problem
 from sharectl.drivers.ontap.qtrees import checks as of_qtrees
 from sharectl.drivers.ontap.qtrees.settings import pool_called
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.ontap.pools import FlexGroupPool
     from sharectl.drivers.ontap.qtrees.settings import QtreePool
     from sharectl.drivers.ontap.settings import OntapSettings, SmbSettings
+    from sharectl.drivers.ontap.share_servers.settings import ShareServerSettings
     from sharectl.model.requests import ShareRequest
 
 OTHER_POLICY: Final = "netapp:snapshot_policy"
@@ -72,6 +78,8 @@ def request_problem(request: ShareRequest, settings: OntapSettings) -> str | Non
             request.name, request.size_bytes, request.protocol, (), request.extra_specs, request.pool, None
         )
         asked += of_qtrees.problems(share, settings.qtrees, settings.treatment, settings.smb)
+    if (transfer := transfer_problem(request.extra_specs, settings.share_servers)) is not None:
+        asked.append(transfer)
     return asked[0].summary if asked else None
 
 
@@ -83,6 +91,7 @@ class ShareChecker:
     smb: SmbSettings | None = None
     flexgroups: tuple[FlexGroupPool, ...] = ()
     qtrees: tuple[QtreePool, ...] = ()
+    share_servers: ShareServerSettings | None = None
 
     def __call__(self, share: WantedShare) -> Sequence[ShareProblem]:
         """Return all problems of the share."""
@@ -98,6 +107,8 @@ class ShareChecker:
             yield ShareProblem(("size",), problem, "write a larger size, or choose a type without netapp_flexgroup")
         yield from (each for each in extra_spec_problems(share.extra_specs) if not is_scoped(each.path[1]))
         yield from combination_problems(share.extra_specs)
+        if (transfer := transfer_problem(share.extra_specs, self.share_servers)) is not None:
+            yield transfer
         yield from _policy_problems(share)
         if (problem := protocol_problem(share.protocol, self.smb)) is not None:
             remedy = "write NFS, or `smb: {}` in the backend's config where its SVM has a CIFS server"

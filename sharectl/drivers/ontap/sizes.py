@@ -6,12 +6,15 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import PoolError, ShareInUseError
+from sharectl.drivers.ontap.autosize import asked_bytes, growth_in
 from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
 from sharectl.drivers.ontap.following import follow_size
+from sharectl.drivers.ontap.volumes import noted
 from sharectl.model.quantities import format_size
 
 if TYPE_CHECKING:
     from sharectl.drivers.ontap.volumes import Volume, Volumes
+    from sharectl.model.canonical import JsonObject
 
 LEAST_BYTES: Final = 20 << 20
 BLOCK_BYTES: Final = 4096
@@ -29,6 +32,16 @@ def size_problem(size_bytes: int) -> str | None:
     return None
 
 
+def _fields_of(volume: Volume, size_bytes: int) -> JsonObject:
+    """Return the change that gives a volume this size; one that has grown by itself beyond it, and is to be larger, stays as large."""
+    growth = growth_in(volume.note)
+    if growth is None or volume.note is None:
+        return {"size": size_bytes}
+    size = max(size_bytes, volume.size_bytes) if size_bytes > growth.size_bytes else size_bytes
+    changed = growth.at(size_bytes)
+    return {"size": size, **changed.fields(), **noted(volume, volume.note.having(**changed.noted()))}
+
+
 class Sizes:
     """Changes the sizes of shares."""
 
@@ -42,7 +55,7 @@ class Sizes:
         """Make the volume at least so large; return the size that it keeps where it was larger."""
         with self._alone(resource_id):
             volume = self._volumes.needed(resource_id)
-            if volume.size_bytes >= size_bytes:
+            if asked_bytes(volume) >= size_bytes:
                 return self._kept(volume, size_bytes)
             self._change(volume, size_bytes)
             return None
@@ -51,7 +64,7 @@ class Sizes:
         """Make the volume at most so large; return the size that it keeps where it was smaller."""
         with self._alone(resource_id):
             volume = self._volumes.needed(resource_id)
-            if volume.size_bytes <= size_bytes:
+            if asked_bytes(volume) <= size_bytes:
                 return self._kept(volume, size_bytes)
             room = size_bytes * (100 - int(volume.value("space.snapshot.reserve_percent", 0))) // 100
             used = int(volume.value("space.used", 0))
@@ -66,20 +79,21 @@ class Sizes:
             return None
 
     def _kept(self, volume: Volume, size_bytes: int) -> int | None:
-        follow_size(self._volumes.array, volume, volume.size_bytes)
-        return None if volume.size_bytes == size_bytes else volume.size_bytes
+        size = asked_bytes(volume)
+        follow_size(self._volumes.array, volume, size)
+        return None if size == size_bytes else size
 
     def _change(self, volume: Volume, size_bytes: int) -> None:
         follow_size(self._volumes.array, volume, size_bytes)
         if volume.value("space.filesystem_size_fixed") is True:
             volume = self._volumes.change(volume, {"space": {"filesystem_size_fixed": False}})
         try:
-            self._volumes.change(volume, {"size": size_bytes})
+            self._volumes.change(volume, _fields_of(volume, size_bytes))
         except OutcomeUnknownError:  # a volume of many members has its new size at once, and is at it for long
-            if volume.note is None or self._volumes.needed(volume.note.resource_id).size_bytes != size_bytes:
+            if volume.note is None or asked_bytes(self._volumes.needed(volume.note.resource_id)) != size_bytes:
                 raise
         except ArrayError as problem:
-            follow_size(self._volumes.array, volume, volume.size_bytes)
+            follow_size(self._volumes.array, volume, asked_bytes(volume))
             if problem.kind == "space":
                 raise PoolError(str(problem)) from problem
             raise

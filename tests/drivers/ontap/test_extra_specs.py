@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sharectl.drivers.base import DriverError
+from sharectl.drivers.ontap import FACTORY
 from sharectl.drivers.ontap.extra_specs import EXTRA_SPECS, combination_problems, exceeds, extra_spec_problems
 from sharectl.drivers.ontap.provisioning import (
     existing_qos_policy,
@@ -17,6 +18,9 @@ from sharectl.drivers.ontap.provisioning import (
     volume_fields,
 )
 from sharectl.drivers.ontap.qos import GIB, limits_of, policy_body
+from sharectl.model.backends import BackendSpec
+from sharectl.model.checks import WantedShare
+from sharectl.model.specs import HourlySnapshots, SnapshotPolicy
 
 NEWEST = (9, 19, 1)
 
@@ -200,13 +204,15 @@ WRONG = [
     ("netapp:snaplock_min_retention_period", "30"),
     ("netapp:force_delete_time_minutes", "soon"),
     ("ontap:security_style", "windows"),
+    ("ontap:autosize", "shrink"),
+    ("ontap:autosize_maximum_percent", "100"),
     ("ontap:tiering_policy", "some"),
     ("ontap:snapshot_reserve_percent", "91"),
     ("ontap:unix_permissions", "888"),
     ("qos", "gold"),
     ("thin_provisioning", "rather"),
     ("netapp:fpolicy_file_operations", "create"),
-    ("netapp:tcp_max_xfer_size", "65536"),
+    ("netapp:tcp_max_xfer_size", "8191"),
     ("netapp:udp_max_xfer_size", "32768"),
     ("default_qos_type", "gold"),
     ("policy_type", "adaptive"),
@@ -239,6 +245,8 @@ TOGETHER = [
     ({"compression": "<is> True", "dedupe": "<is> False"}, "compression"),
     ({"netapp:max_files": "10", "netapp:max_files_multiplier": "2"}, "netapp:max_files_multiplier"),
     ({"netapp_flexvol_encryption": "true", "netapp_aggregate_encryption": "true"}, "netapp_aggregate_encryption"),
+    ({"ontap:autosize_maximum_percent": "150"}, "ontap:autosize_maximum_percent"),
+    ({"ontap:autosize": "off", "ontap:autosize_maximum_percent": "150"}, "ontap:autosize_maximum_percent"),
     ({"qos": "true"}, "qos"),
     ({"netapp:maxiops": "10"}, "netapp:maxiops"),
     ({"qos": "true", "netapp:maxiops": "10", "netapp:maxbps": "10"}, "netapp:maxbps"),
@@ -307,5 +315,48 @@ def test_every_spec_with_a_scope_has_been_tried() -> None:
         "netapp:efficiency_policy",
         "netapp:adaptive_qos_policy_group",
         "netapp:force_delete_time_minutes",
+        "netapp:tcp_max_xfer_size",
+        "ontap:autosize",
+        "ontap:autosize_maximum_percent",
     }
     assert set(EXTRA_SPECS) == {key for key in tried | later if ":" in key}
+
+
+@pytest.mark.parametrize(
+    ("config", "share_servers", "said"),
+    [
+        ({"svm": "vs1"}, False, "its administrator's"),
+        ({"shareServers": {"homes": [{"node": "n1", "port": "e0d"}]}}, True, "have 65536"),
+        ({"shareServers": {"homes": [{"node": "n1", "port": "e0d"}], "tcpMaxTransferSize": 262144}}, True, None),
+    ],
+)
+def test_a_transfer_size_is_that_of_the_backends_servers(
+    config: dict[str, Any], said: str | None, *, share_servers: bool
+) -> None:
+    """Manila makes servers for it; here a backend has those that its configuration says."""
+    backend = BackendSpec("filer", "ontap", {"address": "filer", **config}, share_servers=share_servers)
+    share = WantedShare("projects", GIB, "NFS", extra_specs={"netapp:tcp_max_xfer_size": "262144"})
+    found = FACTORY.share_check(backend)(share)
+    assert [(each.path, said is not None and said in each.summary) for each in found] == (
+        [] if said is None else [(("extra_specs", "netapp:tcp_max_xfer_size"), True)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("specs", "policy", "path"),
+    [
+        ({"ontap:autosize": "grow"}, None, ("extra_specs", "ontap:autosize")),
+        ({"ontap:autosize": "off"}, None, None),
+        ({}, SnapshotPolicy(HourlySnapshots(1)), ("snapshot_policy",)),
+    ],
+)
+def test_what_belongs_to_a_volume_no_qtree_has(
+    specs: dict[str, str], policy: SnapshotPolicy | None, path: tuple[str, ...] | None
+) -> None:
+    """Neither a size of its own accord nor snapshots by itself; a plan is not needed to say so."""
+    config = {"address": "filer", "svm": "vs1", "qtrees": {"small": {"aggregate": "aggr1"}}}
+    share = WantedShare(
+        "projects", GIB, "NFS", extra_specs={"ontap_qtree": "<is> True", **specs}, snapshot_policy=policy
+    )
+    found = FACTORY.share_check(BackendSpec("filer", "ontap", config))(share)
+    assert [each.path for each in found] == ([] if path is None else [path])

@@ -42,9 +42,11 @@ _OF_VOLUMES: Final[Mapping[str, str]] = {
     "netapp:force_delete_time_minutes": "the array keeps no removed qtree in its recovery queue",
     "ontap:tiering_policy": "tiers are those of a whole volume",
     "ontap:snapshot_reserve_percent": "it has no snapshots",
+    "ontap:autosize": "it is as large as its quota",
+    "ontap:autosize_maximum_percent": "it is as large as its quota",
 }
 """Extra specs of what only whole volumes have, each with the reason."""
-_LIKE_NOTHING: Final[frozenset[object]] = frozenset({None, False, "none"})
+_LIKE_NOTHING: Final[frozenset[object]] = frozenset({None, False, "none", "off"})
 
 
 def is_asked_for(extra_specs: Mapping[str, str]) -> bool:
@@ -65,6 +67,10 @@ def problems(
         return
     if (problem := share_name_problem(share.name)) is not None:
         yield ShareProblem(("name",), problem, "give the share a shorter name")
+    if share.snapshot_policy is not None:
+        summary = "a qtree has no snapshots of its own: those of its volume are of all qtrees in it"
+        remedy = f"remove snapshotPolicy, or choose a type without {ASKING}; of its share type: write `snapshotPolicy: {{}}` in the share"
+        yield ShareProblem(("snapshot_policy",), summary, remedy)
     yield from size_problems(share.size_bytes, pool, pools)
     yield from extra_spec_problems(share.extra_specs, share.protocol)
     hosts, _, _ = rules_for(share.protocol, share.rules, smb)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _DATA: Final = frozenset({"data_nfs", "data_cifs"})
 _ONLINE: Final = "online"
+_TRANSFER: Final = "transport.tcp_max_transfer_size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,29 +47,40 @@ class Seen:
     roots: Mapping[str, JsonObject]
     root_policies: Mapping[str, JsonObject]
     ipspaces: tuple[str, ...]
+    transfer_bytes: Mapping[str, int]
+    """Most bytes at once over NFS."""
 
 
 def look(array: Array) -> Seen:
-    """Read it, by five requests whatever the number of SVMs."""
+    """Read it, by six requests whatever the number of SVMs."""
     svms = tuple(svm_of(record) for record in array.records(SVMS, fields=SVM_FIELDS))
     lifs: dict[str, list[JsonObject]] = {}
     for record in array.records(LIFS, fields=LIF_FIELDS):
         lifs.setdefault(_svm_name(record), []).append(record)
     policies = array.records(POLICIES, query={"name": ROOT_POLICY}, fields=("svm.name", "rules"))
     spaces = array.records(IPSPACES, query={"name": Pattern(f"{OWNER}_*")}, fields=("name",))
+    services = array.records("protocols/nfs/services", fields=("svm.name", _TRANSFER))
     return Seen(
         svms,
         lifs,
         {_svm_name(volume): volume for volume in root_volumes(array)},
         {_svm_name(policy): policy for policy in policies},
         tuple(str(space["name"]) for space in spaces),
+        {
+            _svm_name(each): int(each["transport"]["tcp_max_transfer_size"])
+            for each in services
+            if each.get("transport")
+        },
     )
 
 
-def servers_in(seen: Seen) -> Iterator[ObservedShareServer]:
-    """Yield every share server, and what is left of those whose creation or removal was cut short before or after their SVM."""
+def servers_in(seen: Seen, transfer_bytes: int) -> Iterator[ObservedShareServer]:
+    """Yield every share server, and what is left of those whose creation or removal was cut short before or after their SVM.
+
+    `transfer_bytes` is what each is to read or write at once over NFS.
+    """
     for svm in seen.svms:
-        yield observed(svm, seen)
+        yield observed(svm, seen, transfer_bytes)
     inhabited = {svm.ipspace for svm in seen.svms}
     known = {svm.note.resource_id for svm in seen.svms if svm.note is not None}
     for space in seen.ipspaces:
@@ -78,21 +90,25 @@ def servers_in(seen: Seen) -> Iterator[ObservedShareServer]:
             yield ObservedShareServer(segment[1], space, space, (), healthy=False, problem=problem)
 
 
-def observed(svm: Svm, seen: Seen) -> ObservedShareServer:
+def observed(svm: Svm, seen: Seen, transfer_bytes: int) -> ObservedShareServer:
     """Return an SVM as a share server; of one that sharectl did not make nothing is said but where it answers."""
     records = seen.lifs.get(svm.name, ())
     if svm.note is None:
         addresses = (record["ip"]["address"] for record in records if _carries_data(record))
         return ObservedShareServer(None, svm.uuid, svm.name, tuple(sorted(addresses)))
     lifs = found_lifs(records)
-    return server_of(svm, lifs, _problem_of_root(seen.roots.get(svm.name), seen.root_policies.get(svm.name)))
+    problem = _problem_of_root(seen.roots.get(svm.name), seen.root_policies.get(svm.name))
+    there = seen.transfer_bytes.get(svm.name, transfer_bytes)
+    if not problem and there != transfer_bytes:
+        problem = f"its NFS server moves {there} bytes at once, not {transfer_bytes}"
+    return server_of(svm, lifs, problem)
 
 
-def server_of(svm: Svm, lifs: Iterable[FoundLif], problem_of_root: str = "") -> ObservedShareServer:
+def server_of(svm: Svm, lifs: Iterable[FoundLif], other_problem: str = "") -> ObservedShareServer:
     """Return an SVM that sharectl made as a share server, with what is wrong with it."""
     lifs = tuple(lifs)
     values = {} if svm.note is None else svm.note.values
-    problem = _problem_of_svm(svm) or problem_of_lifs(lifs, values.get(LIFS_NOTE, "")) or problem_of_root
+    problem = _problem_of_svm(svm) or problem_of_lifs(lifs, values.get(LIFS_NOTE, "")) or other_problem
     return ObservedShareServer(
         None if svm.note is None else svm.note.resource_id,
         svm.uuid,

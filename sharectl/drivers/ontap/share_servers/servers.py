@@ -71,7 +71,7 @@ class ShareServers:
         """Return all share servers, or those with these ids."""
         if resource_ids is not None and not resource_ids:
             return []
-        found = servers_in(look(self._array))
+        found = servers_in(look(self._array), self._settings.transfer_bytes)
         wanted = None if resource_ids is None else frozenset(resource_ids)
         return [server for server in found if wanted is None or server.resource_id in wanted]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sharectl.drivers.base import ConflictError, DriverError, ShareInUseError
 from sharectl.drivers.ontap.errors import ArrayError
 from sharectl.drivers.ontap.share_servers.names import netbios_name
+from sharectl.drivers.ontap.share_servers.settings import USUAL_TRANSFER_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ KERBEROS_LIFS: Final = "protocols/nfs/kerberos/interfaces"
 
 _NFS_FIELDS: Final = {"3": "v3_enabled", "4.0": "v40_enabled", "4.1": "v41_enabled"}
 _OF_THE_SERVER: Final = frozenset({"c$", "ipc$", "admin$"})
+_TRANSFER: Final = "transport.tcp_max_transfer_size"
 _ALREADY_SO: Final = 3276861
 _FILES: Final = ["files"]
 _LDAP_FIRST: Final = ["ldap", "files"]
@@ -54,7 +56,7 @@ class Services:
 
     def ensure(self, svm: Svm, wanted: Directory, left: Directory) -> None:
         """Let an SVM join what it is to join, and leave what it is to leave: only what sharectl let it join."""
-        self._serve_nfs(svm.name, self._one(NFS, svm.name, ("enabled", "protocol")))
+        self._serve_nfs(svm.name, self._one(NFS, svm.name, ("enabled", "protocol", _TRANSFER)))
         if left.kerberos is not None and _realm(left.kerberos) != _realm(wanted.kerberos):
             self._leave_realm(svm, left.kerberos)
         if left.active_directory is not None and _domain(left.active_directory) != _domain(wanted.active_directory):
@@ -77,8 +79,9 @@ class Services:
 
     def _serve_nfs(self, svm: str, found: JsonObject | None) -> None:
         protocol = {field: version in self._settings.nfs_versions for version, field in _NFS_FIELDS.items()}
+        transfer = {"transport": {"tcp_max_transfer_size": self._settings.transfer_bytes}}
         if found is None:
-            body = {"svm": {"name": svm}, "enabled": True, "protocol": protocol}
+            body = {"svm": {"name": svm}, "enabled": True, "protocol": protocol, **transfer}
             try:
                 self._array.post(NFS, body)
             except ArrayError as problem:
@@ -87,8 +90,9 @@ class Services:
             return
         there = found.get("protocol") or {}
         is_so = all(bool(there.get(field, False)) == is_on for field, is_on in protocol.items())
-        if not is_so or not found.get("enabled", False):
-            self._array.patch((NFS, found["svm"]["uuid"]), {"enabled": True, "protocol": protocol})
+        size = (found.get("transport") or {}).get("tcp_max_transfer_size", USUAL_TRANSFER_BYTES)
+        if not is_so or not found.get("enabled", False) or size != self._settings.transfer_bytes:
+            self._array.patch((NFS, found["svm"]["uuid"]), {"enabled": True, "protocol": protocol, **transfer})
 
     # DNS
 

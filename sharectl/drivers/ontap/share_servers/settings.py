@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject
 
 NFS_VERSIONS: Final = ("3", "4.0", "4.1")
+LEAST_TRANSFER_BYTES: Final = 8192
+MOST_TRANSFER_BYTES: Final = 1 << 20
+USUAL_TRANSFER_BYTES: Final = 65536
+"""What an array and Manila give an NFS service where nothing else is asked for."""
 
 SHARE_SERVERS_SCHEMA: Final[JsonObject] = {
     "type": "object",
@@ -56,6 +60,12 @@ SHARE_SERVERS_SCHEMA: Final[JsonObject] = {
             "items": {"enum": [*NFS_VERSIONS], "description": "A version of NFS."},
             "description": "Versions of NFS that share servers speak. Default: all three.",
         },
+        "tcpMaxTransferSize": {
+            "type": "integer",
+            "minimum": LEAST_TRANSFER_BYTES,
+            "maximum": MOST_TRANSFER_BYTES,
+            "description": "Most bytes that share servers read or write at once over NFS, as types ask for by `netapp:tcp_max_xfer_size`. Default: 65536.",
+        },
         "machineAccounts": {
             "type": "object",
             "additionalProperties": False,
@@ -91,6 +101,7 @@ class ShareServerSettings:
     homes: tuple[Home, ...]
     root_aggregate: str | None = None
     nfs_versions: tuple[str, ...] = NFS_VERSIONS
+    transfer_bytes: int = USUAL_TRANSFER_BYTES
     overwrites_accounts: bool = False
     may_leave_accounts: bool = False
 
@@ -106,6 +117,7 @@ def share_server_settings(config: Mapping[str, Any]) -> ShareServerSettings | No
         homes=tuple(Home(home["node"], home["port"]) for home in written["homes"]),
         root_aggregate=written.get("rootAggregate"),
         nfs_versions=tuple(version for version in NFS_VERSIONS if version in versions),
+        transfer_bytes=written.get("tcpMaxTransferSize", USUAL_TRANSFER_BYTES),
         overwrites_accounts=accounts.get("existing") == "overwrite",
         may_leave_accounts=accounts.get("onRemoval") == "leave",
     )

@@ -52,6 +52,25 @@ def kerberos(realm: str = "example.com") -> SecurityServiceSpec:
     return SecurityServiceSpec("realm", "kerberos", config)
 
 
+def test_a_server_moves_as_many_bytes_at_once_as_the_backend_says(emulator: Emulator) -> None:
+    """Where the setting changes, a server that is there is not well until it is put right, in place."""
+    request = new_request()
+    servers_of(emulator).create(request)
+
+    def sizes() -> list[int]:
+        found = of_svm(emulator, "protocols/nfs/services", request, "transport.tcp_max_transfer_size")
+        return [each["transport"]["tcp_max_transfer_size"] for each in found]
+
+    assert sizes() == [65536]
+    larger = servers_of(emulator, transfer_bytes=262144)
+    (found,) = larger.list([request.resource_id])
+    assert (found.healthy, found.problem) == (False, "its NFS server moves 65536 bytes at once, not 262144")
+    assert larger.create(request).healthy
+    assert sizes() == [262144]
+    (found,) = larger.list([request.resource_id])
+    assert found.healthy
+
+
 # Active Directory
 
 
