@@ -47,6 +47,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "history": Entry("history:history", "Show who changed what, when, from which commit, and what failed."),
     "report": Entry("report:report", "Write what the state knows as pages for a browser."),
     "graph": Entry("show:graph", "Draw what depends on what."),
+    "completion": Entry("completion:completion", "Print the script by which a shell completes what is typed."),
     "schema": Entry("init:schema", "Print the JSON Schemas of the manifests."),
 }
 """Commands in the order of the help. What is said of them stands here, so that the help needs none of their modules."""
