@@ -45,6 +45,8 @@ COMMANDS: Final[dict[str, Entry]] = {
     "worker": Entry("workers:worker", "Serve a backend near it, for runs elsewhere."),
     "workers": Entry("workers:app", "Show who serves which backend; admit and dismiss workers."),
     "history": Entry("history:history", "Show who changed what, when, from which commit, and what failed."),
+    "diff": Entry("undo:diff", "Show what a run changed, field by field."),
+    "undo": Entry("undo:undo", "Write what takes a run back as a patch to the manifests."),
     "report": Entry("report:report", "Write what the state knows as pages for a browser."),
     "graph": Entry("show:graph", "Draw what depends on what."),
     "completion": Entry("completion:completion", "Print the script by which a shell completes what is typed."),

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sharectl.model.canonical import canonical_json
+from sharectl.model.kinds import MANAGED_KINDS
 from sharectl.model.records import AddHistory, EndOperation, HistoryEntry, OperationRecord
-from sharectl.model.verbs import Verb
+from sharectl.model.verbs import Effect, Verb, verbs_that
+from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sharectl.engine.verbs.base import Entry, Outcome, Task
     from sharectl.model.records import Change, RunRecord
+
+_REMOVING: Final = verbs_that(Effect.REMOVES, managed=True)
 
 
 class Journal:
@@ -50,6 +54,13 @@ class Journal:
         }
         if task.step.verb is Verb.TRASH_SHARE:
             detail["resource_id"] = task.resource_id
+        if task.record is not None and task.step.verb in _REMOVING and task.record.kind in MANAGED_KINDS:
+            # The row goes with it: this is all that tells how it was.
+            rules = [rule.rule.as_plain() for rule in task.rules if rule.status == "active"]
+            spec = spec_object_of(task.record)
+            if "size_bytes" in spec and task.record.size_bytes is not None:
+                spec = {**spec, "size_bytes": task.record.size_bytes}
+            detail["removed"] = {"spec": spec, "access": rules}
         if error:
             detail["error"] = error
         return self._history(task, "failed" if error else "done", detail, worker)

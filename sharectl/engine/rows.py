@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 _OF_THE_STATE_ALONE = frozenset({Verb.FORGET, Verb.MOVE, Verb.UPDATE_RECORD})
 _RESIZING = frozenset({Verb.EXTEND_SHARE, Verb.SHRINK_SHARE})
-_WITH_RULES = frozenset({Verb.UPDATE_ACCESS, Verb.UPDATE_RECORD, Verb.FORGET})
-"""What needs the recorded access rules: they tell what sharectl gave from what others did."""
+_WITH_RULES = frozenset({Verb.UPDATE_ACCESS, Verb.UPDATE_RECORD, Verb.FORGET, Verb.DELETE_SHARE, Verb.TRASH_SHARE})
+"""What needs the recorded access rules: they tell what sharectl gave from what others did, and the history how a share was."""
 
 
 class Rows:

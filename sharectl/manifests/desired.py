@@ -42,6 +42,21 @@ class RuleEntry(NamedTuple):
     rule: RuleDocument
 
 
+class WrittenRule(NamedTuple):
+    """Where an access rule of a share stands: at `number` of its inline rules, in a document of its own, or as a client in a ClientList.
+
+    `line` is within the document, `shares` are those that the document gives it to, in its order; `is_listed` tells `shares` from `share`.
+    """
+
+    key: str
+    path: str
+    line: int
+    number: int | None = None
+    shares: tuple[Address, ...] = ()
+    is_listed: bool = False
+    client_list: Address | None = None
+
+
 @dataclass(slots=True)
 class Linked:
     """All files as one: digests of shares and snapshots, the rule documents of each share, and the former addresses.
@@ -272,6 +287,26 @@ class Desired:
             if quick is not None:
                 return replace(quick, document=document)
         return self.source(address)
+
+    def written_rule(self, share_address: Address, rule_key: str) -> WrittenRule | None:
+        """Return where a rule of a share stands; None where the share has none of that key."""
+        listed = self._listed(share_address, rule_key)
+        if listed is not None:
+            source = self.field_source(listed.client.client_list, *listed.client.path)
+            return WrittenRule(rule_key, source.path, source.line, client_list=listed.client.client_list)
+        keys = [f"{rule[0]}:{rule[1]}" for rule in self._record(share_address, Kind.SHARE).access]
+        if rule_key in keys:
+            source = self.source(share_address)
+            return WrittenRule(rule_key, source.path, source.line, keys.index(rule_key))
+        return next((each for each in self.rule_documents_of(share_address) if each.key == rule_key), None)
+
+    def rule_documents_of(self, share_address: Address) -> list[WrittenRule]:
+        """Return the AccessRule documents that name the share."""
+        found = []
+        for file, rule in self._linked.rules.get(share_address, ()):
+            path = self._positions(file).path
+            found.append(WrittenRule(rule.key, path, rule.place[1], None, tuple(rule.shares), rule.is_listed))
+        return found
 
     def field_source(self, address: Address, *path: str | int) -> Source:
         """Return where a field of the resource's document stands (`"spec", "size"`), or the nearest one around it that exists."""

@@ -41,6 +41,7 @@ def _text_and_json(module: str, name: str = "") -> dict[Format, str]:
 
 DOCUMENTS: Final[Mapping[str, Mapping[Format, str]]] = {
     "copies": _text_and_json("state", "copies"),
+    "diff": _text_and_json("run_changes", "diff"),
     "drift": {Format.TEXT: "plan_text:drift_lines", Format.JSON: "plan_json:drift_object"},
     "explanation": _text_and_json("explain", "explained"),
     "failure": {
@@ -74,6 +75,7 @@ DOCUMENTS: Final[Mapping[str, Mapping[Format, str]]] = {
     "state": _text_and_json("state"),
     "takeover": {**_text_and_json("takeover"), Format.MARKDOWN: "takeover:takeover_markdown"},
     "trash": _text_and_json("state", "trash"),
+    "undo": {Format.TEXT: "run_changes:undo_notes", Format.JSON: "run_changes:undo_object"},
     "who": _text_and_json("who"),
     "workers": _text_and_json("workers"),
     "validation": {

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _STYLES: Final[Mapping[str, str]] = {"done": "done", "failed": "error"}
 _SHORT_COMMIT: Final = 12
+_TOLD_APART: Final = frozenset({"changes", "removed"})
 _SHORT_ID: Final = 8
 
 
@@ -32,7 +33,7 @@ def history_lines(history: Iterable[HistoryLine], look: Look = PLAIN, *, is_part
         if line.run.run_id != run_id:
             if run_id is not None:
                 yield ""
-            yield from _run_lines(line.run, color=color)
+            yield from run_lines(line.run, color=color)
             run_id = line.run.run_id
         entry = line.entry
         outcome = paint(f"{visible(entry.outcome):<9}", _STYLES.get(entry.outcome, "note"), color)
@@ -55,14 +56,15 @@ def history_object(history: Iterable[HistoryLine]) -> JsonObject:
                 "verb": line.entry.verb,
                 "outcome": line.entry.outcome,
                 "detail": _detail_object(line.entry.detail),
-                "run": asdict(line.run),
+                "run": run_object(line.run),
             }
             for line in history
         ),
     )
 
 
-def _run_lines(run: RunRecord, *, color: bool) -> Iterator[str]:
+def run_lines(run: RunRecord, *, color: bool) -> Iterator[str]:
+    """Yield the heading of a run: its command, when, whose it is, its id, and where it comes from."""
     words = f"{visible(run.started_at)}  {visible(run.user)}@{visible(run.host)}  run {visible(run.run_id[:_SHORT_ID])}"
     if run.git_commit is not None:
         words += f"  commit {visible(run.git_commit[:_SHORT_COMMIT])}"
@@ -74,10 +76,18 @@ def _run_lines(run: RunRecord, *, color: bool) -> Iterator[str]:
         yield f"  {visible(run.ci_job_url)}"
 
 
+def run_object(run: RunRecord) -> JsonObject:
+    """Return a run as a JSON object."""
+    return asdict(run)
+
+
 def detail_texts(data: bytes) -> Iterator[str]:
-    """Yield the detail of an entry in words: everything but the changes as `name: value`, then each change before and after."""
+    """Yield the detail of an entry in words: everything but the changes as `name: value`, then each change before and after.
+
+    What was removed is left to `diff`.
+    """
     detail: JsonObject = orjson.loads(data)
-    yield from (f"{visible(key)}: {shown_value(value)}" for key, value in detail.items() if key != "changes")
+    yield from (f"{visible(key)}: {shown_value(value)}" for key, value in detail.items() if key not in _TOLD_APART)
     for change in _changes(detail):
         named = _named_change(change)
         if named is None:

@@ -1,0 +1,340 @@
+"""The reverse of what a run changed, as changes of the manifests, with what cannot be undone.
+
+Nothing is written here, and nothing that a manifest says by now is overwritten: a field goes back only where it still is as the run left it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from sharectl.manifests.edits import ADD, Edit
+from sharectl.manifests.write import document_of, dump
+from sharectl.model.access import rule_of
+from sharectl.model.codec import codec_of
+from sharectl.model.frozen import dataclass
+from sharectl.model.kinds import MANAGED_KINDS, Kind, is_of
+from sharectl.model.specs import DeletionPolicy, ShareSpec
+from sharectl.model.table import row_shapes
+from sharectl.model.verbs import Verb
+from sharectl.planner.records import DEPOSED_MARK
+from sharectl.workspace.manifest_edits import (
+    field_edits,
+    field_name,
+    is_same,
+    level_edits,
+    plain_value,
+    rule_in,
+    written_rule,
+)
+from sharectl.workspace.planned_edits import FileChange, PlannedEdits, Remark, unique
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sharectl.manifests.desired import Desired, WrittenRule
+    from sharectl.manifests.project import Project
+    from sharectl.manifests.write import ManifestDocument
+    from sharectl.model.canonical import JsonObject
+    from sharectl.model.kinds import Address
+    from sharectl.workspace.planned_edits import Place
+    from sharectl.workspace.run_changes import Deed, RunChanges
+
+_ACCESS: Final = "access/"
+_MAKING: Final = {Verb.CREATE_SHARE, Verb.CREATE_SNAPSHOT}
+_TAKING_OVER: Final = {Verb.ADOPT, Verb.RESTORE_SHARE}
+_REMOVING: Final = {Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET, Verb.DELETE_SNAPSHOT}
+_LOST: Final = {
+    Verb.DELETE_SHARE: "its data was destroyed; the patch brings its manifest back, which makes it again, empty",
+    Verb.DELETE_SNAPSHOT: "the snapshot was destroyed; a new one of that name would hold what is in the share now",
+    Verb.REVERT_SHARE: "the share was turned back to a snapshot: what had been written since is gone",
+}
+_KEPT: Final = {
+    Verb.TRASH_SHARE: "it lies in the trash, if that was not emptied: `sharectl trash list` names it, and `sharectl import {address} ID` brings it back "
+    "with its data before the manifest is applied",
+    Verb.FORGET: "it stayed on its backend: `sharectl import {address} ID` takes it over again before the manifest is applied",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """What undoes a run. `lost` cannot be undone; `left` is not in the patch, since a manifest has changed or cannot be changed with certainty; `follows` is what an apply then does."""
+
+    files: tuple[FileChange, ...] = ()
+    lost: tuple[Remark, ...] = ()
+    left: tuple[Remark, ...] = ()
+    follows: tuple[Remark, ...] = ()
+
+
+def addresses_of(changes: RunChanges) -> set[Address]:
+    """Return the shares and snapshots that a run has done something to."""
+    return {
+        deed.address
+        for deed in changes.deeds
+        if any(is_of(kind, deed.address) for kind in MANAGED_KINDS) and DEPOSED_MARK not in deed.address
+    }
+
+
+def undo_of(changes: RunChanges, desired: Desired, project: Project) -> Undo:
+    """Return the reverse of the run, by the manifests as they are now."""
+    work = _Undoing(desired, project, PlannedEdits(project.root))
+    by_address: dict[Address, list[Deed]] = defaultdict(list)
+    for deed in changes.deeds:
+        if DEPOSED_MARK in deed.address:
+            work.lost.append(Remark(deed.address, "what was in the share that was replaced is gone"))
+        elif any(is_of(kind, deed.address) for kind in MANAGED_KINDS) and deed.has_changed:
+            by_address[deed.address].append(deed)
+    work.made = {address for address, deeds in by_address.items() if _is_made(deeds)}
+    work.run_changes = {address: _folded(deeds) for address, deeds in by_address.items()}
+    for address, deeds in sorted(by_address.items()):
+        work.undo(address, deeds)
+    return work.result(changes.run.run_id)
+
+
+def _is_made(deeds: Iterable[Deed]) -> bool:
+    verbs = {deed.verb for deed in deeds}
+    return bool(verbs & (_MAKING | _TAKING_OVER)) and not verbs & {Verb.DELETE_SHARE, Verb.TRASH_SHARE}
+
+
+def _folded(deeds: Iterable[Deed]) -> dict[str, tuple[Any, Any]]:
+    """Return each field before the first and after the last of the changes."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for deed in deeds:
+        for change in deed.changes:
+            before = found.get(change.field, (change.before,))[0]
+            found[change.field] = before, change.after
+    return found
+
+
+@dataclasses.dataclass(slots=True)
+class _Undoing:
+    """Finds out what is to be changed in each document."""
+
+    desired: Desired
+    project: Project
+    edits: PlannedEdits
+    lost: list[Remark] = dataclasses.field(default_factory=list)
+    follows: list[Remark] = dataclasses.field(default_factory=list)
+    made: set[Address] = dataclasses.field(default_factory=set)
+    run_changes: Mapping[Address, Mapping[str, tuple[Any, Any]]] = dataclasses.field(default_factory=dict)
+    documents: list[ManifestDocument] = dataclasses.field(default_factory=list)
+
+    def undo(self, address: Address, deeds: Sequence[Deed]) -> None:
+        verbs = {deed.verb for deed in deeds}
+        for deed in deeds:
+            if deed.unknown:
+                self.edits.leave(address, deed.unknown)
+            if deed.verb in _LOST and deed.verb != Verb.DELETE_SHARE:
+                self.lost.append(Remark(address, _LOST[Verb(deed.verb)]))
+        removal = next((deed for deed in deeds if deed.verb in _REMOVING), None)
+        if Verb.MOVE in verbs:
+            self.edits.leave(address, _rename_text(deeds))
+        elif removal is not None and verbs & _MAKING:
+            self.lost.append(
+                Remark(address, "it was replaced: what was in the former share is gone; its manifest is left as it is")
+            )
+        elif removal is not None:
+            self._bring_back(address, removal)
+        elif address in self.made:
+            self._take_away(address, deeds)
+        elif address not in self.desired.digests:
+            self.edits.leave(address, "it has no manifest any more, so that there is nothing to change")
+        else:
+            self._turn_back(address)
+
+    def _bring_back(self, address: Address, removal: Deed) -> None:
+        if address in self.desired.digests:
+            self.edits.leave(address, "it has a manifest again, which is left as it is")
+            return
+        if not is_of(Kind.SHARE, address):
+            if removal.verb == Verb.FORGET:
+                self.edits.leave(address, "the snapshot stayed on its backend, and its manifest is not brought back")
+            return
+        if removal.verb == Verb.DELETE_SHARE:
+            self.lost.append(Remark(address, _LOST[Verb.DELETE_SHARE]))
+        else:
+            self.follows.append(Remark(address, _KEPT[Verb(removal.verb)].format(address=address)))
+        if removal.removed is None:
+            return  # which is told already
+        spec, shapes = removal.removed["spec"], row_shapes(Kind.SHARE)
+        if shapes is not None and (fault := shapes.fault(spec)):
+            self.edits.leave(address, f"the history does not say how it was: {fault}")
+            return
+        rules = [rule_of(rule) for rule in removal.removed.get("access", [])]
+        comment = f"Brought back as it was before {removal.entry.at} ({removal.verb})."
+        self.documents.append(document_of(ShareSpec.from_plain(spec), rules, comment=comment))
+
+    def _take_away(self, address: Address, deeds: Sequence[Deed]) -> None:
+        if address not in self.desired.digests:
+            self.edits.leave(address, "its manifest is gone already")
+            return
+        plain = self.desired.plain(address)
+        policy = plain.get("deletion_policy", DeletionPolicy.RETAIN)
+        was_there = any(deed.verb in _TAKING_OVER for deed in deeds)
+        if was_there and policy != DeletionPolicy.RETAIN:
+            text = f"it was there before the run, and without its manifest deletionPolicy {policy} would remove it: set retain, apply, and take the manifest away then"
+            self.edits.leave(address, text)
+            return
+        changed = (
+            []
+            if was_there
+            else [
+                name
+                for name, (_, after) in self.run_changes[address].items()
+                if self._differs(address, plain, name, after)
+            ]
+        )
+        if changed:
+            self.edits.leave(address, f"its manifest has changed since ({', '.join(changed)}), and is left as it is")
+            return
+        fates = {
+            DeletionPolicy.DELETE: "without its manifest it is deleted, with all that was written to it since",
+            DeletionPolicy.TRASH: "without its manifest it goes to the trash",
+        }
+        self.follows.append(
+            Remark(address, fates.get(policy, "without its manifest it is forgotten, and stays on its backend"))
+        )
+        self.edits.plan_removal(self._written(address), {address})
+        for written in self.desired.rule_documents_of(address) if is_of(Kind.SHARE, address) else ():
+            self._take_from(written, address)
+
+    def _differs(self, address: Address, plain: JsonObject, name: str, after: Any) -> bool:  # noqa: ANN401 - JSON
+        """Tell whether the manifest says something else than the run left; what is no field of it says nothing."""
+        if name.startswith(_ACCESS):
+            return bool(self._grants(address).get(name.removeprefix(_ACCESS)) != after)
+        known = field_name(name)
+        if known not in codec_of(type(self.desired.spec(address))).rules:
+            return False
+        return not is_same(plain.get(known), plain_value(name, after))
+
+    def _grants(self, address: Address) -> dict[str, str]:
+        return {rule.key: rule.grant for rule in self.desired.access(address)}
+
+    def _turn_back(self, address: Address) -> None:
+        changes = self.run_changes[address]
+        plain, cls = self.desired.plain(address), type(self.desired.spec(address))
+        target = dict(plain)
+        for name, (before, after) in changes.items():
+            known = field_name(name)
+            if name.startswith(_ACCESS) or known not in codec_of(cls).rules or known == "revert_to":
+                continue
+            wanted = plain_value(name, before)
+            if is_same(plain.get(known), wanted):
+                continue
+            if not is_same(plain.get(known), plain_value(name, after)):
+                self._changed_since(address, name, after, plain.get(known))
+            elif wanted is None:
+                target.pop(known, None)
+            else:
+                target[known] = wanted
+        shrinks = target.get("size_bytes", 0) < plain.get("size_bytes", 0)
+        if shrinks and not target.get("allow_shrink"):
+            self.follows.append(
+                Remark(address, "a plan refuses to shrink it, unless its manifest says `allowShrink: true`")
+            )
+        self._plan(self._written(address), {address}, field_edits(cls, plain, target))
+        if is_of(Kind.SHARE, address):
+            self._turn_back_access(address, changes)
+
+    def _turn_back_access(self, address: Address, changes: Mapping[str, tuple[Any, Any]]) -> None:
+        now, place = self._grants(address), self._written(address)
+        levels, gone, added = [], [], []
+        for name, (before, after) in changes.items():
+            key = name.removeprefix(_ACCESS)
+            if key == name or now.get(key) == before:
+                continue
+            if now.get(key) != after:
+                self._changed_since(address, f"access {key}", after, now.get(key))
+            elif after is None:
+                rule = rule_in(key, before)
+                added.append(Edit(("spec", "access", ADD), written_rule(rule))) if rule is not None else None
+            else:
+                written = self.desired.written_rule(address, key)
+                if written is None or written.client_list is not None:
+                    where = (
+                        "a ClientList" if written is None else f"{written.client_list} ({written.path}:{written.line})"
+                    )
+                    self.edits.leave(address, f"its rule {key} comes from {where}: change it there")
+                elif written.number is None:
+                    self._turn_document_back(address, key, written, before, after)
+                elif before is None:
+                    gone.append(Edit(("spec", "access", written.number), None))
+                else:
+                    levels += level_edits(("spec", "access", written.number), before, after)
+        self._plan(place, {address}, [*levels, *gone, *added])
+
+    def _turn_document_back(self, address: Address, key: str, written: WrittenRule, before: Any, after: Any) -> None:  # noqa: ANN401 - JSON
+        if before is None:
+            self._take_from(written, address)
+            return
+        others = [
+            share
+            for share in written.shares
+            if self.run_changes.get(share, {}).get(f"{_ACCESS}{key}") != (before, after)
+        ]
+        if others:
+            self.edits.leave(
+                address,
+                f"its rule {key} stands in a document ({written.path}:{written.line}) that {others[0]} has, too: change it by hand",
+            )
+            return
+        self._plan((written.path, written.line), set(written.shares), level_edits(("spec",), before, after))
+
+    def _take_from(self, written: WrittenRule, address: Address) -> None:
+        """Take a share out of the document of a rule, and the document away with the last of its shares."""
+        place = written.path, written.line
+        staying = [share for share in written.shares if share != address and not self._is_taken(share, written)]
+        if not staying:
+            self.edits.plan_removal(place, set(written.shares))
+        elif written.is_listed:
+            self.edits.plan(place, {address}, Edit(("spec", "shares", written.shares.index(address)), None))
+
+    def _is_taken(self, share: Address, written: WrittenRule) -> bool:
+        change = self.run_changes.get(share, {}).get(f"{_ACCESS}{written.key}")
+        return share in self.made or (change is not None and change[0] is None)
+
+    def _plan(self, place: Place, addresses: set[Address], edits: Iterable[Edit]) -> None:
+        for edit in edits:
+            self.edits.plan(place, addresses, edit)
+
+    def _changed_since(self, address: Address, name: str, after: Any, now: Any) -> None:  # noqa: ANN401 - JSON
+        shown = [value if isinstance(value, str) else orjson.dumps(value).decode() for value in (now, after)]
+        self.edits.leave(
+            address, f"its manifest has changed since: {name} is {shown[0]}, and was {shown[1]} after the run"
+        )
+
+    def _written(self, address: Address) -> Place:
+        source = self.desired.source(address)
+        return source.path, source.line
+
+    def result(self, run_id: str) -> Undo:
+        """Return the changed files, and all that is to be said."""
+        files = self.edits.changes()
+        if self.documents:
+            files.append(self._new_file(run_id))
+        follows = [remark for remark in self.follows if not self.edits.is_left(remark.address)]
+        return Undo(tuple(files), unique(self.lost), unique(self.edits.left), unique(follows))
+
+    def _new_file(self, run_id: str) -> FileChange:
+        top = self.edits.top
+        folders = [self.project.root / name for name in self.project.manifests]
+        folder = Path(os.path.realpath(next((each for each in folders if each.is_dir()), self.project.root)))
+        folder = folder if folder.is_relative_to(top) else top
+        short = re.sub(r"[^0-9a-z]", "", run_id.lower())[:8] or "run"
+        name, number = f"undone-{short}.yaml", 2
+        while os.path.lexists(folder / name):
+            name, number = f"undone-{short}-{number}.yaml", number + 1
+        return FileChange((folder / name).relative_to(top).as_posix(), None, dump(self.documents))
+
+
+def _rename_text(deeds: Iterable[Deed]) -> str:
+    former = next(
+        (change.before for deed in deeds for change in deed.changes if change.field == "address"), "its former address"
+    )
+    return f"it was renamed from {former}: give its manifest the former name again, with the annotation sharectl/moved-from, by hand"

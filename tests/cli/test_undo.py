@@ -1,0 +1,247 @@
+"""`sharectl diff` and `sharectl undo`: what a run changed, and the patch that takes it back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+from sharectl.model.canonical import canonical_json
+from sharectl.model.records import AddHistory, HistoryEntry, PutRun
+from sharectl.render.patch import patch_text
+from sharectl.state.sqlite.store import open_store
+from sharectl.state.testing.samples import ALICE, RUN
+from sharectl.workspace.planned_edits import FileChange
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sharectl.model.canonical import JsonObject
+    from tests.cli.console import Console
+
+GIT = shutil.which("git") or "git"
+BACKEND = """\
+apiVersion: sharectl/v1
+kind: Backend
+metadata: {name: sim}
+spec:
+  driver: simulated
+  config: {stateFile: sim.db, protocols: [NFS, CIFS], pools: [{name: gold1, total: 10TiB}]}
+"""
+SHARES = """\
+# one for all
+apiVersion: sharectl/v1
+kind: Share
+metadata: {name: one, labels: {team: a}}
+spec:
+  size: 1GiB   # small
+  protocol: NFS
+  allowShrink: true
+  deletionPolicy: trash
+  access:
+    - {type: ip, to: 10.0.0.0/8, level: rw}   # everybody
+    # but this one
+    - {type: ip, to: 10.0.3.5, level: none}
+---
+apiVersion: sharectl/v1
+kind: Share
+metadata: {name: two}
+spec: {size: 1GiB, protocol: CIFS, deletionPolicy: delete}
+---
+apiVersion: sharectl/v1
+kind: Share
+metadata: {name: three}
+spec: {size: 1GiB, protocol: CIFS, deletionPolicy: delete}
+---
+apiVersion: sharectl/v1
+kind: AccessRule
+metadata: {name: staff}
+spec:
+  shares: [two, three]
+  type: group
+  to: staff
+  level: ro   # they read
+"""
+
+
+def git(root: Path, *words: str, stdin: str = "") -> str:
+    """Run git in the repository, as nobody in particular."""
+    who = {f"GIT_{role}_{what}": "x@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    done = subprocess.run(
+        [GIT, *words], cwd=root, check=True, capture_output=True, text=True, input=stdin, env={**os.environ, **who}
+    )
+    return done.stdout
+
+
+@pytest.fixture
+def repository(console: Console) -> Console:
+    """Return a repository in git that has been applied."""
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\nspec: {manifests: [manifests]}\n")
+    console.write("manifests/backend.yaml", BACKEND)
+    console.write("manifests/shares.yaml", SHARES)
+    git(console.root, "init", "-q")
+    assert console("apply", "--yes").code == 0
+    return console
+
+
+def apply(console: Console, *pairs: tuple[str, str], code: int = 0) -> None:
+    """Change the manifests of the shares, and apply them."""
+    text = (console.root / "manifests/shares.yaml").read_text(encoding="utf-8")
+    for before, after in pairs:
+        assert before in text
+        text = text.replace(before, after)
+    console.write("manifests/shares.yaml", text)
+    ended = console("apply", "--yes", "--allow-deletions", "9", "--allow-revocations", "9")
+    assert ended.code == code, ended
+
+
+def undone(console: Console, run: str = "last") -> JsonObject:
+    """Return what undoes the run, as JSON."""
+    plain: JsonObject = orjson.loads(console("undo", run, "-o", "json").out)
+    return plain
+
+
+def test_the_patch_of_a_run_brings_the_manifests_back(repository: Console) -> None:
+    """Comments, order and layout with them; git takes it, and the next plan takes the run back."""
+    gone = "    # but this one\n    - {type: ip, to: 10.0.3.5, level: none}\n"
+    apply(
+        repository,
+        ("1GiB   # small", "3GiB   # small"),
+        ("labels: {team: a}", "labels: {team: b}"),
+        ("level: rw}   # everybody", "level: ro}   # everybody"),
+        (gone, "    # but this one\n    - {type: ip, to: 10.0.3.5, level: rw}\n"),
+        ("level: ro   # they read", "level: rw   # they read"),
+    )
+    ended = repository("undo", "last")
+    assert ended.code == 0, ended
+    assert "sharectl plan" in ended.err
+    git(repository.root, "apply", stdin=ended.out)
+    assert (repository.root / "manifests/shares.yaml").read_text(encoding="utf-8") == SHARES
+    planned = repository("plan", "--allow-revocations", "9")
+    assert "3GiB → 1GiB" in planned.out
+    assert repository("undo", "last").err.count("nothing in the manifests to change") == 1
+
+
+def test_diff_shows_each_field_before_and_after(repository: Console) -> None:
+    """For people and programs; the id of the run may be cut short."""
+    apply(repository, ("1GiB   # small", "2GiB   # small"), ("level: rw}   # everybody", "level: ro}   # everybody"))
+    shown = repository("diff", "last").out
+    assert "size  1GiB → 2GiB" in shown
+    assert "access ip:10.0.0.0/8 rw → ro" in shown
+    plain = orjson.loads(repository("diff", "last", "-o", "json").out)
+    changes = [change for deed in plain["deeds"] for change in deed["changes"]]
+    assert {"field": "size", "before": "1GiB", "after": "2GiB"} in changes
+    assert repository("diff", plain["run"]["run_id"][:8]).out == shown
+
+
+def test_a_manifest_that_has_changed_since_is_told_and_left(repository: Console) -> None:
+    """As a whole: half of its access could let in who was kept out."""
+    apply(
+        repository,
+        ("level: rw}   # everybody", "level: ro}   # everybody"),
+        ("to: 10.0.3.5, level: none", "to: 10.0.3.5, level: ro"),
+        ("level: ro   # they read", "level: rw   # they read"),
+    )
+    text = (repository.root / "manifests/shares.yaml").read_text(encoding="utf-8")
+    repository.write("manifests/shares.yaml", text.replace("to: 10.0.3.5, level: ro", "to: 10.0.3.5, level: rw"))
+    found = undone(repository)
+    assert [remark["address"] for remark in found["left"]] == ["share/one"]
+    assert "10.0.3.5" in found["left"][0]["text"]
+    assert "everybody" not in "".join(line for line in found["patch"].splitlines() if line[:1] in "+-")
+    assert "+  level: ro   # they read" in found["patch"]
+    assert repository("undo", "last").code == 1
+
+
+def test_a_deleted_share_comes_back_in_a_file_of_its_own_and_what_is_lost_is_said(repository: Console) -> None:
+    """With its access as it was; the patch is taken, and the manifests are valid with it."""
+    two = "---\napiVersion: sharectl/v1\nkind: Share\nmetadata: {name: two}\nspec: {size: 1GiB, protocol: CIFS, deletionPolicy: delete}\n"
+    apply(repository, (two, ""), ("shares: [two, three]", "shares: [three]"))
+    found = undone(repository)
+    assert [remark["address"] for remark in found["lost"]] == ["share/two"]
+    assert "destroyed" in found["lost"][0]["text"]
+    (path,) = found["files"]
+    assert path.startswith("manifests/undone-")
+    git(repository.root, "apply", stdin=found["patch"])
+    text = (repository.root / path).read_text(encoding="utf-8")
+    assert "to: staff" in text
+    assert repository("validate").code == 0
+    assert "1 created" not in repository("diff", "last").out
+
+
+def test_a_share_that_was_made_goes_with_the_rules_that_name_it(repository: Console) -> None:
+    """Out of the list of a document that others need; what an apply then does is said."""
+    new = "---\napiVersion: sharectl/v1\nkind: Share\nmetadata: {name: new}\nspec: {size: 1GiB, protocol: CIFS, deletionPolicy: delete}\n"
+    apply(
+        repository,
+        ("shares: [two, three]", "shares: [two, new, three]"),
+        ("  level: ro   # they read\n", f"  level: ro   # they read\n{new}"),
+    )
+    found = undone(repository)
+    assert "deleted" in next(remark["text"] for remark in found["follows"] if remark["address"] == "share/new")
+    git(repository.root, "apply", stdin=found["patch"])
+    assert (repository.root / "manifests/shares.yaml").read_text(encoding="utf-8") == SHARES
+
+
+def test_a_rule_that_came_from_a_document_is_taken_from_each_of_its_shares(repository: Console) -> None:
+    """Several at once, from one list."""
+    rule = (
+        "---\napiVersion: sharectl/v1\nkind: AccessRule\nmetadata: {name: guests}\n"
+        "spec: {shares: [three, two], type: user, to: bob, level: rw}\n"
+    )
+    apply(repository, ("  level: ro   # they read\n", f"  level: ro   # they read\n{rule}"))
+    git(repository.root, "apply", stdin=undone(repository)["patch"])
+    assert (repository.root / "manifests/shares.yaml").read_text(encoding="utf-8") == SHARES
+
+
+def test_a_state_with_hostile_names_reaches_no_other_file(repository: Console) -> None:
+    """The id of a run names a file within the manifests; what older entries do not hold is said."""
+    spec = {"name": "gone", "protocol": "NFS", "size_bytes": 1 << 30}
+    run = replace(RUN, run_id="../../../etc/cron.d/x")
+    entries = [
+        HistoryEntry(run.run_id, "2026-05-04T12:00:02Z", f"share/{name}", "forget", "done", canonical_json(detail))
+        for name, detail in (
+            ("gone", {"changes": [], "reason": "", "removed": {"spec": spec, "access": []}}),
+            ("old", {"changes": [], "reason": ""}),
+            ("odd", {"changes": [], "reason": "", "removed": {"spec": {"name": "../x"}, "access": []}}),
+        )
+    ]
+    with closing(open_store(repository.root / ".sharectl/state.db", create=True)) as store:
+        lease = store.acquire(ALICE, duration_seconds=60)
+        store.commit(lease, [PutRun(run), *map(AddHistory, entries)])
+        store.release(lease)
+    found = undone(repository)
+    assert found["files"] == ["manifests/undone-etccrond.yaml"]
+    assert {remark["address"] for remark in found["left"]} == {"share/old", "share/odd"}
+    git(repository.root, "apply", "--check", stdin=found["patch"])
+    assert "not recorded" in repository("diff", "last").out
+
+
+@pytest.mark.parametrize("command", ["diff", "undo"])
+def test_what_names_no_run_is_refused(repository: Console, command: str) -> None:
+    """With where their names are; one that means several is told, too."""
+    assert "sharectl history" in repository(command, "zzz").err
+    ambiguous = repository(command, "")
+    assert ambiguous.code == 0 or "write more of it" in ambiguous.err
+
+
+@pytest.mark.parametrize("name", ["plain.yaml", "with space.yaml", 'quo"te.yaml', "ümlaut.yaml", "back\\slash.yaml"])
+def test_git_takes_the_patch_of_any_name(tmp_path: Path, name: str) -> None:
+    """Of files that change, come and go, with and without an end of the last line."""
+    git(tmp_path, "init", "-q")
+    (tmp_path / name).write_text("a\nb", encoding="utf-8")
+    (tmp_path / f"gone-{name}").write_text("a\r\n", encoding="utf-8", newline="")
+    changes = [
+        FileChange(name, "a\nb", "a\nc\n"),
+        FileChange(f"new-{name}", None, "n\n"),
+        FileChange(f"gone-{name}", "a\r\n", None),
+    ]
+    git(tmp_path, "apply", stdin=patch_text(changes))
+    assert (tmp_path / name).read_text(encoding="utf-8") == "a\nc\n"
+    assert (tmp_path / f"new-{name}").read_text(encoding="utf-8") == "n\n"
+    assert not (tmp_path / f"gone-{name}").exists()
