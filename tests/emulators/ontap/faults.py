@@ -11,7 +11,7 @@ refuse        code, message                         is refused with a code
 job_fails     code, message, done (false)           its job fails, before or after doing its work
 job_runs      seconds                               its job takes so much longer (the array's seconds)
 job_gone                                            the record of its job cannot be read once it has ended
-page_short    records (0)                           its page ends early, as if time had run out
+page_short    records (0, of a change 1)            its page, or its change by a query, ends early, as if time had run out
 page_mixed                                          its page has another order, and from the second on repeats a record
 half_deleted                                        its job takes the volume offline and then fails to delete it
 change        name, and what changes.py wants       something else changes just before it is handled

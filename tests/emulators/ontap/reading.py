@@ -327,7 +327,7 @@ def _page(  # noqa: PLR0913 - all that a page depends on
     view = view_of(route, pairs, world.version, links=links, filters=filters)
     order = query.order_of(route.operation.resource, parameter(pairs, "order_by", "") or "", world.version)
     start = {name: value for name, value in pairs if name.startswith("start.")}
-    before, rest = _around(rows, filters, start, order)
+    before, rest = around(rows, filters, start, order)
     rest = islice(rest, whole_number(pairs, "offset", 0, 0, 2**31), None)
     limit = whole_number(pairs, "max_records", 10_000, 1, 2**31)
     cut = world.faults.take("page_short", "GET", route.path, world.clock.now())
@@ -344,7 +344,7 @@ def _page(  # noqa: PLR0913 - all that a page depends on
     return _linked(route, pairs, body, following, links=links)
 
 
-def _around(
+def around(
     rows: Iterable[Row], filters: Sequence[query.Filter], start: Mapping[str, str], order: Sequence[tuple[str, bool]]
 ) -> tuple[Iterator[query.Entry], Iterator[query.Entry]]:
     """Return what is before a page, backwards, and what is from its start on; in the order of the keys no more is made than is read."""

@@ -183,3 +183,29 @@ def test_an_object_may_stay_unseen_for_a_while(emulator: Emulator, client: Clien
     assert (client.get(where).status, names(client)) == (404, [])
     emulator.world.pass_time(60)
     assert (client.get(where).status, names(client)) == (200, ["i1"])
+
+
+def test_a_change_by_query_that_runs_out_of_time_says_where_to_go_on(client: Client, emulator: Emulator) -> None:
+    """The same method at that address does the rest: at once, and as jobs."""
+    for number in range(5):
+        assert client.post("/network/ipspaces", {"name": f"i{number}"}).status == 201
+    emulator.fault("page_short", "DELETE", "/network/ipspaces", records=2, times=2)
+    following: str | None = "/network/ipspaces?name=i*"
+    numbers, left = [], []
+    while following is not None:
+        got = client.delete(following)
+        assert got.status == 200
+        numbers.append(got.body["num_records"])
+        left.append(names(client))
+        following = got.body.get("_links", {}).get("next", {}).get("href", "").removeprefix("/api") or None
+    assert numbers == [2, 2, 1]
+    assert [len(each) for each in left] == [3, 1, 0]
+    for name in ("v1", "v2"):
+        body = {"svm": {"name": "vs1"}, "name": name, "aggregates": [{"name": "aggr1"}], "size": 1 << 30}
+        client.post("/storage/volumes?return_timeout=15", body)
+    emulator.fault("page_short", "PATCH", "/storage/volumes", times=1)
+    got = client.patch("/storage/volumes?name=v*&svm.name=vs1&is_svm_root=false", {"comment": "both"})
+    assert (len(got.body["jobs"]), got.body["num_records"]) == (1, 1)
+    got = client.patch(got.body["_links"]["next"]["href"].removeprefix("/api"), {"comment": "both"})
+    assert (len(got.body["jobs"]), "_links" in got.body) == (1, False)
+    assert client.get("/storage/volumes?comment=both").body["num_records"] == 2

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -56,6 +57,8 @@ class Pending:
     seconds: float
     keys: Mapping[str, object]
     by_query: bool = False
+    rest: JsonObject = field(default_factory=dict)
+    """The link to what is still to be changed by a query, in `_links`; empty where all was."""
 
 
 def write(world: World, asked: Write) -> Answer | Pending:
@@ -175,7 +178,7 @@ def conclude(world: World, pending: Pending) -> Answer:
     running = any(each is not None and each.ended is None for each in ended)
     if pending.by_query:
         links = [_job_link(uuid) for uuid in pending.jobs]
-        body: JsonObject = {"jobs": links, "num_records": len(links)}
+        body: JsonObject = {"jobs": links, "num_records": len(links), **pending.rest}
         return Answer(202 if running or not pending.seconds else 200, body)
     if not running and pending.seconds:
         return _success(world, pending.write, pending.keys, pending.jobs)
@@ -230,7 +233,7 @@ def _shown(world: World, asked: Write, keys: Mapping[str, object]) -> list[JsonO
 
 
 def _by_query(world: World, asked: Write) -> Answer | Pending:
-    """Do the same to all objects that match."""
+    """Do the same to all objects that match, or to as many as there is time for: then a link says where to go on."""
     operation = asked.route.operation
     filters = reading.filters_of(asked.route, asked.pairs, world.version)
     if not filters:
@@ -240,7 +243,15 @@ def _by_query(world: World, asked: Write) -> Answer | Pending:
         raise NotWritten(operation.name)
     handler = _handler(single)
     timeout = reading.whole_number(asked.pairs, "return_timeout", QUERY_TIMEOUT, 0, reading.LONGEST_WAIT)
-    matched = [row for row, _ in reading.matching(list(reading.rows_at(world, asked.route, asked.scope)), filters)]
+    start = {name: value for name, value in asked.pairs if name.startswith("start.")}
+    _, found = reading.around(list(reading.rows_at(world, asked.route, asked.scope)), filters, start, ())
+    cut = world.faults.take("page_short", operation.method, asked.route.path, world.clock.now())
+    matched = [entry.row for entry in islice(found, None if cut is None else int(cut.values.get("records", 1)))]
+    left = next(found, None)
+    rest: JsonObject = {}
+    if left is not None:
+        following = query.next_link(f"/api{asked.route.path}", asked.pairs, query.start_of(left, ()))
+        rest = {"_links": {"next": {"href": following}}}
     if not matched:
         if world.settings.empty_query_status == 404:
             raise Refused(GONE, "entry doesn't exist")
@@ -255,8 +266,8 @@ def _by_query(world: World, asked: Write) -> Answer | Pending:
         if isinstance(outcome, Job)
     ]
     if not begun:
-        return Answer(200, {"num_records": len(matched)})
-    return Pending(asked, tuple(begun), timeout, {}, by_query=True)
+        return Answer(200, {"num_records": len(matched), **rest})
+    return Pending(asked, tuple(begun), timeout, {}, by_query=True, rest=rest)
 
 
 def _records(world: World, asked: Write, timeout: int) -> Answer | Pending:
