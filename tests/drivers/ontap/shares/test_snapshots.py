@@ -8,6 +8,7 @@ import pytest
 
 from sharectl.drivers.base import ConflictError, NotFoundError, ShareInUseError, SnapshotRef, TransientError
 from sharectl.drivers.ontap import snapshots
+from sharectl.drivers.ontap.errors import ArrayError
 
 from ..scripted import CUT, scripted  # noqa: TID252 - the folder above is of the same tests
 
@@ -255,6 +256,17 @@ def test_without_a_licence_nothing_is_left_behind(array: Array, emulator: Emulat
     with pytest.raises(Exception, match="SnapRestore"):
         snapshots.revert(array, ref(taken, volume), GIB)
     assert names(array, volume) == {"monday"}
+
+
+def test_a_volume_without_room_for_a_snapshot_is_left_as_it_is(array: Array, emulator: Emulator, volume: str) -> None:
+    """The array says so, and is asked for it once."""
+    emulator.fault("refuse", "POST", "*/snapshots", times=1, code=524479, message="No space left on device")
+    emulator.calls.clear()
+    with pytest.raises(ArrayError, match="No space left") as refused:
+        snapshots.take(array, volume, ID, "monday")
+    assert refused.value.kind == "space"
+    assert emulator.calls.counted()["POST /storage/volumes/{volume.uuid}/snapshots"] == 1
+    assert names(array, volume) == set()
 
 
 def test_nothing_goes_back_to_what_is_not_there(array: Array, volume: str) -> None:
