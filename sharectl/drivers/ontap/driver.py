@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -25,7 +25,7 @@ from sharectl.drivers.ontap.rules import Rules
 from sharectl.drivers.ontap.share_checks import protocol_problem, request_problem
 from sharectl.drivers.ontap.sizes import Sizes
 from sharectl.drivers.ontap.smb_access import SMB_NAME_NOTE, SmbAccess
-from sharectl.drivers.ontap.snapshot_policies import SnapshotPolicies, follows_own
+from sharectl.drivers.ontap.snapshot_policies import SnapshotPolicies
 from sharectl.drivers.ontap.volumes import NAME_NOTE, PROTOCOL_NOTE, Volumes, noted
 from sharectl.model.access import CIFS, NFS, joined_protocols
 from sharectl.model.diagnostics import counted
@@ -60,11 +60,16 @@ class OntapDriver:
         self._sizes = Sizes(self._volumes)
         self._smb = SmbAccess(self._volumes, svm)
         self._rules = Rules(self._volumes, self._access, self._smb, settings.smb)
+        self._snapshot_policies = SnapshotPolicies(self._volumes, svm)
         self._removal = Removal(
-            self._volumes, self._access, self._rules, self._creation, past_queue=settings.past_recovery_queue
+            self._volumes,
+            self._access,
+            self._rules,
+            self._creation,
+            self._snapshot_policies,
+            past_queue=settings.past_recovery_queue,
         )
         self._making = Making(self._volumes, self._creation, settings)
-        self._snapshot_policies = SnapshotPolicies(self._volumes, svm)
         self._qtrees = QtreeShares(self._volumes, self._policies, self._creation.smb_paths, settings, sleep)
         self._listing = Listing(
             self._volumes, self._policies, self._access, self._smb, self._snapshot_policies, self._qtrees, settings
@@ -176,16 +181,7 @@ class OntapDriver:
         """As in the contract; the array keeps the volume in its recovery queue for a while, unless the backend says otherwise."""
         if self._is_qtree(share) and self._qtrees.delete(share.resource_id):
             return
-        with self._dropping(share, self._svm):
-            self._removal.delete(share.resource_id, self._svm)
-
-    @contextmanager
-    def _dropping(self, share: ShareRef, svm: str | None) -> Iterator[None]:
-        """Remove the array's snapshot policy of a share that goes, unless others follow it; that of one that is gone already, wherever one is left."""
-        before = self._volumes.known(share.resource_id)
-        yield
-        if svm is not None and (before is None or follows_own(before)):
-            self._snapshot_policies.drop_unused(svm)
+        self._removal.delete(share.resource_id, self._svm)
 
     def update_access(
         self,
@@ -270,10 +266,7 @@ class OntapDriver:
         if self._is_qtree(share):
             self._qtrees.trash(share, now.strftime("%Y%m%dT%H%M%SZ"))
             return
-        volume = self._volumes.needed(share.resource_id)
         self._removal.trash(share.resource_id, now.strftime("%Y-%m-%dT%H:%M:%SZ"))
-        if follows_own(volume):
-            self._snapshot_policies.drop_unused(volume.svm)
 
     def restore_share(self, resource_id: str) -> ObservedShare:
         """As in the contract."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.ontap.access import Access
     from sharectl.drivers.ontap.creation import Creation
     from sharectl.drivers.ontap.rules import Rules
+    from sharectl.drivers.ontap.snapshot_policies import SnapshotPolicies
     from sharectl.drivers.ontap.volumes import Volume, Volumes
     from sharectl.model.canonical import JsonObject
 
@@ -33,9 +34,19 @@ _NO_LIMITS = "none"
 class Removal:
     """Takes shares away from clients, into the trash, or for good."""
 
-    def __init__(self, volumes: Volumes, access: Access, rules: Rules, creation: Creation, *, past_queue: bool) -> None:
+    def __init__(  # noqa: PLR0913 - one of each thing that goes with a share
+        self,
+        volumes: Volumes,
+        access: Access,
+        rules: Rules,
+        creation: Creation,
+        snapshot_policies: SnapshotPolicies,
+        *,
+        past_queue: bool,
+    ) -> None:
         """Delete past the array's recovery queue where `past_queue`."""
         self._volumes, self._access, self._rules, self._creation = volumes, access, rules, creation
+        self._snapshot_policies = snapshot_policies
         self._past_queue = past_queue
 
     def delete(self, resource_id: str, svm: str | None) -> None:
@@ -48,9 +59,11 @@ class Removal:
             if svm is not None:
                 self._access.remove_policies(svm, resource_id)
                 qos.remove_policy(self._volumes.array, svm, resource_id)
+                self._snapshot_policies.drop_unused(svm)
             return
         self._check_free(volume)
         self._withdrawn(volume, keeps_limits=False)
+        self._snapshot_policies.drop_of(volume)
         are_gone = volume.is_online and self._limits_removed(volume, resource_id)
         is_forced = self._past_queue or skips_queue(volume)
         try:
@@ -68,6 +81,7 @@ class Removal:
             self._access.remove_policies(volume.svm, resource_id)
         if not are_gone:
             self._limits_removed(volume, resource_id)
+            self._snapshot_policies.drop_of(volume)
 
     def _limits_removed(self, volume: Volume, resource_id: str) -> bool:
         """Remove the QoS policy of a share, unless it is in use; tell whether it is gone."""
@@ -102,10 +116,9 @@ class Removal:
             return volume
         try:
             more: JsonObject = {} if volume.path is None else {"nas": {"path": ""}}
-            if not keeps_limits and _has_own_limits(
-                volume
-            ):  # which could not go while the volume has them, nor be found without it
-                more["qos"] = {"policy": {"name": _NO_LIMITS}}
+            if not keeps_limits:  # its policies could not go while the volume has them, nor be found without it
+                more |= {"qos": {"policy": {"name": _NO_LIMITS}}} if _has_own_limits(volume) else {}
+                more |= paused(volume)
             return self._access.close(volume, more)
         except ArrayError as problem:
             self._raise(volume, problem)
@@ -156,6 +169,7 @@ class Removal:
         }
         self._volumes.change(volume, fields)
         self._volumes.forget(resource_id)
+        self._snapshot_policies.drop_of(volume)
 
     def restore(self, resource_id: str) -> Volume:
         """Bring a share back under its name and at its path, with nobody who may reach it."""

@@ -245,6 +245,11 @@ class SnapshotPolicies:
 
     # Removing
 
+    def drop_of(self, volume: Volume) -> None:
+        """Remove the policy that a volume had, which has gone or follows none any more, unless others follow it."""
+        if follows_own(volume):
+            self.drop_unused(volume.svm)
+
     def drop_unused(self, svm: str) -> None:
         """Remove the policies of sharectl's in an SVM that no volume follows, and the schedules that it made for them.
 

@@ -10,6 +10,7 @@ from sharectl.drivers.base import ConflictError, DriverError, NotFoundError, Tra
 from sharectl.drivers.ontap.acls import rules_for
 from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
 from sharectl.drivers.ontap.extra_specs import Asked
+from sharectl.drivers.ontap.luns import check_no_blocks
 from sharectl.drivers.ontap.names import CLOSED_POLICY
 from sharectl.drivers.ontap.qtrees.access import STYLES, QtreeAccess, marks_of
 from sharectl.drivers.ontap.qtrees.containers import Containers
@@ -283,6 +284,7 @@ class QtreeShares:
         if qtree is None:
             return False
         if not qtree.is_deleted:
+            check_no_blocks(self._array, qtree.svm, qtree.volume_uuid, qtree.volume)
             self._withdraw_smb(qtree, marks_of(qtree))
             qtree = self._renamed(qtree, resource_id)
         if qtree.policy == CLOSED_POLICY:

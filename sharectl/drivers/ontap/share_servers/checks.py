@@ -21,7 +21,10 @@ def share_server_problems(server: ShareServerSpec, protocols: Collection[str]) -
     found += [ShareServerProblem(each.summary, each.remedy) for each in service_problems(server.security_services)]
     types = {service.service_type for service in server.security_services}
     if ACTIVE_DIRECTORY not in types and any(CIFS in protocols_in(each) for each in protocols):
-        summary = f"an SVM serves CIFS in an Active Directory, and the share network {server.share_network} has none"
+        summary = (
+            f"an SVM serves CIFS in an Active Directory, and the share network {server.share_network} has none (in a workgroup the users "
+            "would be each server's own, under its name, and nobody would make them)"
+        )
         found.append(
             ShareServerProblem(summary, "add a SecurityService of the type active_directory to it, or choose NFS")
         )

@@ -99,9 +99,7 @@ class ShareServerDriver(OntapDriver):
         if self._is_qtree(share) and self._qtrees.delete(share.resource_id):
             return
         by_id = {server: svm for svm, server in servers_by_svm(self._array).items()}
-        svm = by_id.get(share.share_server_id or "")
-        with self._dropping(share, svm):
-            self._removal.delete(share.resource_id, svm)
+        self._removal.delete(share.resource_id, by_id.get(share.share_server_id or ""))
 
     # Share servers
 

@@ -13,6 +13,7 @@ from sharectl.drivers.testing import ref
 from sharectl.model.quantities import GIB
 from tests.emulators.ontap.access_records import CifsShare, Qtree
 from tests.emulators.ontap.quota_records import QuotaRule
+from tests.emulators.ontap.volume_records import Volume as ArrayVolume
 
 from ..arrays import open_driver  # noqa: TID252 - the folder above is of the same tests
 from .ground import CLOSED, Ground, request, rule
@@ -406,3 +407,18 @@ def test_users_over_smb_reach_a_qtree_by_a_share_of_its_own(small: Small) -> Non
 def replace_user(account: str) -> AccessRule:
     """Return a rule for an account."""
     return CLIENT._replace(access_type="user", access_to=account)
+
+
+@pytest.mark.parametrize(("kind", "words"), [("luns", "LUNs"), ("namespaces", "NVMe namespaces")])
+def test_a_qtree_is_not_removed_while_somebody_has_blocks_in_its_volume(small: Small, kind: str, words: str) -> None:
+    """A LUN may be in the qtree itself, and would go with it; its clients keep the share."""
+    share = small.small(CLIENT)
+    (uuid,) = {each.uuid for each in small.qtrees()}
+    with small.emulator.world.lock:
+        small.emulator.world[ArrayVolume].change(uuid, **{kind: 1})
+    with pytest.raises(ShareInUseError, match=f"{words} are in the volume"):
+        small.driver.delete_share(share)
+    assert small.listed().access == (CLIENT,)
+    with small.emulator.world.lock:
+        small.emulator.world[ArrayVolume].change(uuid, **{kind: 0})
+    small.driver.delete_share(share)

@@ -217,3 +217,18 @@ def test_a_call_whose_answer_is_lost_is_made_once(ground: Ground, path: str, *, 
         ground.fresh().schedule_snapshots(share, policy)
     assert ground.listed().snapshot_policy == policy
     assert (policies(ground), schedules(ground)) == (["sharectl_d7-0130"], ["sharectl_daily_0130"])
+
+
+@pytest.mark.parametrize("gone", ["trashed", "deleted"])
+def test_no_policy_is_left_where_a_run_ends_with_the_removal(ground: Ground, gone: str) -> None:
+    """It goes before the volume, by which the next run finds the share; the policy that somebody else's share follows stays."""
+    share, other = ground.share(), ground.share(name="other")
+    for each, policy in ((share, HOURLY), (other, SnapshotPolicy(HourlySnapshots(9)))):
+        ground.driver.schedule_snapshots(each, policy)
+    if gone == "deleted":
+        ground.emulator.fault("cut", "DELETE", "/storage/volumes/*", times=1, where="before", done=False)
+        with pytest.raises(DriverError):
+            ground.driver.delete_share(share)
+    else:
+        ground.driver.trash_share(share)
+    assert policies(ground) == ["sharectl_h9-00"]

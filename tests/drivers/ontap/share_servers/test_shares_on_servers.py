@@ -173,8 +173,16 @@ def test_only_backends_with_share_servers_make_some(emulator: Emulator, driver: 
     ("subnet", "protocols", "said"),
     [
         (ShareNetworkSubnet(network_type="vxlan", segmentation_id=5), {"NFS"}, ["an array has ports on VLANs"]),
-        (ShareNetworkSubnet(network_type="vlan", segmentation_id=5), {"CIFS"}, ["an SVM serves CIFS in an Active"]),
-        (ShareNetworkSubnet(network_type="vlan", segmentation_id=5), {"NFS_CIFS"}, ["an SVM serves CIFS in an Active"]),
+        (
+            ShareNetworkSubnet(network_type="vlan", segmentation_id=5),
+            {"CIFS"},
+            ["an SVM serves CIFS in an Active"],
+        ),
+        (
+            ShareNetworkSubnet(network_type="vlan", segmentation_id=5),
+            {"NFS_CIFS"},
+            ["an SVM serves CIFS in an Active"],
+        ),
         (ShareNetworkSubnet(neutron_net_id="n"), {"NFS"}, []),
     ],
 )

@@ -366,3 +366,20 @@ def test_an_smb_share_of_the_root_for_administrators_alone_opens_nothing(
     share = made(driver)
     assert listed(driver).access == ()
     driver.update_access(ref(share), [], [], [])
+
+
+def test_users_of_a_workgroup_are_let_in_by_the_name_of_their_server(emulator: Emulator) -> None:
+    """Where an administrator has put the CIFS server of the SVM into one: its local users are accounts like others."""
+    admin = Client(emulator)
+    uuid = admin.get("/svm/svms?name=vs1").records[0]["uuid"]
+    assert admin.delete(f"/protocols/cifs/services/{uuid}?force=true&return_timeout=15").status == 200
+    body = {"svm": {"name": "vs1"}, "name": "OFFICE1", "workgroup": "OFFICE", "enabled": True}
+    assert admin.post("/protocols/cifs/services?return_timeout=15", body).status == 201
+    user = {"svm": {"name": "vs1"}, "name": "worker", "password": "Emulated-worker-1"}
+    assert admin.post("/protocols/cifs/local-users", user).status == 201
+    opened = driver_on(emulator, smb={})
+    share, rule = made(opened), AccessRule("user", "OFFICE1\\worker", "rw")
+    statuses = opened.update_access(ref(share), [rule, ALICE], [rule, ALICE], [])
+    assert (statuses[rule].status, statuses[ALICE].status) == ("active", "error")
+    assert listed(opened).access == (rule,)
+    opened.close()
