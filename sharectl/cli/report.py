@@ -39,13 +39,12 @@ def report(
 
     session = start(chdir)
     require_templates()
-    with session.repository.existing_store() as store:
-        saved = None if plan is None else read_saved_plan(session.path(plan), store, session.project)
-        found = report_of(store, datetime.now(UTC), saved)
     from sharectl.render.pages.site import Site
 
     target = session.path(html)
-    published = publish(target, Site(found).pages())
+    with session.repository.existing_store() as store:
+        saved = None if plan is None else read_saved_plan(session.path(plan), store, session.project)
+        published = publish(target, Site(report_of(store, datetime.now(UTC), saved)).pages())
     session.output.note(f"Wrote {published.pages:,} files; open {target / 'index.html'}.")
     if published.left is not None:
         session.output.note(

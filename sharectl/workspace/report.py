@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable, Collection
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, address_of, name_of, resource_of
+from sharectl.state.contract import KeepsUsage
 from sharectl.state.rows import parent_id_of, spec_object_of
 from sharectl.workspace.listing import Condition, ListWanted, list_shares
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan
     from sharectl.model.records import HistoryLine, OperationRecord, Record, RuleRecord
+    from sharectl.model.usage import PoolSample, ShareSample
     from sharectl.state.contract import StateStore
     from sharectl.workspace.freshness import Freshness
     from sharectl.workspace.listing import ListedShare
@@ -62,12 +65,31 @@ class ShareReport:
 
 
 class PoolReport(NamedTuple):
-    """A pool as far as shares of the state are in it."""
+    """A pool: the shares of the state in it, and what its backend said of its capacity, the oldest first and what was seen last at the end."""
 
     backend: str
     pool: str
     shares: int
     provisioned_bytes: int
+    samples: tuple[PoolSample, ...] = ()
+
+    @property
+    def seen(self) -> PoolSample | None:
+        """What its backend said last, of a capacity that has an end."""
+        last = self.samples[-1] if self.samples else None
+        return None if last is None or not last.total_bytes or last.free_bytes is None else last
+
+    @property
+    def used_bytes(self) -> int | None:
+        """What is used of it, by whomever."""
+        return None if self.seen is None else max(0, (self.seen.total_bytes or 0) - (self.seen.free_bytes or 0))
+
+    @property
+    def full_percent(self) -> float | None:
+        """How full it is; None where that is not known."""
+        if self.seen is None or self.used_bytes is None or not self.seen.total_bytes:
+            return None
+        return 100 * self.used_bytes / self.seen.total_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +127,22 @@ class PlanReport:
     is_overtaken: bool = False
 
 
+SamplesOf = Callable[[Collection[str]], "Mapping[str, Sequence[ShareSample]]"]
+"""Returns samples of the use of shares, by resource id, the oldest first."""
+
+
+def no_samples(resource_ids: Collection[str]) -> Mapping[str, Sequence[ShareSample]]:
+    """Return nothing: no notes are kept."""
+    del resource_ids
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The state of one moment; `location` is where it is, for people, `counts` how many rows of each kind it has."""
+    """The state of one moment; `location` is where it is, for people, `counts` how many rows of each kind it has.
+
+    `samples_of` reads samples of some shares as long as the state is open: those of all would fill the memory.
+    """
 
     made_at: datetime
     location: str
@@ -119,6 +154,7 @@ class Report:
     operations: tuple[OperationRecord, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     plan: PlanReport | None = None
+    samples_of: SamplesOf = no_samples
 
 
 def read_saved_plan(path: Path, store: StateStore, project: Project) -> tuple[Plan, datetime]:
@@ -138,6 +174,7 @@ def report_of(store: StateStore, now: datetime, saved: tuple[Plan, datetime] | N
         listing = list_shares(store, reader, ListWanted())
         listed = sorted(listing.shares, key=attrgetter("address"))
     newest, by_address = _past(store)
+    notes = store.usage_notes() if isinstance(store, KeepsUsage) else None
     snapshots: dict[str, list[Record]] = defaultdict(list)
     for record in view.records.values():
         if record.kind == Kind.SNAPSHOT and (parent := parent_id_of(record)) is not None:
@@ -157,12 +194,13 @@ def report_of(store: StateStore, now: datetime, saved: tuple[Plan, datetime] | N
         store.location,
         listing.freshness,
         shares,
-        _backends(view.records, shares),
+        _backends(view.records, shares, {} if notes is None else notes.pool_samples()),
         _grantees(shares),
         newest,
         view.operations,
         Counter(record.kind for record in view.records.values()),
         None if saved is None else PlanReport(*saved, saved[0].serial != view.serial),
+        no_samples if notes is None else notes.share_samples,
     )
 
 
@@ -179,14 +217,23 @@ def _past(store: StateStore) -> tuple[tuple[HistoryLine, ...], Mapping[Address, 
     return tuple(newest), by_address
 
 
-def _backends(records: Mapping[Address, Record], shares: Sequence[ShareReport]) -> tuple[BackendReport, ...]:
+def _backends(
+    records: Mapping[Address, Record],
+    shares: Sequence[ShareReport],
+    samples: Mapping[tuple[str, str], Sequence[PoolSample]],
+) -> tuple[BackendReport, ...]:
     by_backend: dict[str, list[ShareReport]] = defaultdict(list)
     for share in shares:
         by_backend[share.listed.backend or ""].append(share)
     prefix = address_of(Kind.BACKEND, "")
     names = {address.removeprefix(prefix) for address in records if address.startswith(prefix)}
     return tuple(
-        BackendReport(name, _driver(records.get(prefix + name)), _pools(by_backend[name]), tuple(by_backend[name]))
+        BackendReport(
+            name,
+            _driver(records.get(prefix + name)),
+            _pools(name, by_backend[name], samples),
+            tuple(by_backend[name]),
+        )
         for name in sorted(names | by_backend.keys())
         if name
     )
@@ -196,15 +243,22 @@ def _driver(record: Record | None) -> str:
     return "" if record is None else str(spec_object_of(record).get("driver", ""))
 
 
-def _pools(shares: Iterable[ShareReport]) -> tuple[PoolReport, ...]:
-    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    backend = ""
+def _pools(
+    backend: str, shares: Iterable[ShareReport], samples: Mapping[tuple[str, str], Sequence[PoolSample]]
+) -> tuple[PoolReport, ...]:
+    by_pool: dict[str, list[ShareReport]] = {pool: [] for name, pool in samples if name == backend}
     for share in shares:
-        backend = share.listed.backend or ""
-        count = counts[share.listed.pool or ""]
-        count[0] += 1
-        count[1] += share.listed.size_bytes or 0
-    return tuple(PoolReport(backend, pool, *counts[pool]) for pool in sorted(counts))
+        by_pool.setdefault(share.listed.pool or "", []).append(share)
+    return tuple(
+        PoolReport(
+            backend,
+            pool,
+            len(held),
+            sum(share.listed.size_bytes or 0 for share in held),
+            tuple(samples.get((backend, pool), ())),
+        )
+        for pool, held in sorted(by_pool.items())
+    )
 
 
 def _grantees(shares: Iterable[ShareReport]) -> tuple[Grantee, ...]:

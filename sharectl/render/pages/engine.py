@@ -25,11 +25,11 @@ _LINKED: Final = ("https://", "http://")
 
 def require_templates() -> None:
     """Raise DiagnosticError where what makes the pages is not installed."""
-    if find_spec("jinja2") is None:
+    if any(find_spec(name) is None for name in ("jinja2", "pygal")):
         raise DiagnosticError(
             error(
                 "report.extra",
-                "pages for a browser need jinja2, which is not installed",
+                "pages for a browser need jinja2 and pygal, and one of them is not installed",
                 remedy="pip install 'sharectl[report]'",
             )
         )

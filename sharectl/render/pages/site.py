@@ -9,6 +9,7 @@ from sharectl.model.kinds import Kind, is_of, name_of, resource_of
 from sharectl.model.specs import DeletionPolicy
 from sharectl.mounting.clients import span_of
 from sharectl.render.history import detail_texts
+from sharectl.render.pages.charts import Line, chart, spark
 from sharectl.render.pages.engine import asset, environment
 from sharectl.render.pages.names import backend_page, grantee_page, numbered_page, share_page
 from sharectl.render.pages.plan import drift_words, plan_words
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sharectl.model.records import HistoryLine
+    from sharectl.model.usage import ShareSample
     from sharectl.mounting.clients import Span
-    from sharectl.workspace.report import BackendReport, Grantee, Report
+    from sharectl.workspace.report import BackendReport, Grantee, PoolReport, Report, ShareReport
 
 _Row = TypeVar("_Row")
 ROWS: Final = 500
 """Rows in one part of a list."""
+_FEWEST_SAMPLES: Final = 2
+"""From so many on there is a line to be drawn."""
+_FULL_PERCENT: Final = 90
 _MOST_WRONG: Final = 50
 _MOST_RECENT: Final = 15
 _PAGES: Final = (
@@ -114,19 +119,27 @@ class Site:
                 number=number,
                 parts=parts,
             )
-        for share in shares:
-            spec = share.spec
-            policy = spec.get("deletion_policy", DeletionPolicy.RETAIN)
-            yield self._page(
-                share_page(share.name),
-                "share.html",
-                "shares.html",
-                share=share,
-                listed=share.listed,
-                spec=spec,
-                fate=_FATES.get(policy, policy),
-                history=self._lines(share.history),
-            )
+        for start in range(0, len(shares), ROWS):
+            part = shares[start : start + ROWS]
+            samples = self._report.samples_of([share.listed.resource_id for share in part if share.listed.resource_id])
+            for share in part:
+                yield self._share(share, samples.get(share.listed.resource_id or "", ()))
+
+    def _share(self, share: ShareReport, samples: Sequence[ShareSample]) -> Page:
+        spec = share.spec
+        policy = spec.get("deletion_policy", DeletionPolicy.RETAIN)
+        return self._page(
+            share_page(share.name),
+            "share.html",
+            "shares.html",
+            share=share,
+            listed=share.listed,
+            spec=spec,
+            fate=_FATES.get(policy, policy),
+            history=self._lines(share.history),
+            samples=samples if len(samples) >= _FEWEST_SAMPLES else (),
+            spark=spark(samples, share.listed.size_bytes or 0) if len(samples) >= _FEWEST_SAMPLES else "",
+        )
 
     def _backends(self) -> Iterator[Page]:
         report = self._report
@@ -144,6 +157,7 @@ class Site:
                     number=number,
                     parts=parts,
                     base=base.rpartition("/")[2],
+                    charts=_charts(backend) if number == 1 else (),
                     **_pool_values((backend,)),
                 )
 
@@ -209,7 +223,30 @@ class Site:
 
 def _pool_values(backends: Sequence[BackendReport]) -> Mapping[str, Any]:
     pools = [pool for backend in backends for pool in backend.pools]
-    return {"pools": pools, "largest_pool": max((pool.provisioned_bytes for pool in pools), default=0)}
+    return {"pools": pools, "full": [pool for pool in pools if (pool.full_percent or 0) >= _FULL_PERCENT]}
+
+
+def _charts(backend: BackendReport) -> list[Mapping[str, Any]]:
+    """Return a chart for each pool of which there are enough samples, with the figures that it shows."""
+    return [
+        {"pool": pool, "lines": lines, "picture": chart(f"Capacity of {backend.name}#{pool.pool} over time", lines)}
+        for pool in backend.pools
+        if len(pool.samples) >= _FEWEST_SAMPLES and (lines := _capacity_lines(pool))
+    ]
+
+
+def _capacity_lines(pool: PoolReport) -> list[Line]:
+    """Return what is used, provisioned and there at all over time, as far as the backend said so."""
+    samples = pool.samples
+    used = [
+        (each.at, each.total_bytes - each.free_bytes)
+        for each in samples
+        if each.total_bytes and each.free_bytes is not None
+    ]
+    provisioned = [(each.at, each.provisioned_bytes) for each in samples if each.provisioned_bytes is not None]
+    total = [(each.at, each.total_bytes) for each in samples if each.total_bytes]
+    lines = (Line("Used", used), Line("Provisioned", provisioned), Line("Total", total))
+    return [line for line in lines if len(line.points) >= _FEWEST_SAMPLES]
 
 
 def _parts(rows: Sequence[_Row]) -> Iterator[tuple[int, Sequence[_Row], int]]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from sharectl.model.access import AccessRule
 from sharectl.model.canonical import canonical_json
 from sharectl.model.records import HistoryEntry, HistoryLine, OperationRecord, Record, RuleRecord, RunRecord
+from sharectl.model.usage import PoolSample, ShareSample
 from sharectl.workspace.freshness import Freshness
 from sharectl.workspace.listing import Condition, ListedShare
 from sharectl.workspace.report import BackendReport, Grant, Grantee, PoolReport, Report, ShareReport
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 GIB = 1 << 30
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
@@ -113,6 +118,7 @@ def a_report(*shares: ShareReport, **changes: object) -> Report:
     )
     fields: dict[str, object] = {
         "history": tuple(line for share in shares[:40] for line in share.history),
+        "samples_of": samples_of_shares,
         "operations": (AN_OPERATION,) if shares else (),
         **changes,
     }
@@ -127,8 +133,28 @@ def a_report(*shares: ShareReport, **changes: object) -> Report:
     )
 
 
+def a_growing_pool(days: int = 60, total_gib: int = 20_000) -> tuple[PoolSample, ...]:
+    """Return what a pool said each third day, until it was nearly full."""
+    last = int(NOW.timestamp())
+    used = [total_gib * (40 + 55 * number // days) // 100 for number in range(0, days + 1, 3)]
+    return tuple(
+        PoolSample(last - (days - 3 * number) * 86400, total_gib * GIB, (total_gib - each) * GIB, each * 2 * GIB)
+        for number, each in enumerate(used)
+    )
+
+
+def samples_of_shares(resource_ids: Collection[str]) -> dict[str, tuple[ShareSample, ...]]:
+    """Return samples of shares that grow."""
+    first = int(NOW.timestamp()) - 30 * 86400
+    growing = tuple(ShareSample(first + day * 86400, (5 + day) * GIB) for day in range(31))
+    return dict.fromkeys(resource_ids, growing)
+
+
 def _pools(backend: str, shares: list[ShareReport]) -> tuple[PoolReport, ...]:
     sizes: dict[str, list[int]] = {}
     for share in shares:
         sizes.setdefault(share.listed.pool or "", []).append(share.listed.size_bytes or 0)
-    return tuple(PoolReport(backend, pool, len(each), sum(each)) for pool, each in sorted(sizes.items()))
+    return tuple(
+        PoolReport(backend, pool, len(each), sum(each), a_growing_pool() if pool == "pool1" else ())
+        for pool, each in sorted(sizes.items())
+    )
