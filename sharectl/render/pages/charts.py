@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from xml.etree import ElementTree as ET
@@ -37,10 +38,10 @@ class Line(NamedTuple):
 def chart(label: str, lines: Sequence[Line]) -> Markup:
     """Return the picture of the lines, for whom `label` says what it shows where it is not seen; at least one line has points."""
     from markupsafe import Markup  # noqa: PLC0415 - comes with the template engine
-    from pygal import Config, DateTimeLine  # noqa: PLC0415 - an extra
 
+    pygal = _pygal()
     times = sorted({at for line in lines for at, _ in line.points})
-    config = Config(
+    config = pygal.Config(
         css=[],
         js=[],
         width=_WIDTH,
@@ -57,7 +58,7 @@ def chart(label: str, lines: Sequence[Line]) -> Markup:
         x_value_formatter=_date_words(times),
         no_prefix=True,
     )
-    drawn = DateTimeLine(config)
+    drawn = pygal.DateTimeLine(config)
     drawn.y_labels = _scale(max(value for line in lines for _, value in line.points))
     drawn.x_labels = [_moment(at) for at in _spread(times)]
     for line in lines:
@@ -68,6 +69,15 @@ def chart(label: str, lines: Sequence[Line]) -> Markup:
     root.set("aria-label", label)
     ET.register_namespace("", _SVG.strip("{}"))
     return Markup(ET.tostring(root, encoding="unicode"))  # noqa: S704 - text in it is escaped by ElementTree
+
+
+def _pygal() -> Any:  # noqa: ANN401 - it has no types
+    """Return pygal, without what it adds to the imports of the whole process to find plugins: an old form, of which Python 3.11 warns."""
+    finders = list(sys.meta_path)
+    import pygal  # noqa: PLC0415 - an extra
+
+    sys.meta_path[:] = [finder for finder in sys.meta_path if finder in finders]
+    return pygal
 
 
 def spark(points: Sequence[tuple[int, int]], top: int) -> str:

@@ -116,7 +116,7 @@ def test_nothing_keeps_anybody_from_reading_it(
             assert [(page, each["id"], each["nodes"][0]["html"]) for each in found] == []
 
 
-@pytest.mark.parametrize("width", [320, 390, 800, 1280])
+@pytest.mark.parametrize("width", [320, 390, 800, 965, 1280])
 def test_nothing_is_wider_than_the_window(browser: Browser, site: Path, width: int) -> None:
     """On a telephone too: no page scrolls sideways, and no cell is cut."""
     with _tab(browser, viewport={"width": width, "height": 800}) as tab:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from sharectl.model.access import AccessRule
 from sharectl.model.plans import Action
 from sharectl.model.verbs import Verb
 from sharectl.render.pages.engine import hash_of
@@ -26,11 +27,22 @@ def test_the_page_asks_for_nothing_and_runs_nothing() -> None:
     assert f"style-src '{hash_of(style[1])}'" in text
 
 
-def test_what_is_destroyed_stands_above_all_changes() -> None:
-    """With what becomes of it, and why."""
+def test_the_three_answers_stand_on_top() -> None:
+    """Whether data is lost, anybody is locked out, and all fits; then what goes, and whether that can be undone."""
     text = "\n".join(plan_html(rich_plan()))
-    assert "the share and all data in it are destroyed (40GiB)" in text
-    assert text.index("Data is destroyed for good") < text.index("Changes:")
+    places = [text.index(words) for words in ("Is data lost?", "Is anyone locked out?", "Does everything fit?")]
+    assert places == sorted(places)
+    assert max(places) < text.index("Data that goes") < text.index("Changes:")
+    assert "destroyed for good" in text
+
+
+def test_equal_changes_are_one_line_that_can_be_opened() -> None:
+    """With the names in it."""
+    steps = [step for number in range(30) for step in new_share(f"s{number}", AccessRule("ip", "0.0.0.0/0", "rw"))]
+    page = _Reader(_text(*steps))
+    assert page.words.count("30 shares") == 2  # where new shares go, and the changes
+    assert "share/s29" in page.words
+    assert "New rules let everybody in" in page.words
 
 
 def test_hostile_text_is_text() -> None:
