@@ -110,7 +110,8 @@ class TestSimulated(DriverConformance):
     def write_content(self, driver: Driver, share: ObservedShare, text: str) -> None:
         """Write to the table of shares from outside."""
         with closing(sqlite3.connect(self.path)) as connection, connection:
-            connection.execute("UPDATE shares SET content = ? WHERE resource_id = ?", (text, share.resource_id))
+            change = "UPDATE shares SET content = ?, used_bytes = length(?) WHERE resource_id = ?"
+            connection.execute(change, (text, text, share.resource_id))
 
     def read_content(self, driver: Driver, share: ObservedShare) -> str:
         """Read from the table of shares from outside."""

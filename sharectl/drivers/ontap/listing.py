@@ -116,7 +116,10 @@ class Listing:
         around = Surroundings({policy["id"]: policy for policy in policies}, smb, unused, places, luns, seen)
         owners = {volume.uuid for volume in claimed(volumes).values()}
         plain = [each for each in volumes if pool_of_container(each.record.get("comment")) is None]
-        found = [self.observed(volume, around, is_owner=volume.uuid in owners) for volume in plain]
+        found = [
+            self.observed(volume, around, is_owner=volume.uuid in owners)._replace(used_bytes=volume.used_bytes)
+            for volume in plain
+        ]
         return self._with_qtrees(found, plain, volumes, qtrees, around) if qtrees else found
 
     def _all(self) -> tuple[list[Volume], list[Qtree], list[JsonObject]]:
@@ -173,7 +176,7 @@ class Listing:
         if share is None:
             message = f"{self._volumes.array.name}: no pool of qtrees has its volumes on the aggregate of the volume {qtree.volume}"
             raise ConflictError(message)
-        return share
+        return share._replace(used_bytes=None)
 
     def new_qtree(self, qtree: Qtree, volume: Volume, size_bytes: int) -> ObservedShare:
         """Return a share that is a qtree which nobody may reach yet, and that was limited just now, without looking."""

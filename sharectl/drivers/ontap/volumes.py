@@ -162,6 +162,12 @@ class Volume:
             noted is not None and noted == str(self.policy_id)
         )
 
+    @property
+    def used_bytes(self) -> int | None:
+        """What its data takes, snapshots in their reserve left out; None of a volume that is offline."""
+        used = self.value("space.used")
+        return None if used is None else int(used)
+
     def value(self, dotted: str, default: Any = None) -> Any:  # noqa: ANN401 - whatever the array has there
         """Return a value inside the record."""
         found: Any = self.record

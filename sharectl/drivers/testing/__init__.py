@@ -12,13 +12,13 @@ from sharectl.drivers.testing.checks import CheckTests
 from sharectl.drivers.testing.export_names import ExportNameTests
 from sharectl.drivers.testing.fences import FenceTests
 from sharectl.drivers.testing.protocols import ProtocolTests
-from sharectl.drivers.testing.references import new_id, ref, snapshot_ref
+from sharectl.drivers.testing.references import new_id, ref, shares_of, snapshot_ref
 from sharectl.drivers.testing.shares import ShareTests
 from sharectl.drivers.testing.sizes import SizeTests
 from sharectl.drivers.testing.snapshots import SnapshotTests
 from sharectl.drivers.testing.trash import TrashTests
 
-__all__ = ["DriverConformance", "new_id", "ref", "snapshot_ref"]
+__all__ = ["DriverConformance", "new_id", "ref", "shares_of", "snapshot_ref"]
 
 
 class DriverConformance(

@@ -21,6 +21,9 @@ from sharectl.drivers.testing.suite import Suite
 from sharectl.model.quantities import GIB
 from sharectl.model.requests import ShareRef
 
+_OWN_BYTES = 16 << 20
+_WRITTEN_BYTES = 1 << 20
+
 
 class SizeTests(Suite):
     """A change of size goes in its own direction alone."""
@@ -82,15 +85,30 @@ class SizeTests(Suite):
         with pytest.raises(NotFoundError):
             able.used_bytes(ref(share))
 
-    def test_usage_is_listed_as_it_is_measured(self, driver: Driver) -> None:
-        """Where a listing says it at all: of each share, with all of them and with some."""
+    def test_usage_is_listed_about_as_it_is_measured(self, driver: Driver) -> None:
+        """Where a listing says it at all: of each share, with all of them and with some. What a backend keeps for itself may change meanwhile."""
         able = self.needs(driver, MeasuresUsage)
-        share, other = self.create(driver, "projects"), self.create(driver, "other")
+        share = self.create(driver, "projects")
+        self.create(driver, "other")
+        measured = able.used_bytes(ref(share))
         listed = {each.resource_id: each.used_bytes for each in driver.list_shares()}
         if listed[share.resource_id] is None:
             pytest.skip("the driver does not list what is used")
-        for resource_id, used_bytes in listed.items():
-            assert type(used_bytes) is int, resource_id
-            assert used_bytes >= 0
-        (found,) = driver.list_shares([str(other.resource_id)])
-        assert found.used_bytes == able.used_bytes(ref(other))
+        (found,) = driver.list_shares([str(share.resource_id)])
+        for used_bytes in (*listed.values(), found.used_bytes):
+            assert type(used_bytes) is int
+            assert abs(used_bytes - measured) < _OWN_BYTES
+
+    def test_usage_grows_with_what_clients_write(self, driver: Driver) -> None:
+        """Where the suite can write, and a listing says it: in the listing, once the share was measured."""
+        able = self.needs(driver, MeasuresUsage)
+        share = self.create(driver, "projects")
+        able.used_bytes(ref(share))
+        (before,) = driver.list_shares([str(share.resource_id)])
+        if before.used_bytes is None:
+            pytest.skip("the driver does not list what is used")
+        self.write_content(driver, share, "x" * _WRITTEN_BYTES)
+        able.used_bytes(ref(share))
+        (after,) = driver.list_shares([str(share.resource_id)])
+        assert after.used_bytes is not None
+        assert after.used_bytes - before.used_bytes >= _WRITTEN_BYTES

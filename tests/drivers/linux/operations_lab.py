@@ -16,6 +16,7 @@ from sharectl.drivers.linux.agent.operations import open_backend
 from sharectl.drivers.linux.driver import LinuxDriver
 from sharectl.drivers.linux.session import error_of
 from sharectl.drivers.linux.settings import read_settings
+from sharectl.drivers.testing import shares_of
 from sharectl.model.access import AccessRule
 from sharectl.model.backends import BackendSpec
 from sharectl.model.requests import ShareRef, ShareRequest, SnapshotRef
@@ -134,8 +135,8 @@ class OperationsLab:
         return self.driver.update_access(ref(share), rules, rules, ())
 
     def listed(self, share: ObservedShare) -> ObservedShare:
-        """Return the share as it is listed now."""
-        (found,) = self.driver.list_shares([str(share.resource_id)])
+        """Return the share as it is listed now, but for what is used of it."""
+        (found,) = shares_of(self.driver, [str(share.resource_id)])
         return found
 
     def access_of(self, share: ObservedShare) -> set[AccessRule]:

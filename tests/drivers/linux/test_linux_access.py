@@ -20,6 +20,7 @@ from sharectl.drivers.linux.agent.nfs.ganesha import server as ganesha
 from sharectl.drivers.linux.agent.nfs.ganesha.bus import GaneshaBus
 from sharectl.drivers.linux.agent.nfs.ganesha.configuration import export_text
 from sharectl.drivers.linux.agent.nfs.ganesha.server import GaneshaServer
+from sharectl.drivers.testing import shares_of
 from sharectl.model.access import AccessRule
 from tests.drivers.linux.lab import need, processes_in, run
 from tests.drivers.linux.nfs_client import V3, nfs
@@ -431,7 +432,7 @@ def test_a_protocol_that_is_turned_off_gives_no_access(
         driver.create_share(own_backend.request("another", protocol))
     with pytest.raises(DriverError, match=f"the backend has no {protocol} server; its settings turn it off"):
         driver.update_access(ref(share), list(rules), [], [])
-    assert list(driver.list_shares()) == [share]
+    assert shares_of(driver) == [share]
     driver.delete_share(ref(share))
     assert list(driver.list_shares()) == []
 
@@ -451,7 +452,7 @@ def test_the_nfs_server_of_the_kernel_can_be_asked_for(own_backend: OperationsLa
     driver = own_backend.open(nfs={"server": "kernel"}, namespace=None, addresses=["127.0.0.1"])
     driver.prepare()
     share = driver.create_share(own_backend.request("kernel"))
-    assert list(driver.list_shares()) == [share]
+    assert shares_of(driver) == [share]
     if not Path("/proc/fs/nfsd/threads").exists():
         with pytest.raises((DriverError, BackendUnavailableError), match="NFS server"):
             driver.update_access(ref(share), [ANYBODY], [ANYBODY], [])

@@ -12,6 +12,7 @@ import pytest
 
 from sharectl.drivers.base import BackendUnavailableError, PoolError
 from sharectl.drivers.linux.agent.volumes.btrfs.pool import BtrfsPool
+from sharectl.drivers.testing import shares_of
 from tests.drivers.linux.lab import mounts_under, run
 from tests.drivers.linux.operations_lab import ANYBODY, MIB, new_id, ref, snapshot_ref
 
@@ -240,4 +241,4 @@ def reboot(backend: OperationsLab) -> None:
 def test_an_unlimited_share_of_an_id_that_is_not_there_is_left_out(own_backend: OperationsLab) -> None:
     """Listing by id gives what is there."""
     share = own_backend.share("projects")
-    assert list(own_backend.driver.list_shares([new_id(), str(share.resource_id)])) == [share]
+    assert shares_of(own_backend.driver, [new_id(), str(share.resource_id)]) == [share]

@@ -48,6 +48,7 @@ class Listed(NamedTuple):
     snapshot_policy: Mapping[str, Any] | None = None
     scheduled_snapshots: Mapping[str, Any] | None = None
     export_name: str | None = None
+    used_bytes: int | None = None
 
 
 class ListedSnapshot(NamedTuple):
@@ -90,7 +91,12 @@ class Listing:
             **stored_rules(self._room, unseen),
         }
         scheduled = self._scheduled(resource_ids)
-        listed = [self._listed(row, volumes, access.get(row.resource_id, ()), scheduled) for row in present]
+        listed = [
+            self._listed(row, volumes, access.get(row.resource_id, ()), scheduled)._replace(
+                used_bytes=_used_bytes(row, volumes)
+            )
+            for row in present
+        ]
         if resource_ids is None:
             holders = {(row.pool, row.volume): row for row in rows}
             for pool, states in volumes.items():
@@ -102,7 +108,9 @@ class Listing:
                         name, problem = shown
                         problem = problem or _obstacle(self._pools.get(pool), volume)
                         known = (pool, state.size_bytes, None, (), (), None, None)
-                        listed.append(Listed(None, f"{pool}/{name}", name, *known, problem))
+                        listed.append(
+                            Listed(None, f"{pool}/{name}", name, *known, problem, used_bytes=state.used_bytes)
+                        )
         return listed
 
     def share(self, row: ShareRow) -> Listed:
@@ -210,6 +218,12 @@ def settings_of(row: ShareRow) -> dict[str, str]:
         **(treatment.told(export_options(row)) if NFS in protocols else {}),
         **(smb_treatment.told(offered(row)) if CIFS in protocols else {}),
     }
+
+
+def _used_bytes(row: ShareRow, volumes: Mapping[str, Mapping[str, VolumeState] | None]) -> int | None:
+    """Return what the kernel has counted for the share; None where that is not known."""
+    states = volumes.get(row.pool)
+    return None if states is None else states[row.volume].used_bytes
 
 
 def _state(pool: VolumePool, volume: str) -> VolumeState | None:

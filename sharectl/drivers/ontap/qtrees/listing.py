@@ -10,7 +10,7 @@ from sharectl.drivers.ontap.locations import Places, export_locations, preferred
 from sharectl.drivers.ontap.qtrees.access import QtreeAccess, is_passage, marks_of, passage_problem
 from sharectl.drivers.ontap.qtrees.containers import PASSAGE_RULES
 from sharectl.drivers.ontap.qtrees.names import pool_of_container, read_policy_name, time_in
-from sharectl.drivers.ontap.qtrees.quotas import limit_in, why_not_in_force
+from sharectl.drivers.ontap.qtrees.quotas import limit_in, used_in, why_not_in_force
 from sharectl.drivers.ontap.qtrees.records import Qtree, with_owners
 from sharectl.drivers.ontap.qtrees.smb import above, access_over_smb, exports_of
 from sharectl.drivers.ontap.smb_access import SmbListed
@@ -165,6 +165,7 @@ class QtreeListing:
             share_server_id=around.places.servers.get(qtree.svm),
             not_adoptable=why_not,
             export_settings=settings if NFS in protocols_in(protocol) else None,
+            used_bytes=_used_bytes(qtree, around),
         )
 
     def _remarks(self, qtree: Qtree, volume: Volume, protocol: str, around: Around) -> list[AccessRule]:
@@ -199,6 +200,12 @@ class QtreeListing:
         """Return the array's own name for a share."""
         name = f"{qtree.volume}/{qtree.name}"
         return name if self._settings.svm is not None else f"{qtree.svm}/{name}"
+
+
+def _used_bytes(qtree: Qtree, around: Around) -> int | None:
+    """Return what the quotas of its volume have counted; None where they are off, or were not asked."""
+    report = (around.reports or {}).get(qtree.key)
+    return None if report is None else used_in(report)
 
 
 def _is_container(qtree: Qtree, around: Around) -> bool:

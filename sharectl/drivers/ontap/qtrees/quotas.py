@@ -177,15 +177,15 @@ class Quotas:
 
     def used_bytes(self, qtree: Qtree) -> int:
         """Return what the files in a qtree take. Raises TransientError while nobody knows: quotas are off, or the volume is being scanned."""
-        state = "on"
+        state = ""
         for attempt in range(_LOOKS):
             report = self.report_of(qtree)
             if report is not None:
                 return used_in(report)
-            state = self.states([qtree.volume_uuid]).get(qtree.volume_uuid, _OFF)
-            if state not in _SCANNING:
+            before, state = state, self.states([qtree.volume_uuid]).get(qtree.volume_uuid, _OFF)
+            if state not in _SCANNING and state == before:  # else a scan may have ended between the two
                 break
-            if attempt < _LOOKS - 1:
+            if state in _SCANNING and attempt < _LOOKS - 1:
                 self._sleep(_PAUSE_SECONDS)
         message = (
             f"{self._array.name}: nobody knows how much of the qtree {qtree.volume}/{qtree.name} is used: the quotas of its volume are "

@@ -52,7 +52,7 @@ class TestQtrees(AccessTests, AdoptionTests, BackendTests, CheckTests, ShareTest
         driver.delete_share(ref(first))
         again = self.create(driver, "projects")
         assert (again.name, again.backend_id != first.backend_id) == (first.name, True)
-        assert list(driver.list_shares()) == [again]
+        assert self.shares(driver) == [again]
 
     def request(self, driver: Driver, name: str, snapshot: SnapshotRef | None = None) -> ShareRequest:
         """Ask for a share in the pool of qtrees."""

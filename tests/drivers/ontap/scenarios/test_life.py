@@ -124,6 +124,24 @@ def test_a_volume_that_was_left_offline_is_removed(ground: Ground) -> None:
     ground.is_tidy(shares=0, with_access=0)
 
 
+def test_what_is_used_comes_with_the_listing(ground: Ground) -> None:
+    """Of each volume, by the calls that are made anyway; nothing of one that is offline, of which the array says nothing."""
+    share = ground.share(CLIENT)
+    ground.forget_calls()
+    assert ground.listed().used_bytes == ground.driver.used_bytes(share)
+    ground.forget_calls()
+    listed = ground.listed()
+    calls = ground.calls()
+    assert calls["GET /storage/volumes"] == 1
+    assert not any("{uuid}" in operation for operation in calls)
+    with ground.emulator.world.lock:
+        ground.emulator.world[Volume].change(ground.volumes()["projects"].uuid, data=5 << 20)
+    assert (ground.listed().used_bytes or 0) - (listed.used_bytes or 0) >= 4 << 20
+    with ground.emulator.world.lock:
+        ground.emulator.world[Volume].change(ground.volumes()["projects"].uuid, state="offline", path=None)
+    assert ground.listed().used_bytes is None
+
+
 def test_an_unmount_that_has_to_wait_frees_the_lane(ground: Ground) -> None:
     """As during the split of a clone: it is asked again later, and nothing was begun."""
     share = ground.share()

@@ -10,7 +10,7 @@ from sharectl.drivers.base import Capability, DriverEnvironment, DriverError, Sh
 from sharectl.drivers.ontap import FACTORY
 from sharectl.drivers.share_checks import ChecksServerChanges, ChecksShareServers, configured_capabilities
 from sharectl.drivers.share_servers import ChecksSubnets
-from sharectl.drivers.testing import new_id, ref
+from sharectl.drivers.testing import new_id, ref, shares_of
 from sharectl.model.access import AccessRule
 from sharectl.model.quantities import GIB
 from sharectl.model.requests import ShareRequest, ShareServerRef
@@ -59,7 +59,7 @@ def test_lifs_on_the_node_of_the_volume_come_first(driver: ShareServerDriver) ->
     far = driver.create_share(share_on(server.resource_id, "homes", "aggr2"))
     assert near.export_locations == ("10.9.0.10:/projects", "10.9.0.11:/projects")
     assert far.export_locations == ("10.9.0.11:/homes", "10.9.0.10:/homes")
-    assert sorted(driver.list_shares()) == sorted([near, far])
+    assert sorted(shares_of(driver)) == sorted([near, far])
     assert {share.share_server_id for share in (near, far)} == {server.resource_id}
 
 
@@ -70,7 +70,7 @@ def test_lifs_on_the_node_of_the_volume_come_first_without_share_servers(emulato
     for pool, first in (("aggr1", "10.0.0.11"), ("aggr2", "10.0.0.12")):
         made = driver.create_share(share_on(None, f"near-{pool}", pool))
         assert made.export_locations[0] == f"{first}:/near-{pool}"
-        assert driver.list_shares([str(made.resource_id)]) == [made]
+        assert shares_of(driver, [str(made.resource_id)]) == [made]
     driver.close()
 
 
