@@ -18,7 +18,10 @@ _WIDEST_CELL: Final = 48
 """Cells of a plain table are filled up to so many columns; a longer one makes its own row longer, and no other."""
 
 _LEAST_WORDS: Final = 12
-"""So narrow may a column of words become before another one is left out."""
+"""So narrow may a column of several words become before another one is left out."""
+
+_LONGEST_WORD: Final = 24
+"""Words of up to so many columns are broken in no more than a quarter of the rows: one long name does not take the room of a column."""
 
 _MOST_DRAWN: Final = 2_000
 """Longer tables are plain on a terminal too: nobody waits for a hundred thousand rows to be measured and folded."""
@@ -53,8 +56,8 @@ Row = tuple[Cell, ...]
 def table_lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]], look: Look = PLAIN) -> Iterator[str]:
     """Yield the head and the rows, two spaces between columns and none at the end of a line.
 
-    A column that is empty in every row is left out. On a terminal words are folded in their column, and optional columns are left
-    out, from the right, until the rest fits.
+    A column that is empty in every row is left out. On a terminal texts are folded in their column, between words; optional columns
+    are left out, from the right, until the rest fits. Where it cannot, each row takes several lines.
     """
     cells = [tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in row) for row in rows]
     kept = [n for n in range(len(columns)) if not cells or any(row[n].text for row in cells)]
@@ -111,28 +114,34 @@ def _width_of(column: Column, cells: Sequence[Cell], most: int) -> int:
 
 
 def _drawn_lines(columns: Sequence[Column], rows: Sequence[Row], look: Look, width: int) -> Iterator[str]:
+    kept = _fitting(columns, rows, width)
+    columns, rows = [columns[n] for n in kept], [tuple(row[n] for n in kept) for row in rows]
+    widths = _shared_out(columns, rows, width)
+    return _stacked_lines(columns, rows, look, width) if widths is None else _table_lines(columns, rows, look, widths)
+
+
+def _table_lines(columns: Sequence[Column], rows: Sequence[Row], look: Look, widths: Sequence[int]) -> Iterator[str]:
     from io import StringIO  # noqa: PLC0415 - only where a table is drawn
 
     from rich.console import Console  # noqa: PLC0415 - as above
     from rich.table import Table  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415 - as above
 
-    kept = _fitting(columns, rows, width)
     table = Table(box=None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), collapse_padding=False)
-    for n in kept:
-        right = columns[n].right
+    for column, width in zip(columns, widths, strict=True):
         table.add_column(
-            Text(columns[n].head, style="bold"),
-            justify="right" if right else "left",
-            no_wrap=not columns[n].is_folded,
+            Text(column.head, style="bold"),
+            justify="right" if column.right else "left",
+            no_wrap=not column.is_folded,
             overflow="fold",
+            width=width,
         )
     for row in rows:
-        table.add_row(*(Text(row[n].text, style=_STYLES_OF_RICH.get(row[n].style_name or "", "")) for n in kept))
+        table.add_row(*(Text(cell.text, style=_STYLES_OF_RICH.get(cell.style_name or "", "")) for cell in row))
     sink = StringIO()
     console = Console(
         file=sink,
-        width=width,
+        width=sum(widths) + len(_GAP) * len(widths),
         color_system="standard" if look.color else None,
         force_terminal=look.color,
         legacy_windows=False,
@@ -142,19 +151,72 @@ def _drawn_lines(columns: Sequence[Column], rows: Sequence[Row], look: Look, wid
         yield line.rstrip()
 
 
+def _stacked_lines(columns: Sequence[Column], rows: Sequence[Row], look: Look, width: int) -> Iterator[str]:
+    """Yield a row in several lines: what it is about, and below that a line for each further cell that is not empty."""
+    about = 1 + next((n for n, column in enumerate(columns) if column.head), 0)
+    heads = max((len(column.head) for column in columns[about:]), default=0)
+    for row in rows:
+        for part in _pieces(" ".join(cell.text for cell in row[:about] if cell.text), width):
+            yield paint(part, "heading", look.color)
+        for column, cell in zip(columns[about:], row[about:], strict=True):
+            head = column.head.lower()
+            for part in _pieces(cell.text, max(1, width - heads - 2 * len(_GAP))):
+                text = part if cell.style_name is None else paint(part, cell.style_name, look.color)
+                yield f"{_GAP}{paint(head.ljust(heads), 'faint', look.color)}{_GAP}{text}"
+                head = ""
+
+
+def _pieces(text: str, width: int) -> Iterator[str]:
+    """Yield the text in pieces of at most so many columns."""
+    from rich.cells import chop_cells  # noqa: PLC0415 - only where a table is drawn
+
+    if text:
+        yield from chop_cells(text, width)
+
+
 def _fitting(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[int]:
     """Return the numbers of the columns that fit, without optional ones from the right where they do not."""
     kept = list(range(len(columns)))
-    needed = [
-        _width_of(column, [row[n] for row in rows], _LEAST_WORDS if column.is_folded else width)
-        for n, column in enumerate(columns)
-    ]
+    needed = _least_widths(columns, rows)
     for n in reversed(kept.copy()):
-        if sum(needed[each] + len(_GAP) for each in kept) - len(_GAP) <= width:
+        if _total([needed[each] for each in kept]) <= width:
             break
         if columns[n].optional:
             kept.remove(n)
     return kept
+
+
+def _shared_out(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[int] | None:
+    """Return a width for each column: what it needs, and of the rest as much as it can use; None where even the least is too much."""
+    widths = _least_widths(columns, rows)
+    wanted = [_width_of(column, [row[n] for row in rows], width) for n, column in enumerate(columns)]
+    left = width - _total(widths)
+    if left < 0:
+        return None
+    while left > 0 and (narrow := [n for n, most in enumerate(wanted) if widths[n] < most]):
+        for n in sorted(narrow, key=widths.__getitem__)[:left]:
+            widths[n] += 1
+            left -= 1
+    return widths
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
+
+
+def _least_widths(columns: Sequence[Column], rows: Sequence[Row]) -> list[int]:
+    """Return how narrow each column may be: most words in it stay whole, and where it is not folded, all cells."""
+    return [
+        max(len(column.head), _least_width(column, [row[n].text for row in rows])) for n, column in enumerate(columns)
+    ]
+
+
+def _least_width(column: Column, texts: Sequence[str]) -> int:
+    if not column.is_folded:
+        return max(map(display_width, texts), default=0)
+    widest = max((min(display_width(text), _LEAST_WORDS) for text in texts), default=0)
+    words = sorted(max(map(display_width, text.split(" "))) for text in texts)
+    return max(widest, min(words[len(words) * 3 // 4 - (len(words) % 4 == 0)], _LONGEST_WORD) if words else 0)
 
 
 _STYLES_OF_RICH: Final = {

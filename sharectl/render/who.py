@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _COLUMNS: Final = (
     Column("SHARE"),
     Column("MAY", whole=True),
-    Column("OVER", whole=True),
-    Column("WHO"),
+    Column("OVER", whole=True, optional=True),
+    Column("WHO", optional=True),
     Column("BY"),
     Column("WHERE"),
     Column("WITH", optional=True),

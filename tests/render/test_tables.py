@@ -338,3 +338,43 @@ def test_columns_that_are_empty_are_left_out_and_no_line_ends_in_spaces() -> Non
 def test_a_table_without_rows_is_its_head() -> None:
     """All columns are there."""
     assert list(table_lines((Column("A"), Column("B")), [])) == ["A  B"]
+
+
+RULES_OF_SHARES = [
+    ["share/projects", "rw", "10.0.0.9", "ip:192.168.10.0/24 rw"],
+    ["share/home", "ro", "10.0.0.9", "ip:2001:db8:20:7::/64 ro"],
+]
+COLUMNS_OF_RULES = (Column("SHARE"), Column("MAY", whole=True), Column("WHO", optional=True), Column("BY"))
+
+
+def test_words_stay_whole_where_an_optional_column_can_go() -> None:
+    """An address that is broken in the middle is not one any more."""
+    wide = list(table_lines(COLUMNS_OF_RULES, RULES_OF_SHARES, Look(width=60)))
+    assert wide[0].split() == ["SHARE", "MAY", "WHO", "BY"]
+    narrow = list(table_lines(COLUMNS_OF_RULES, RULES_OF_SHARES, Look(width=46)))
+    assert narrow[0].split() == ["SHARE", "MAY", "BY"]
+    for lines in (wide, narrow):
+        assert "ip:192.168.10.0/24" in "\n".join(lines).split()
+        assert "ip:2001:db8:20:7::/64" in "\n".join(lines).split()
+
+
+def test_rows_take_several_lines_where_their_words_do_not_fit_beside_each_other() -> None:
+    """What a row is about comes first."""
+    assert list(table_lines(COLUMNS_OF_RULES, RULES_OF_SHARES, Look(width=38))) == [
+        "share/projects",
+        "  may  rw",
+        "  by   ip:192.168.10.0/24 rw",
+        "share/home",
+        "  may  ro",
+        "  by   ip:2001:db8:20:7::/64 ro",
+    ]
+
+
+def test_one_long_name_takes_no_room_from_other_rows() -> None:
+    """It is folded, and the table stays one."""
+    rows = [[f"share/{n}", "rw", "", "ip:10.0.0.1 rw"] for n in range(4)]
+    rows[2][0] = "share/" + "long-" * 12
+    lines = list(table_lines(COLUMNS_OF_RULES, rows, Look(width=40)))
+    assert lines[0].split() == ["SHARE", "MAY", "BY"]
+    assert max(map(len, lines)) <= 40
+    assert "".join(line[:19].strip() for line in lines[3:7]).startswith("share/long-long-")
