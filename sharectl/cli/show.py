@@ -41,7 +41,7 @@ def show(
     """Show a resource: a share with its export locations, access and mount commands, a share server, a network; or a saved plan."""
     from sharectl.cli.runs import show_plan
     from sharectl.cli.session import parse_address, start
-    from sharectl.workspace.inspection import inspect_resource
+    from sharectl.workspace.inspection import inspect_access_rule, inspect_resource
     from sharectl.workspace.lookup import allowed_backends
 
     session = start(chdir, file)
@@ -54,19 +54,30 @@ def show(
         remedy = f"--output text or json; {output.value} is for plans"
         raise DiagnosticError(error("usage.output", f"a resource has no form in {output.value}", remedy=remedy))
     address = resource_of(parse_address(subject))
-    desired, is_whole = session.readable(None if is_of(Kind.CLIENT_LIST, address) else {address})
+    needs_all = is_of(Kind.CLIENT_LIST, address) or is_of(Kind.ACCESS_RULE, address)
+    desired, is_whole = session.readable(None if needs_all else {address})
     allowed = allowed_backends(allow_unreadable, desired.backends)
     ask = refresh is not opt.Refresh.NONE
     if kind_of(address) in {Kind.SHARE_SERVER, Kind.SHARE_NETWORK}:
         _show_tenancy(session, desired, address, output, ask=ask, allowed=allowed)
         return
     repository = session.repository
+    if is_of(Kind.ACCESS_RULE, address):
+        with repository.store() as store:
+            session.output.show("resource", output, inspect_access_rule(desired, store, address))
+        return
     with repository.store() as store, repository.backends(desired.backends) as backends:
         found = inspect_resource(
             desired, store, backends, address, ask=ask, nearest=lambda: repository.nearest(address, store)
         )
     view = found if is_whole else replace(found, manifest_is_unread=True)
     session.output.show("resource", output, view)
+    if output is Format.TEXT and view.record is not None and view.observed is None:
+        from datetime import UTC, datetime
+
+        from sharectl.render.freshness import freshness_text
+
+        session.output.note(freshness_text(view.freshness, datetime.now(UTC)))
     _say_unread(session, view.diagnostics, view.record, allowed)
 
 

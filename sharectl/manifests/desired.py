@@ -320,6 +320,10 @@ class Desired:
         """Tell whether a backend, share type, client list, share network or security service at `address` stands in a file."""
         return address in self._linked.settings
 
+    def access_rules(self) -> Mapping[str, RuleDocument]:
+        """Return the AccessRule documents of the shares that were read, by name."""
+        return {entry.rule.name: entry.rule for entries in self._linked.rules.values() for entry in entries}
+
     def rule_documents(self) -> Mapping[Address, frozenset[str]]:
         """Return the keys of the access rules that are documents of their own, or come from such, by the address of their share."""
         return {

@@ -21,6 +21,9 @@ def freshness_text(freshness: Freshness, now: datetime) -> str:
         run = freshness.run
         who = f"`sharectl {visible(run.command)}` of {visible(run.user)}@{visible(run.host)}"
         text = f"From the state as {who} left it at {visible(freshness.changed_at)}{_age(freshness.changed_at, now)}."
+    if freshness.asked_at is not None:
+        asked = time_text(freshness.asked_at)
+        text += f" Backends were last asked at {asked}{_age(asked, now)}."
     if freshness.writer is not None:
         status = freshness.writer
         text += f" {visible(status.holder.name)} has been at work on it since {visible(status.acquired_at)}."
@@ -33,8 +36,14 @@ def freshness_object(freshness: Freshness) -> JsonObject:
     return {
         "changed_at": freshness.changed_at,
         "run_id": None if run is None else run.run_id,
+        "asked_at": None if freshness.asked_at is None else time_text(freshness.asked_at),
         "writer": None if writer is None else writer.holder.name,
     }
+
+
+def time_text(seconds: int) -> str:
+    """Return a time in seconds since 1970 as text, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _age(at: str, now: datetime) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.access import protocol_words
 from sharectl.model.quantities import approximate_size, format_size
 from sharectl.render.formats import document
-from sharectl.render.freshness import freshness_object
+from sharectl.render.freshness import freshness_object, time_text
 from sharectl.render.tables import Cell, Column, streamed_lines
 from sharectl.render.text import PLAIN, visible
 from sharectl.workspace.listing import Condition
@@ -114,7 +113,7 @@ def _seen(share: ListedShare) -> str | None:
     """Return when its use was told, in UTC."""
     if share.seen_at is None:
         return None
-    return datetime.fromtimestamp(share.seen_at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return time_text(share.seen_at)
 
 
 _CSV: Final = (

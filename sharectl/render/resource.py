@@ -17,6 +17,7 @@ from sharectl.mounting.locations import parse_location
 from sharectl.planner.saved.document import changes_to_list
 from sharectl.planner.share_servers.changes import subnet_label
 from sharectl.render.formats import document, named_fields
+from sharectl.render.freshness import freshness_object, time_text
 from sharectl.render.mounts_tables import mount_commands
 from sharectl.render.sentences import change_action, change_text, shown_field, shown_value
 from sharectl.render.state import place_of, record_fields, rule_text, rules_list
@@ -24,13 +25,14 @@ from sharectl.render.text import PLAIN, paint, visible
 from sharectl.state.rows import allocations_of, attributes_of, server_spec_of, spec_object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sharectl.model.access import AccessRule
     from sharectl.model.canonical import JsonObject
     from sharectl.model.ignoring import AccessPattern
     from sharectl.model.networks import NetworkAllocation
     from sharectl.model.observed import ObservedShare
+    from sharectl.model.records import HistoryEntry, LockStatus, OperationRecord
     from sharectl.model.share_networks import ShareNetworkSubnet
     from sharectl.render.text import Look
     from sharectl.workspace.inspection import ResourceView, ShareNetworkView, ShareServerView
@@ -47,6 +49,7 @@ def resource_lines(view: ResourceView, look: Look = PLAIN) -> Iterator[str]:
     for label, text in _facts(view, spec):
         yield f"  {label:<{_LABEL_WIDTH}} {visible(text)}"
     yield from _wanted_lines(view, color=color)
+    yield from _failure_lines(view.last_failure, color=color)
     if view.rules:
         yield ""
         yield paint("Access", "heading", color)
@@ -95,14 +98,16 @@ def _covered(view: ResourceView) -> list[tuple[AccessPattern, list[AccessRule]]]
 
 
 def _wanted_lines(view: ResourceView, *, color: bool) -> Iterator[str]:
-    """Yield where the manifest differs from the record, and what failed last."""
+    """Yield where the manifest differs from the record."""
     if view.wanted:
         yield ""
         yield paint("Changes in its manifest that are not applied yet", "heading", color)
         for change in view.wanted:
             yield f"  {change_action(change).value} {change_text(change)}"
-    if view.last_failure is not None:
-        entry = view.last_failure
+
+
+def _failure_lines(entry: HistoryEntry | None, *, color: bool) -> Iterator[str]:
+    if entry is not None:
         problem = orjson.loads(entry.detail).get("error") or "no reason is recorded"
         yield ""
         yield paint("Last error", "heading", color)
@@ -128,7 +133,9 @@ def resource_object(view: ResourceView) -> JsonObject:
         settings=view.settings,
         used_by=list(view.used_by),
         wanted=changes_to_list(view.wanted),
-        last_error=_failure_fields(view),
+        last_error=_failure_fields(view.last_failure),
+        operations=[_operation_fields(operation) for operation in view.operations],
+        view=freshness_object(view.freshness),
         ignored_access=[
             {**pattern._asdict(), "rules": [rule.as_object() for rule in rules]} for pattern, rules in _covered(view)
         ],
@@ -150,8 +157,11 @@ def _observed_fields(observed: ObservedShare) -> JsonObject:
     }
 
 
-def _failure_fields(view: ResourceView) -> JsonObject | None:
-    entry = view.last_failure
+def _operation_fields(operation: OperationRecord) -> JsonObject:
+    return named_fields(operation, "operation_id", "run_id", "verb", "started_at")
+
+
+def _failure_fields(entry: HistoryEntry | None) -> JsonObject | None:
     if entry is None:
         return None
     return {"at": entry.at, "verb": entry.verb, "error": orjson.loads(entry.detail).get("error")}
@@ -186,6 +196,7 @@ def _location_fields(spec: JsonObject, location: str) -> JsonObject:
 
 def _facts(view: ResourceView, spec: JsonObject | None) -> Iterator[tuple[str, str]]:
     yield "status", _status(view, spec)
+    yield from _open_facts(view.operations, view.freshness.writer)
     record = view.record
     if record is not None:
         if record.backend is not None:
@@ -196,6 +207,16 @@ def _facts(view: ResourceView, spec: JsonObject | None) -> Iterator[tuple[str, s
     for name, value in (view.settings or {}).items():
         if name != "name" and value not in (None, "", {}, [], ()):
             yield name.replace("_", " "), shown_value(value)
+
+
+def _open_facts(operations: Iterable[OperationRecord], writer: LockStatus | None) -> Iterator[tuple[str, str]]:
+    """Yield what has begun on it and has no end yet: it is being changed, or half done."""
+    for operation in operations:
+        began = f"{operation.verb} began at {operation.started_at}"
+        if writer is not None:
+            yield "in motion", f"{began}; {writer.holder.name} has been at work since {writer.acquired_at}"
+        else:
+            yield "half done", f"{began}, and its end is not recorded; the next apply asks its backend"
 
 
 def _spec_facts(view: ResourceView, spec: JsonObject) -> Iterator[tuple[str, str]]:
@@ -248,9 +269,11 @@ def _size_facts(view: ResourceView, spec: JsonObject) -> Iterator[tuple[str, str
     if size_bytes != wanted_bytes:
         size += f" (its manifest says {format_size(wanted_bytes)})"
     yield "size", size
-    if view.used_bytes is not None:
-        share = f", {view.used_bytes / size_bytes:.0%}" if size_bytes else ""
-        yield "used", f"{approximate_size(view.used_bytes)}{share}"
+    used_bytes = view.used_bytes if view.noted is None or view.used_bytes is not None else view.noted.used_bytes
+    if used_bytes is not None:
+        share = f", {used_bytes / size_bytes:.0%}" if size_bytes else ""
+        seen = "" if view.noted is None or view.used_bytes is not None else f", as seen {time_text(view.noted.seen_at)}"
+        yield "used", f"{approximate_size(used_bytes)}{share}{seen}"
 
 
 def _mount_lines(spec: JsonObject, locations: tuple[str, ...], *, color: bool) -> Iterator[str]:
@@ -272,6 +295,8 @@ def share_server_lines(view: ShareServerView, look: Look = PLAIN) -> Iterator[st
     spec = server_spec_of(view.record)
     yield paint(visible(view.address), "heading", look.color)
     yield from _fact("status", _server_status(view))
+    for label, text in _open_facts(view.operations, None):
+        yield from _fact(label, text)
     yield from _fact("backend", view.record.backend)
     yield from _fact("resource id", view.record.resource_id)
     yield from _fact(
@@ -279,6 +304,7 @@ def share_server_lines(view: ShareServerView, look: Look = PLAIN) -> Iterator[st
     )
     services = ", ".join(service.name for service in spec.security_services)
     yield from _fact("directory services", services or None)
+    yield from _failure_lines(view.last_failure, color=look.color)
     for title, lines in (
         ("Addresses", [_allocation_text(allocation) for allocation in allocations_of(view.record)]),
         ("Shares", [share.address for share in view.shares]),
@@ -297,6 +323,8 @@ def share_server_object(view: ShareServerView) -> JsonObject:
         allocations=[asdict(allocation) for allocation in allocations_of(view.record)],
         shares=[share.address for share in view.shares],
         observed=None if view.observed is None else view.observed._asdict(),
+        last_error=_failure_fields(view.last_failure),
+        operations=[_operation_fields(operation) for operation in view.operations],
     )
 
 

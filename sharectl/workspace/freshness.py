@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.model.frozen import dataclass
+from sharectl.state.contract import KeepsUsage
 
 if TYPE_CHECKING:
     from sharectl.model.records import LockStatus, RunRecord
@@ -13,11 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """When something was last recorded of what was done, and the run that did it; None where nothing ever was. `writer` is at work now."""
+    """When something was last recorded of what was done, and the run that did it; None where nothing ever was. `writer` is at work now.
+
+    `asked_at` is when a backend last told how full its pools are, in seconds since 1970; None where that was never noted.
+    """
 
     changed_at: str | None = None
     run: RunRecord | None = None
     writer: LockStatus | None = None
+    asked_at: int | None = None
 
 
 def freshness_of(store: StateStore) -> Freshness:
@@ -26,5 +31,12 @@ def freshness_of(store: StateStore) -> Freshness:
     status = store.lock_status()
     writer = None if status is None or status.expired else status
     if newest is None:
-        return Freshness(writer=writer)
-    return Freshness(newest.entry.at, newest.run, writer)
+        return Freshness(writer=writer, asked_at=_asked_at(store))
+    return Freshness(newest.entry.at, newest.run, writer, _asked_at(store))
+
+
+def _asked_at(store: StateStore) -> int | None:
+    if not isinstance(store, KeepsUsage):
+        return None
+    samples = store.usage_notes().pool_samples().values()
+    return max((of_pool[-1].at for of_pool in samples if of_pool), default=None)

@@ -12,7 +12,9 @@ from sharectl.model.field_changes import plain_changes, rule_changes
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.ignoring import IgnoreList
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of, name_of
+from sharectl.state.contract import KeepsUsage
 from sharectl.state.rows import server_spec_of, share_ref, spec_object_of
+from sharectl.workspace.freshness import Freshness, freshness_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     from sharectl.model.ignoring import AccessPattern
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare, ObservedShareServer
-    from sharectl.model.records import HistoryEntry, Record, RuleRecord
+    from sharectl.model.records import HistoryEntry, OperationRecord, Record, RuleRecord
     from sharectl.model.share_networks import ShareNetworkSpec
+    from sharectl.model.usage import ShareUse
     from sharectl.state.contract import StateReader, StateStore
     from sharectl.workspace.backends import Backends
 
@@ -41,7 +44,8 @@ class ResourceView:
     kind. `wanted` is where the manifest differs from the record, `last_failure` the last thing that failed and has not
     been done since. `manifest_is_unread` where there may be a manifest that could not be read. `ignored` are the access rules of
     others that the share's backend is told to leave alone. `client_lists` are the ClientLists in which the clients of access rules stand, by
-    the key of the rule; `used_by` are the shares that use a ClientList.
+    the key of the rule; `used_by` are the shares that use a ClientList. `operations` have begun on it, and their ends are not recorded.
+    `noted` is its use as it was last noted; `freshness` says how old all is that the backend was not asked for.
     """
 
     address: Address
@@ -59,6 +63,9 @@ class ResourceView:
     ignored: tuple[AccessPattern, ...] = ()
     client_lists: Mapping[str, Address] = field(default_factory=dict)
     used_by: tuple[Address, ...] = ()
+    operations: tuple[OperationRecord, ...] = ()
+    noted: ShareUse | None = None
+    freshness: Freshness = Freshness()
 
 
 def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how closely they are asked
@@ -74,6 +81,7 @@ def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how 
         is_share = record is not None and record.kind == Kind.SHARE
         snapshots = tuple(reader.children(record).values()) if record is not None and is_share else ()
         pinned = None if record is None else _identity_of(reader, record)
+        operations = reader.operations(address=address)
     settings = settings_of(desired, address)
     if record is None and address not in desired.digests and settings is None:
         remedy = nearest() or "`sharectl state list` names what there is"
@@ -92,11 +100,20 @@ def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how 
         ignored=_ignored_access(desired, record) if is_share else (),
         client_lists=desired.clients_of_lists(address) if is_of(Kind.SHARE, address) and spec is not None else {},
         used_by=tuple(desired.users_of(address)) if is_of(Kind.CLIENT_LIST, address) else (),
+        operations=operations,
+        noted=_noted_use(store, record) if is_share else None,
+        freshness=freshness_of(store),
     )
     if not ask or record is None or record.kind != Kind.SHARE:
         return view
     observed, used_bytes, diagnostics = _ask(backends, record, pinned)
     return replace(view, observed=observed, used_bytes=used_bytes, diagnostics=diagnostics)
+
+
+def _noted_use(store: StateStore, record: Record | None) -> ShareUse | None:
+    if record is None or not isinstance(store, KeepsUsage):
+        return None
+    return store.usage_notes().usage([record.resource_id]).get(record.resource_id)
 
 
 def _ignored_access(desired: Desired, record: Record | None) -> tuple[AccessPattern, ...]:
@@ -185,6 +202,28 @@ def last_failure(store: StateStore, address: Address) -> HistoryEntry | None:
     return None
 
 
+def inspect_access_rule(desired: Desired, store: StateStore, address: Address) -> ResourceView:
+    """Return what the manifests say of the document of an access rule, of which the state has no row. Raises DiagnosticError where there is none."""
+    documents = desired.access_rules()
+    rule = documents.get(name_of(address))
+    if rule is None:
+        known = [address_of(Kind.ACCESS_RULE, name) for name in sorted(documents)]
+        remedy = (
+            did_you_mean(address, known) or "a rule that stands in its share is shown with `sharectl show share/NAME`"
+        )
+        raise DiagnosticError(error("show.unknown", f"the manifests have no {address}", remedy=remedy, address=address))
+    settings = {
+        "type": rule.access_type,
+        "to": rule.access_to,
+        "level": rule.access_level,
+        **(rule.options or {}),
+        "labels": rule.labels,
+    }
+    return ResourceView(
+        address, None, None, settings=settings, used_by=tuple(sorted(rule.shares)), freshness=freshness_of(store)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ShareServerView:
     """What is known of one share server. `observed` is the server as its backend lists it, None where it did not say."""
@@ -194,6 +233,8 @@ class ShareServerView:
     shares: tuple[Record, ...]
     observed: ObservedShareServer | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
+    operations: tuple[OperationRecord, ...] = ()
+    last_failure: HistoryEntry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +252,15 @@ def inspect_share_server(store: StateStore, backends: Backends, address: Address
         record = reader.record(address)
         shares = () if record is None else tuple(reader.children(record).values())
         servers = reader.addresses(address_of(Kind.SHARE_SERVER, "")) if record is None else ()
+        operations = reader.operations(address=address)
     if record is None:
         remedy = did_you_mean(address, servers) or "a share server is made with the first share on its network"
         raise DiagnosticError(error("show.unknown", f"the state has no {address}", remedy=remedy, address=address))
+    view = ShareServerView(address, record, shares, operations=operations, last_failure=last_failure(store, address))
     if not ask:
-        return ShareServerView(address, record, shares)
+        return view
     observed, problem = _ask_for_server(backends, record)
-    return ShareServerView(address, record, shares, observed, () if problem is None else (problem,))
+    return replace(view, observed=observed, diagnostics=() if problem is None else (problem,))
 
 
 def inspect_share_network(desired: Desired, store: StateStore, address: Address) -> ShareNetworkView:

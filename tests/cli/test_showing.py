@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import orjson
 import pytest
+
+from sharectl.model.records import BeginOperation, PutRun
+from sharectl.state.sqlite.store import open_store
+from sharectl.state.testing.samples import ALICE, RUN, make_operation
 
 if TYPE_CHECKING:
     from tests.cli.console import Console
@@ -176,3 +181,35 @@ def test_a_share_that_is_another_is_no_rename(applied: Console, other: tuple[str
     """Only what is alike in all that matters is proposed."""
     rename(applied, other)
     assert "share.undeclared-rename" not in applied("plan").err
+
+
+def test_show_says_what_is_half_done(applied: Console) -> None:
+    """And who is changing it, while somebody holds the lock; a list says so, too."""
+    operation = make_operation(name="one")
+    with closing(open_store(applied.root / ".sharectl/state.db", create=True)) as store:
+        lease = store.acquire(ALICE, duration_seconds=60)
+        store.commit(lease, [PutRun(RUN), BeginOperation(operation)])
+        busy = applied("show", "share/one", "--refresh", "none")
+        store.release(lease)
+    assert "in motion" in busy.out
+    assert "alice" in busy.out
+    shown = applied("show", "share/one", "--refresh", "none")
+    assert "half done" in shown.out
+    assert operation.started_at in shown.out
+    assert "From the state as" in shown.err
+    plain = orjson.loads(applied("show", "share/one", "-o", "json").out)
+    assert [each["operation_id"] for each in plain["operations"]] == [operation.operation_id]
+    assert "half-done" in applied("list", "--broken").out
+
+
+def test_show_knows_the_document_of_an_access_rule(applied: Console) -> None:
+    """With the shares that it is for; a slip in its name is told."""
+    applied.write(
+        "rule.yaml",
+        "apiVersion: sharectl/v1\nkind: AccessRule\nmetadata: {name: lab}\nspec: {shares: [one, two], type: ip, to: 10.0.7.0/24, level: ro}\n",
+    )
+    shown = applied("show", "access_rule/lab")
+    assert shown.code == 0
+    assert "10.0.7.0/24" in shown.out
+    assert "share/two" in shown.out
+    assert "access_rule/lab" in applied("show", "accessrule/lob").err
