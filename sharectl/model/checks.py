@@ -29,7 +29,7 @@ class WantedShare:
 
     `rules` are all its access rules, `extra_specs` those of its type. `pool` is None while it has no place: then a problem counts only
     if every pool of the backend has it. `export_name` is None where the share is exported under its own name, `snapshot_policy` where the backend
-    is to take no snapshots by itself.
+    is to take no snapshots by itself. `needs` are those of `source_snapshot` and `revert_to` that the manifest has.
     """
 
     name: str
@@ -40,13 +40,14 @@ class WantedShare:
     pool: str | None = None
     export_name: str | None = None
     snapshot_policy: SnapshotPolicy | None = None
+    needs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class ShareProblem:
     """Why a backend cannot make a share as requested, or what a driver does not understand in a share type.
 
-    `path` is `("name",)`, `("size",)`, `("protocol",)`, `("export_name",)`, `("snapshot_policy",)`, `("access",)` for the rules as a whole, `("access", KEY)` for the rule of that
+    `path` is `("name",)`, `("size",)`, `("protocol",)`, `("export_name",)`, `("snapshot_policy",)`, `("source_snapshot",)`, `("revert_to",)`, `("access",)` for the rules as a whole, `("access", KEY)` for the rule of that
     key, or `("extra_specs", KEY)`.
     """
 

@@ -48,6 +48,7 @@ _DOING: Final[Mapping[Capability, str]] = {
 _PLAIN_NAME: Final = "a"
 """A name that nothing is wrong with, for what does not depend on it: so that shares which ask for the same are checked once."""
 _MOST_KNOWN: Final = 10_000
+_NO_NEEDS: Final[frozenset[str]] = frozenset()
 _UNREADABLE: Final = "*"
 """In place of the name of a backend that nobody could read: no backend can be called so."""
 _DECIDING_FIELDS: Final = ("enabled", "availabilityZone", "shareServers", "capabilities")
@@ -114,6 +115,7 @@ class ShareChecks:
             share.rules,
             share.export_name,
             share.snapshot_policy,
+            share.needs,
         )
         known = self._known.get(key)
         if known is None:
@@ -249,7 +251,13 @@ class ShareChecks:
         share_type = self._desired.share_types.get(spec.share_type or "")
         specs = {} if share_type is None else share_type.extra_specs
         policy = wanted_policy(self._desired, spec)
-        return WantedShare(spec.name, spec.size_bytes, str(spec.protocol), rules, specs, pool, spec.export_name, policy)
+        needs = _NO_NEEDS
+        if spec.source_snapshot is not None or spec.revert_to is not None:
+            named = (("source_snapshot", spec.source_snapshot), ("revert_to", spec.revert_to))
+            needs = frozenset(name for name, snapshot in named if snapshot is not None)
+        return WantedShare(
+            spec.name, spec.size_bytes, str(spec.protocol), rules, specs, pool, spec.export_name, policy, needs
+        )
 
     def capabilities(self, backend: str) -> frozenset[Capability]:
         """Return what the driver of the backend can do, as its factory tells; everything where it cannot be loaded."""
@@ -308,6 +316,7 @@ def _asked(share: WantedShare, name: str, rules: tuple[AccessRule, ...]) -> Want
         share.pool,
         share.export_name,
         share.snapshot_policy,
+        share.needs,
     )
 
 

@@ -10,7 +10,7 @@ from sharectl.drivers.ontap.locations import Places, export_locations, preferred
 from sharectl.drivers.ontap.qtrees.access import QtreeAccess, is_passage, marks_of, passage_problem
 from sharectl.drivers.ontap.qtrees.containers import PASSAGE_RULES
 from sharectl.drivers.ontap.qtrees.names import pool_of_container, read_policy_name, time_in
-from sharectl.drivers.ontap.qtrees.quotas import limit_in, used_in, why_not_in_force
+from sharectl.drivers.ontap.qtrees.quotas import holds, limit_in, used_in, why_not_in_force
 from sharectl.drivers.ontap.qtrees.records import Qtree, with_owners
 from sharectl.drivers.ontap.qtrees.smb import above, access_over_smb, exports_of
 from sharectl.drivers.ontap.smb_access import SmbListed
@@ -78,7 +78,7 @@ class QtreeListing:
             rules = self._quotas.rules()
         reports = self._reports(qtrees, few=few)
         states: dict[str, str] = {}
-        silent = [each for each in qtrees if limit_in(rules.get(each.key)) != limit_in(reports.get(each.key))]
+        silent = [each for each in qtrees if not holds(limit_in(rules.get(each.key)), reports.get(each.key))]
         if silent:
             states = self._quotas.states(sorted({each.volume_uuid for each in silent}))
             silent = [each for each in silent if states.get(each.volume_uuid) == "on"]

@@ -48,6 +48,12 @@ def limit_in(record: JsonObject | None) -> int | None:
     return None if limit is None else int(limit)
 
 
+def holds(limit: int | None, report: JsonObject | None) -> bool:
+    """Tell whether a report says that this limit is in force; arrays round it to blocks."""
+    told = limit_in(report)
+    return limit == told if limit is None or told is None else abs(limit - told) < BLOCK_BYTES
+
+
 def used_in(report: JsonObject) -> int:
     """Return what is used by a report."""
     return int(((report.get("space") or {}).get("used") or {}).get("total", 0))
@@ -150,7 +156,7 @@ class Quotas:
             if self._scans[volume] != begun:
                 return
             state = self.states([volume]).get(volume, _OFF)
-            is_good = is_seen or (state == "on" and limit_in(self.report_of(qtree)) == size_bytes)
+            is_good = is_seen or (state == "on" and holds(size_bytes, self.report_of(qtree)))
             if state in {"on", *_SCANNING} and is_good:
                 self._on.add(volume)
                 return
@@ -205,8 +211,6 @@ class Quotas:
 
 def why_not_in_force(limit: int, report: JsonObject | None, state: str) -> str:
     """Return why a limit does not hold, empty where it does, or will once a scan is over."""
-    if limit_in(report) == limit or (report is None and state in _SCANNING):
-        return ""
-    if state in _SCANNING:
+    if holds(limit, report) or state in _SCANNING:
         return ""
     return f"quotas of its volume are {state}, and do not hold it to its size"

@@ -52,6 +52,7 @@ class QtreeShares:
     ) -> None:
         """Look at nothing yet."""
         self._array, self._policies, self._settings = volumes.array, policies, settings
+        self._smb_paths = smb_paths
         self.qtrees = Qtrees(volumes.array, settings.svm, policies)
         self.quotas = Quotas(volumes.array, settings.svm, sleep)
         self.access = QtreeAccess(self.qtrees, policies, settings.treatment)
@@ -97,6 +98,7 @@ class QtreeShares:
         last: ArrayError | None = None
         for _ in range(_TRIES):
             room = self.containers.room_for(svm, pool, request.size_bytes)
+            self._smb_paths.check(svm, f"{room.volume.path}/{qtree_name(request.name, request.resource_id)}")
             try:
                 return self._made(request, svm, room.volume.uuid, room.volume.name), room.volume
             except ArrayError as problem:
@@ -276,7 +278,11 @@ class QtreeShares:
         if qtree is None or qtree.is_deleted:
             return None
         marks = marks_of(qtree)
-        return self.access.close(qtree, replace(marks, trashed="")) if marks.trashed else qtree
+        if not marks.trashed:
+            return qtree
+        if qtree.path is not None:
+            self._smb_paths.check(qtree.svm, qtree.path)
+        return self.access.close(qtree, replace(marks, trashed=""))
 
     def delete(self, resource_id: str) -> bool:
         """Withdraw a share and have the array remove its files, which may take it minutes and is not waited for; tell whether it was a qtree."""

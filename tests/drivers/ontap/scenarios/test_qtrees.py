@@ -422,3 +422,42 @@ def test_a_qtree_is_not_removed_while_somebody_has_blocks_in_its_volume(small: S
     with small.emulator.world.lock:
         small.emulator.world[ArrayVolume].change(uuid, **{kind: 0})
     small.driver.delete_share(share)
+
+
+@pytest.mark.parametrize("login", ["sharectl", "sharectl-svm"])
+def test_an_account_of_the_least_privilege_is_enough(small: Small, login: str) -> None:
+    """Of the cluster, or of the SVM; no call of its life is forbidden to it, but those that only pools have more words from."""
+    driver = small.fresh(login, smb={"fromAnywhere": True})
+    small.forget_calls()
+    assert "small" in {pool.name for pool in driver.pools()}
+    share = ref(driver.create_share(wanted_small()))
+    driver.update_access(share, [CLIENT], [CLIENT], [])
+    small.repair(share, [CLIENT])
+    driver.extend_share(share, 128 * MIB)
+    small.settled()
+    driver.shrink_share(share, 64 * MIB)
+    driver.trash_share(share)
+    driver.restore_share(share.resource_id)
+    driver.delete_share(share)
+    assert driver.list_shares() == []
+    forbidden = {f"{each.method} {each.path}" for each in small.emulator.calls.all() if each.status in {401, 403}}
+    assert forbidden <= {"GET /storage/aggregates", "GET /storage/disks", "GET /security/key-managers"}
+    small.is_whole(shares=0, with_access=0)
+
+
+def test_no_share_is_made_where_users_of_an_smb_share_above_would_reach_it(small: Small) -> None:
+    """One that is there already shows in a plan."""
+    share = small.small(CLIENT)
+    acls = [{"user_or_group": "EXAMPLE\\bob", "type": "windows", "permission": "read"}]
+    small.send(
+        "POST",
+        "/protocols/cifs/shares",
+        {"svm": {"name": "vs1"}, "name": "all", "path": "/qtrees_small_1", "acls": acls},
+    )
+    driver = small.fresh(smb={"fromAnywhere": True})
+    with pytest.raises(ConflictError, match="all"):
+        driver.create_share(wanted_small("other"))
+    (seen,) = driver.list_shares()
+    assert any("folder above, all" in each.access_to for each in seen.access)
+    with pytest.raises(DriverError, match="folder above"):
+        small.repair(share, [CLIENT])

@@ -183,13 +183,14 @@ kind: Share
 metadata: {name: %s}
 spec: {type: homes, protocol: NFS, size: 100MiB, deletionPolicy: delete%s}
 """
+BIG = "apiVersion: sharectl/v1\nkind: Share\nmetadata: {name: big}\nspec: {protocol: NFS, size: 1GiB}\n"
 SNAPSHOT = "---\napiVersion: sharectl/v1\nkind: Snapshot\nmetadata: {name: monday}\nspec: {share: dave}\n"
 
 
 def test_a_share_by_its_manifest_is_a_qtree_and_its_snapshot_is_refused(ground: Ground, console: Console) -> None:
     """A share of another type never is; a plan refuses the snapshot, and the next is empty without it."""
-    other = "---\napiVersion: sharectl/v1\nkind: Share\nmetadata: {name: big}\nspec: {protocol: NFS, size: 1GiB}\n"
-    console.write("shares.yaml", SHARE % ("", "dave", ", access: [{type: ip, to: 10.0.0.0/24, level: rw}]") + other)
+    console.write("shares.yaml", SHARE % ("", "dave", ", access: [{type: ip, to: 10.0.0.0/24, level: rw}]"))
+    console.write("big.yaml", BIG)
     applied = console("apply", "--yes")
     assert applied.code == 0, applied.out + applied.err
     shares = {share.name: share for share in ground.driver.list_shares() if share.resource_id is not None}
@@ -207,6 +208,8 @@ WRONG = {
     "limits": (', qos: "<is> True", "netapp:maxiops": "100"', "dave", "", "qos"),
     "thick": (', thin_provisioning: "<is> False"', "dave", "", "thin_provisioning"),
     "style": (', "ontap:security_style": ntfs', "dave", "", "ontap:security_style"),
+    "snapshots by itself": ("", "dave", ", snapshotPolicy: {daily: {keep: 7}}", "no snapshots of its own"),
+    "clone": ("", "dave", ", sourceSnapshot: monday", "no qtree is made from a snapshot"),
     "name": ("", "a-name-that-is-one-letter-too-long", "", "31"),
 }
 
@@ -216,6 +219,8 @@ def test_validate_refuses_what_a_qtree_cannot_have(console: Console, case: str) 
     """At its line, with what to write instead."""
     specs, name, more, word = WRONG[case]
     console.write("shares.yaml", SHARE % (specs, name, more))
+    if case == "clone":
+        console.write("big.yaml", BIG + SNAPSHOT.replace("dave", "big"))
     got = console("validate")
     assert got.code == 1
     assert word in got.out + got.err
