@@ -57,19 +57,23 @@ def schema(
         str | None, typer.Argument(metavar="[NAME]", help="Which schema; without one, their names are listed.")
     ] = None,
     *,
-    write: Annotated[Path | None, typer.Option(help="Write all schemas into this folder.", metavar="DIR")] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="Write all schemas of manifests into this folder.", metavar="DIR")
+    ] = None,
 ) -> None:
-    """Print a JSON Schema (2020-12), or write all of them: editors then check and explain manifests as they are typed.
+    """Print a JSON Schema (2020-12), or write those of manifests: editors then check and explain manifests as they are typed.
 
-    They know the settings of the drivers that are installed here.
+    They know the settings of the drivers that are installed here. `sharectl-plan` and its like are those of what commands write with
+    `--output json`.
     """
     from sharectl.cli.session import standard_output, working_directory
     from sharectl.manifests.schemas import schema_names
     from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
+    from sharectl.render.outputs import output_names, schema_of_output
     from sharectl.workspace.editor_schemas import editor_schema, write_schemas
 
     output = standard_output()
-    names = schema_names()
+    names, outputs = schema_names(), output_names()
     if write is not None:
         folder = working_directory.get() / write
         try:
@@ -79,10 +83,11 @@ def schema(
             raise DiagnosticError(error("schema.unwritable", summary, remedy="name a folder that can be")) from problem
         output.note(f"Wrote {count} schemas into {write}.")
     elif name is None:
-        output.write_lines(names)
+        output.write_lines((*names, *outputs))
     elif name in names:
         output.write(editor_schema(name))
+    elif name in outputs:
+        output.write(schema_of_output(name))
     else:
-        raise DiagnosticError(
-            error("usage.schema", f"there is no schema {name}", remedy=did_you_mean(name, names) or ", ".join(names))
-        )
+        near = did_you_mean(name, (*names, *outputs)) or ", ".join(names)
+        raise DiagnosticError(error("usage.schema", f"there is no schema {name}", remedy=near))

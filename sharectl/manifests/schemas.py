@@ -18,7 +18,8 @@ _ANY_KIND: Final = "manifest"
 
 
 @cache
-def _directory() -> Path:
+def schemas_directory() -> Path:
+    """Return where the schemas are: those of manifests in it, those of what commands write in its folder `outputs`."""
     package = Path(__file__).resolve().parent.parent
     shipped = package / "schemas"
     return shipped if shipped.is_dir() else package.parent / "schemas"
@@ -26,7 +27,9 @@ def _directory() -> Path:
 
 def schema_names() -> tuple[str, ...]:
     """Return the names of all schemas, sorted: one for each kind, `project`, and `manifest` for any of them."""
-    return tuple(sorted([_ANY_KIND, *(path.name.removesuffix(_SUFFIX) for path in _directory().glob(f"*{_SUFFIX}"))]))
+    return tuple(
+        sorted([_ANY_KIND, *(path.name.removesuffix(_SUFFIX) for path in schemas_directory().glob(f"*{_SUFFIX}"))])
+    )
 
 
 def schema_text(name: str) -> str:
@@ -35,7 +38,7 @@ def schema_text(name: str) -> str:
         raise KeyError(name)
     if name == _ANY_KIND:
         return _schema_of_any_kind()
-    return (_directory() / f"{name}{_SUFFIX}").read_text(encoding="utf-8")
+    return (schemas_directory() / f"{name}{_SUFFIX}").read_text(encoding="utf-8")
 
 
 def _schema_of_any_kind() -> str:
@@ -83,7 +86,7 @@ def schemas_digest() -> bytes:
     """Return the digest of all schemas together, but for that of any kind, which follows from the others' names."""
     from sharectl.model.canonical import digest_of  # noqa: PLC0415 - `sharectl schema` needs none
 
-    return digest_of(b"\0".join(path.read_bytes() for path in sorted(_directory().glob(f"*{_SUFFIX}"))))
+    return digest_of(b"\0".join(path.read_bytes() for path in sorted(schemas_directory().glob(f"*{_SUFFIX}"))))
 
 
 @cache

@@ -237,4 +237,4 @@ def before_of(observed: Observed, record: Record, access: tuple[AccessRule, ...]
     if share is None:
         return Before(protocol, access, size_bytes=record.size_bytes)
     size_bytes = record.size_bytes if share.size_bytes is None else share.size_bytes
-    return Before(share.protocol or protocol, access, share.ignored_access, size_bytes)
+    return Before(share.protocol or protocol, access, share.ignored_access, size_bytes, share.used_bytes)

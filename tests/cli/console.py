@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sharectl.cli import main
+from tests.outputs import check_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +49,7 @@ class Console:
         self.capture.readouterr()
         code = main(["-C", str(self.root), *arguments])
         seen = self.capture.readouterr()
+        check_outputs(seen.out)
         return Ended(code, seen.out, seen.err)
 
     def write(self, name: str, text: str) -> Path:
@@ -83,7 +85,9 @@ def run(*arguments: str, cwd: Path, stdin: bytes = b"", env: Mapping[str, str] |
         timeout=PATIENCE_SECONDS,
         check=False,
     )
-    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+    ended = Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+    check_outputs(ended.out)
+    return ended
 
 
 class Terminal:

@@ -12,6 +12,7 @@ import pytest
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.registry import UnknownDriverError
 from sharectl.manifests.schemas import schema_names
+from sharectl.render.outputs import output_names
 
 if TYPE_CHECKING:
     from tests.cli.console import Console
@@ -194,7 +195,7 @@ def test_graphs(simulated: Console) -> None:
 
 def test_schemas(quickstart: Console) -> None:
     """Their names, one of them, or all of them in a folder."""
-    assert quickstart("schema").out.split() == list(schema_names())
+    assert quickstart("schema").out.split() == [*schema_names(), *output_names()]
     assert orjson.loads(quickstart("schema", "share").out)["$schema"].endswith("2020-12/schema")
     assert quickstart("schema", "--write", "schemas").code == 0
     assert {path.name for path in (quickstart.root / "schemas").iterdir()} == {

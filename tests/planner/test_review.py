@@ -77,6 +77,14 @@ def test_a_deleted_share_is_lost_with_its_clients() -> None:
     assert access_words(found) == ["share/a: 10.0.0.0/8 loses rw"]
 
 
+def test_what_is_lost_is_what_is_in_use_where_the_backend_says_it() -> None:
+    """And not the size of the share."""
+    world = settled().by_hand("share/a", used_bytes=300 << 20).drops("share/a")
+    found = review(world, limits=[9, 100.0], allow_empty=True)
+    assert found.losses[0].used_bytes == 300 << 20
+    assert found.data_lost.summary == "share/a is destroyed for good (300.0 MiB in use)"
+
+
 @pytest.mark.parametrize(
     ("policy", "fate", "words"),
     [
