@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.frozen import dataclass, field
+from sharectl.model.growth import forecast, points_of_pool
 from sharectl.model.kinds import Kind, address_of, name_of, resource_of
 from sharectl.state.contract import KeepsUsage
 from sharectl.state.rows import parent_id_of, spec_object_of
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sharectl.manifests.project import Project
     from sharectl.model.access import AccessRule
     from sharectl.model.canonical import JsonObject
+    from sharectl.model.growth import Forecast
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan
     from sharectl.model.records import HistoryLine, OperationRecord, Record, RuleRecord
@@ -90,6 +92,11 @@ class PoolReport(NamedTuple):
         if self.seen is None or self.used_bytes is None or not self.seen.total_bytes:
             return None
         return 100 * self.used_bytes / self.seen.total_bytes
+
+    @property
+    def outlook(self) -> Forecast | None:
+        """When it will be full; None where its capacity is not known."""
+        return None if self.seen is None else forecast(points_of_pool(self.samples), self.seen.total_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ def test_the_pages_are_written_and_named(applied: Console) -> None:
     assert str(applied.root / "site/index.html") in ended.err
     site = applied.root / "site"
     assert {page.name for page in (site / "share").iterdir()} == {"one.html", "two.html"}
+    assert "of 10.0 TiB" in (site / "index.html").read_text(encoding="utf-8"), "as its backend said after the apply"
     assert "create-share" in (site / "history.html").read_text(encoding="utf-8")
 
 

@@ -11,13 +11,15 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.access import protocol_words
-from sharectl.model.diagnostics import DiagnosticError, error
+from sharectl.model.diagnostics import DiagnosticError, counted, error
 from sharectl.model.quantities import approximate_size, format_size
 from sharectl.render.pages import names
 from sharectl.render.text import visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+    from sharectl.model.growth import Forecast
 
 _PLACE: Final = "sharectl.render.pages"
 _LINKED: Final = ("https://", "http://")
@@ -57,6 +59,7 @@ def environment() -> Environment:
         thousands="{:,}".format,
         moment=moment,
         clock=clock,
+        outlook=outlook,
         share_page=names.share_page,
         backend_page=names.backend_page,
     )
@@ -87,6 +90,24 @@ def moment(value: str | datetime) -> str:
 def clock(seconds: int) -> str:
     """Return the time that is so many seconds after the beginning of 1970, as JSON has it."""
     return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def outlook(found: Forecast) -> str:
+    """Return how something grows and when it will be full, in words."""
+    growth = found.growth
+    pace = (
+        ""
+        if growth is None or growth.bytes_per_day < 1
+        else f"grows {approximate_size(int(growth.bytes_per_day))} a day"
+    )
+    if found.full_in_days is None:
+        return f"{pace}; {found.reason}" if pace else found.reason
+    when = (
+        "it is full"
+        if found.full_in_days <= 0
+        else f"full in about {counted(max(1, round(found.full_in_days)), 'day')}"
+    )
+    return f"{when}; {pace}" if pace else when
 
 
 def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever a template writes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sharectl.model.access import AccessLevel, AccessType
+from sharectl.model.growth import forecast, points_of_share
 from sharectl.model.kinds import Kind, is_of, name_of, resource_of
 from sharectl.model.specs import DeletionPolicy
 from sharectl.mounting.clients import span_of
@@ -30,6 +31,7 @@ ROWS: Final = 500
 _FEWEST_SAMPLES: Final = 2
 """From so many on there is a line to be drawn."""
 _FULL_PERCENT: Final = 90
+_SOON_DAYS: Final = 30
 _MOST_WRONG: Final = 50
 _MOST_RECENT: Final = 15
 _PAGES: Final = (
@@ -138,6 +140,7 @@ class Site:
             fate=_FATES.get(policy, policy),
             history=self._lines(share.history),
             samples=samples if len(samples) >= _FEWEST_SAMPLES else (),
+            outlook=forecast(points_of_share(samples), share.listed.size_bytes),
             spark=spark(samples, share.listed.size_bytes or 0) if len(samples) >= _FEWEST_SAMPLES else "",
         )
 
@@ -223,7 +226,12 @@ class Site:
 
 def _pool_values(backends: Sequence[BackendReport]) -> Mapping[str, Any]:
     pools = [pool for backend in backends for pool in backend.pools]
-    return {"pools": pools, "full": [pool for pool in pools if (pool.full_percent or 0) >= _FULL_PERCENT]}
+    return {"pools": pools, "full": [pool for pool in pools if _is_nearly_full(pool)]}
+
+
+def _is_nearly_full(pool: PoolReport) -> bool:
+    days = None if pool.outlook is None else pool.outlook.full_in_days
+    return (pool.full_percent or 0) >= _FULL_PERCENT or (days is not None and days <= _SOON_DAYS)
 
 
 def _charts(backend: BackendReport) -> list[Mapping[str, Any]]:

@@ -174,3 +174,17 @@ def test_names_of_files_tell_everything_apart_and_are_plain() -> None:
     assert len({path.lower() for path in paths}) == len(paths)
     assert all(path.count("/") == 1 and path.isascii() and path.isprintable() for path in paths)
     assert not any(forbidden in path for path in paths for forbidden in ':*?"<>|\\ ')
+
+
+def test_a_pool_says_when_it_will_be_full() -> None:
+    """By how it grew, and on the first page where that is soon."""
+    pages = _html(a_report(a_share(0)))
+    words = "full in about 5 days; grows 184.0 GiB a day"
+    assert any(each.endswith(words) for each in pages["index.html"].words)
+    assert words in pages["backend/nas1.html"].words
+
+
+def test_a_share_says_how_it_grows() -> None:
+    """Under the line of its use."""
+    words = _html(a_report(a_share(2)))["share/share-00002.html"].words
+    assert any(each.endswith("full in about 40 days; grows 1.0 GiB a day") for each in words)
