@@ -258,6 +258,8 @@ class ReadDocument(NamedTuple):
 
     def findings(self, document: int) -> list[Finding]:
         """Return everything that keeps what was read from meeting the schema of its kind."""
+        if accepts(self.kind)(self.value):  # in a fraction of the time that it takes to load what explains
+            return []
         return [
             found
             for found in explain(self.value, schema_of(self.kind), document=document)

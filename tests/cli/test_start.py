@@ -94,6 +94,13 @@ def test_a_command_loads_only_what_it_uses(repository: Path, command: str, unuse
     assert loaded_by(repository, command.split()) & {*unused} == set()
 
 
+def test_a_first_command_does_not_load_what_explains_mistakes(tmp_path: Path) -> None:
+    """Where there are none: what it brings takes longer to load than all manifests of a repository to check."""
+    subprocess.run([*COMMAND, "init"], cwd=tmp_path, env=unmeasured(), capture_output=True, check=True)
+    assert (tmp_path / "sharectl.yaml").is_file()
+    assert "jsonschema" not in loaded_by(tmp_path, ["validate"])
+
+
 @pytest.mark.parametrize(
     ("command", "most"),
     [
