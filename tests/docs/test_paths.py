@@ -21,7 +21,7 @@ PAGES = [document for document in DOCUMENTS if document not in NOT_OF_TODAY]
 
 _MODULE = re.compile(r"`([\w/]+\.py)(?:::\w+)?`")
 _FOLDER = re.compile(r"`((?:sharectl|tests|tools|bench|schemas|docs|\.ci)/(?:[\w.-]+/)*)`")
-_NAME = re.compile(r"`(sharectl(?!\.yaml`)(?:\.\w+)+)(?:\(\))?`")
+_NAME = re.compile(r"`(sharectl(?!\.yaml`)(?:\.[^\W\d]\w*)+)(?:\(\))?`")
 
 
 def paths_in(document: str) -> Iterator[str]:
