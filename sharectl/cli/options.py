@@ -54,6 +54,14 @@ Executor = Annotated[
         help="Who makes the calls, other than sharectl.yaml says: this process, or workers, told by the database or the broker."
     ),
 ]
+Metrics = Annotated[
+    Path | None,
+    typer.Option(
+        "--metrics",
+        help="Write how it went, and what is used, to FILE for the textfile collector of node_exporter; its name ends with `.prom` there.",
+        metavar="FILE",
+    ),
+]
 Chdir = Annotated[
     Path, typer.Option("--chdir", "-C", help="Work as if started in DIR.", metavar="DIR", file_okay=False)
 ]

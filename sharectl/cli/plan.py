@@ -86,6 +86,7 @@ def apply(
     ] = False,
     yes: opt.Yes = False,
     lock_timeout: opt.LockTimeout = "0",
+    metrics: opt.Metrics = None,
     executor: opt.Executor = None,
     output: Annotated[Format, opt.output("plan", among=PLAIN)] = Format.TEXT,
     chdir: opt.Chdir = Path(),
@@ -95,7 +96,7 @@ def apply(
     Ctrl-C once: no new step starts, and running steps finish and are recorded. Twice: stop at once; the next apply works out what
     happened to the rest.
     """
-    from sharectl.cli.runs import RunChoices, planner, run_locked, watched
+    from sharectl.cli.runs import RunChoices, measuring, planner, run_locked, watched
     from sharectl.cli.session import start
 
     session = start(chdir, choices.file, executor)
@@ -107,14 +108,16 @@ def apply(
         output,
         instead=", or save a plan with `sharectl plan --out FILE` and apply that",
     )
-    if plan_file is not None:
-        _apply_saved(session, plan_file, choices, run, if_current=if_current)
-        return
-    if if_current:
-        remedy = "name the plan: `sharectl apply FILE --if-current`"
-        raise DiagnosticError(error("usage.if-current", "--if-current is about a saved plan", remedy=remedy))
-    make_plan, run = watched(planner(session, choices), run)
-    run_locked(session, make_plan.desired.backends, make_plan, replace(run, wanted=make_plan.chosen))
+    with measuring(session, metrics, "apply") as measured:
+        run = replace(run, measured=measured)
+        if plan_file is not None:
+            _apply_saved(session, plan_file, choices, run, if_current=if_current)
+            return
+        if if_current:
+            remedy = "name the plan: `sharectl apply FILE --if-current`"
+            raise DiagnosticError(error("usage.if-current", "--if-current is about a saved plan", remedy=remedy))
+        make_plan, run = watched(planner(session, choices), run)
+        run_locked(session, make_plan.desired.backends, make_plan, replace(run, wanted=make_plan.chosen))
 
 
 def _apply_saved(
@@ -202,26 +205,30 @@ def refresh(
     *,
     choices: opt.PlanChoices,
     detailed_exitcode: opt.DetailedExitcode = False,
+    metrics: opt.Metrics = None,
     executor: opt.Executor = None,
     output: Annotated[Format, opt.output("drift")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Ask the backends what they hold, and show where that differs from the state. Changes nothing but notes of what is used; `apply` repairs."""
-    from sharectl.cli.runs import looking_planner, planned
+    from sharectl.cli.runs import looking_planner, measuring, planned
     from sharectl.cli.session import start
     from sharectl.workspace.usage import UseSeen
 
     session = start(chdir, choices.file, executor)
-    make_plan, is_whole = looking_planner(session, replace(choices, allow_empty=True))
-    seen = UseSeen()
-    plan = planned(session, replace(make_plan, see=seen), seen)
-    if not is_whole:  # what a plan would do is not known, only what differs
-        plan = replace(plan, steps=(), drift=tuple(replace(found, repaired_by=None) for found in plan.drift))
-    about_backends = [
-        found for found in plan.diagnostics if found.code.startswith(("backend.", "network.", "plan.unknown-"))
-    ]
-    session.output.show("drift", output, plan)
-    if about_backends:
-        session.output.diagnostics(about_backends)
-    code = code_of_findings(about_backends, unread=unread_in(plan))
-    finish(or_changes(code, detailed=detailed_exitcode and any(each.kind != "ignored" for each in plan.drift)))
+    with measuring(session, metrics, "refresh") as measured:
+        make_plan, is_whole = looking_planner(session, replace(choices, allow_empty=True))
+        seen = UseSeen()
+        plan = planned(session, replace(make_plan, see=seen), seen, measured)
+        if not is_whole:  # what a plan would do is not known, only what differs
+            plan = replace(plan, steps=(), drift=tuple(replace(found, repaired_by=None) for found in plan.drift))
+            if measured is not None:
+                measured.is_plan_whole = False
+        about_backends = [
+            found for found in plan.diagnostics if found.code.startswith(("backend.", "network.", "plan.unknown-"))
+        ]
+        session.output.show("drift", output, plan)
+        if about_backends:
+            session.output.diagnostics(about_backends)
+        code = code_of_findings(about_backends, unread=unread_in(plan))
+        finish(or_changes(code, detailed=detailed_exitcode and any(each.kind != "ignored" for each in plan.drift)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,8 @@ from sharectl.render.formats import Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from sharectl.apply import RunResult
     from sharectl.cli.session import Session
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from sharectl.planner.options import PlanOptions
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
+    from sharectl.workspace.metrics import Measured
     from sharectl.workspace.plans import Planner
     from sharectl.workspace.run import LockedRun
     from sharectl.workspace.usage import UseSeen
@@ -101,7 +104,31 @@ def gathered(session: Session, output: Format) -> Iterator[tuple[Session, list[D
         raise
 
 
-def planned(session: Session, make_plan: Planner, seen: UseSeen | None = None) -> Plan:
+def measuring(session: Session, path: Path | None, command: str) -> AbstractContextManager[Measured | None]:
+    """Return what yields that which the command is to fill for `--metrics FILE`, None where no file was named. Raises DiagnosticError."""
+    if path is None:
+        return nullcontext()
+    from sharectl.cli.metrics import written_afterwards
+
+    return written_afterwards(session, path, command)
+
+
+@contextmanager
+def _measured(
+    measured: Measured | None, plan: Plan, store: StateStore, specs: Mapping[str, BackendSpec]
+) -> Iterator[None]:
+    """Measure what the plan says, and what the state holds after the block."""
+    try:
+        yield
+    finally:
+        if measured is not None:
+            measured.plan, measured.backends = plan, specs.keys()
+            measured.look(store)
+
+
+def planned(
+    session: Session, make_plan: Planner, seen: UseSeen | None = None, measured: Measured | None = None
+) -> Plan:
     """Return the plan for a command that changes nothing; one from a state that a kept copy has overtaken is stopped.
 
     What was `seen` of use is noted, unless that is so.
@@ -112,8 +139,9 @@ def planned(session: Session, make_plan: Planner, seen: UseSeen | None = None) -
         repository.backends(make_plan.desired.backends) as backends,
     ):
         plan, found = make_plan(store, backends), repository.overtaken(store)
-        if seen is not None and found is None:
-            _tell(session, seen.note(store, backends, make_plan.desired.backends))
+        with _measured(measured, plan, store, make_plan.desired.backends):
+            if seen is not None and found is None:
+                _tell(session, seen.note(store, backends, make_plan.desired.backends))
     return plan if found is None else replace(plan, diagnostics=(found, *plan.diagnostics), is_stopped=True)
 
 
@@ -136,7 +164,7 @@ class RunChoices:
 
     `instead` is what to do, besides passing --yes, if nobody can be asked; `before` is called once it is decided, and only
     where nothing of the plan is refused. `allow_unreadable` are backends that a saved plan need not have read.
-    Of a `whole` run nothing is done where others have promised the room of a part. A run with `wanted` addresses leaves the others to runs beside it, where the state can be shared; None takes all. What was `seen` of use is noted in the state at the end.
+    Of a `whole` run nothing is done where others have promised the room of a part. A run with `wanted` addresses leaves the others to runs beside it, where the state can be shared; None takes all. What was `seen` of use is noted in the state at the end, and what is `measured` for a monitoring system.
     """
 
     command: str
@@ -151,6 +179,7 @@ class RunChoices:
     whole: bool = False
     wanted: frozenset[Address] | None = None
     seen: UseSeen | None = None
+    measured: Measured | None = None
 
 
 def run_locked(
@@ -171,10 +200,13 @@ def run_locked(
             if beside is not None and not beside.is_enough(run, plan, backends):
                 continue
             plan, watching = _with_room(session, run, plan, backends, whole=choices.whole)
-            _agree(session, plan, choices)
-            result = _applied(session, run, plan, choices, watching)
-            if choices.seen is not None:
-                _tell(session, choices.seen.note(run.store, backends, specs))
+            with _measured(choices.measured, plan, run.store, specs):
+                _agree(session, plan, choices)
+                result = _applied(session, run, plan, choices, watching)
+                if choices.measured is not None:
+                    choices.measured.result = result
+                if choices.seen is not None:
+                    _tell(session, choices.seen.note(run.store, backends, specs))
         break
     code = code_of_run(plan, result, choices.allow_unreadable)
     if result is not None:

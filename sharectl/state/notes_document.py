@@ -35,6 +35,7 @@ def _plain_share(note: ShareNote) -> JsonObject:
     """Return the note of a share; the time of the newest sample says itself."""
     plain = note.row._asdict()
     del plain["sampled_at"]
+    plain["is_current"] = bool(plain["is_current"])
     return {**plain, "samples": [list(sample) for sample in note.samples]}
 
 

@@ -26,7 +26,7 @@ _UNKNOWN: Final = (1 << 64) - 1
 class UseRow(NamedTuple):
     """The use of a share: since when it is so, and whether the last whole listing of its backend still said so.
 
-    `sampled_at` is the time of the newest of its samples, 0 where there is none.
+    `is_current` is 1 or 0 where the store says it so. `sampled_at` is the time of the newest of its samples, 0 where there is none.
     """
 
     resource_id: str

@@ -77,13 +77,13 @@ class NotesInFile:
         """See UsageNotes."""
         with self._reading() as connection:
             rows = _chosen(connection, f"{_SELECT}, {_LISTED}", resource_ids)
-            return {row[0]: use_of(_use_row(row[:-1]), row[-1]) for row in rows}
+            return {row[0]: use_of(UseRow(*row[:-1]), row[-1]) for row in rows}
 
     def share_samples(self, resource_ids: Collection[str] | None = None) -> dict[str, tuple[ShareSample, ...]]:
         """See UsageNotes."""
         with self._reading() as connection:
             rows = _chosen(connection, f"{_SELECT}, {_SAMPLES}, {_LISTED}", resource_ids)
-            return {row[0]: series_of(ShareNote(_use_row(row[:-2]), unpack_shares(row[-2])), row[-1]) for row in rows}
+            return {row[0]: series_of(ShareNote(UseRow(*row[:-2]), unpack_shares(row[-2])), row[-1]) for row in rows}
 
     def pool_samples(self) -> dict[tuple[str, str], tuple[PoolSample, ...]]:
         """See UsageNotes."""
@@ -119,12 +119,8 @@ def _listed_at(connection: sqlite3.Connection, backend: str) -> int:
 
 def _use_rows(connection: sqlite3.Connection, resource_ids: Collection[str] | None) -> dict[str, UseRow]:
     """Return what is kept of these shares (None: of all), by their ids."""
-    return {row[0]: _use_row(row) for row in _chosen(connection, _SELECT, resource_ids)}
-
-
-def _use_row(row: Sequence[Any]) -> UseRow:
-    resource_id, backend, used_bytes, seen_at, is_current, sampled_at = row
-    return UseRow(resource_id, backend, used_bytes, seen_at, is_current == 1, sampled_at)
+    new = tuple.__new__
+    return {row[0]: new(UseRow, row) for row in _chosen(connection, _SELECT, resource_ids)}
 
 
 def _chosen(
@@ -198,7 +194,7 @@ def _pool_notes(connection: sqlite3.Connection) -> Iterator[PoolNote]:
 def read_notes(connection: sqlite3.Connection) -> Notes:
     """Return all notes; shares are read as they are asked for."""
     shares = (
-        ShareNote(_use_row(row[:-1]), unpack_shares(row[-1]))
+        ShareNote(UseRow(*row[:-1]), unpack_shares(row[-1]))
         for row in _chosen(connection, f"{_SELECT}, {_SAMPLES}", None)
     )
     listings = connection.execute("SELECT backend, listed_at FROM use_listing ORDER BY backend").fetchall()

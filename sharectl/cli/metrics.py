@@ -1,0 +1,47 @@
+"""`--metrics FILE`: what a command measured, written when it has ended, however it did."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sharectl.cli.codes import ExitCode, Finished
+from sharectl.model.diagnostics import DiagnosticError, error, warning
+from sharectl.private import draft_of
+from sharectl.render.metrics import metrics_lines
+from sharectl.workspace.metrics import Measured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sharectl.cli.session import Session
+
+
+@contextmanager
+def written_afterwards(session: Session, path: Path, command: str) -> Iterator[Measured]:
+    """Yield what the command is to fill; afterwards the file is whole, or as it was before. Raises DiagnosticError."""
+    target = session.path(path)
+    if not target.parent.is_dir() or target.is_dir():
+        summary = f"metrics cannot be written to {path}"
+        raise DiagnosticError(error("usage.metrics", summary, remedy="name a file in a folder that is there"))
+    measured, has_succeeded = Measured(command), False
+    try:
+        yield measured
+        has_succeeded = True
+    except Finished as ended:
+        has_succeeded = ended.code in {ExitCode.DONE, ExitCode.CHANGES}
+        raise
+    finally:
+        measured.end(has_succeeded=has_succeeded)
+        _write(session, measured, target)
+
+
+def _write(session: Session, measured: Measured, target: Path) -> None:
+    """Write the file in one step; what stands in the way is told, and the outcome of the command stays what it is."""
+    try:
+        with draft_of(target, mode=0o666, is_durable=False) as draft, draft.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in metrics_lines(measured))
+    except OSError as problem:
+        summary = f"the metrics could not be written to {target}: {problem.strerror or problem}"
+        session.output.diagnostics((warning("metrics.not-written", summary, remedy="make the folder writable"),))
