@@ -58,7 +58,7 @@ class Found:
 def find_access(store: StateStore, subject: Subject) -> Found:
     """Look the subject up. Raises DiagnosticError where nobody is named so and somebody nearly so."""
     with store.read() as reader:
-        shares = _shares_about(reader, subject)
+        shares = shares_about(reader, subject)
         if not shares:
             _refuse_slip(reader, subject)
         view = reader.view(shares)
@@ -73,7 +73,7 @@ def find_access(store: StateStore, subject: Subject) -> Found:
     return Found(records, {address: about[address] for address in records}, unresolved, freshness_of(store))
 
 
-def _shares_about(reader: StateReader, subject: Subject) -> list[Address]:
+def shares_about(reader: StateReader, subject: Subject) -> list[Address]:
     """Return the shares that have a rule about the subject, and some that have not."""
     found: set[Address] = set()
     if subject.access_type is AccessType.IP:

@@ -98,6 +98,9 @@ class StateReader(Protocol):
         that have this text in their address. No row is decoded for it.
         """
 
+    def share_sizes(self) -> Sequence[tuple[Address, str, int | None]]:
+        """Return address, resource id and size of all shares, in the order of their addresses, without decoding a row."""
+
     def client_names(self, access_type: str) -> Sequence[str]:
         """Return whom rules of this type name, each once; for "did you mean"."""
 

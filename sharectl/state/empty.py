@@ -90,6 +90,10 @@ class EmptyReader:
         """See StateReader."""
         return ()
 
+    def share_sizes(self) -> Sequence[tuple[Address, str, int | None]]:
+        """See StateReader."""
+        return ()
+
     def client_names(self, access_type: str) -> Sequence[str]:  # noqa: ARG002 - as above
         """See StateReader."""
         return ()

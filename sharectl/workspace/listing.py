@@ -131,13 +131,16 @@ def list_shares(store: StateStore, reader: StateReader, wanted: ListWanted) -> L
     operations = {operation.address: operation for operation in reader.operations()}
     conditions = _Conditions(operations, reader.failures(limit=_MOST_FAILURES))
     use_of = _use_of(store)
-    addresses = _addresses(reader, conditions, wanted)
-    if wanted.names_alone and wanted.may_be_cut:
-        return Listing((ListedShare(address, Condition.OK) for address in addresses), freshness)
-    if wanted.order is Order.NAME or (wanted.order is Order.SIZE and not wanted.broken):
-        shares = _chosen(_pages(reader, addresses), conditions, use_of, wanted)
-    else:
-        shares = _sorted(reader, addresses, conditions, use_of, wanted)
+    is_in_order = wanted.order is Order.NAME or (wanted.order is Order.SIZE and not wanted.broken)
+    is_ranked = wanted.full_above is not None or not is_in_order
+    needs_none = is_ranked and not (wanted.labels or wanted.backends or wanted.broken)
+    meant = None if needs_none else _addresses(reader, conditions, wanted)
+    if meant is not None and wanted.names_alone and wanted.may_be_cut:
+        return Listing((ListedShare(address, Condition.OK) for address in meant), freshness)
+    addresses = _ranked(reader, use_of, meant, wanted) if meant is None or is_ranked else meant
+    if not wanted.labels and not wanted.broken:
+        addresses = addresses[: wanted.limit]
+    shares = _chosen(_pages(reader, addresses), conditions, use_of, wanted)
     unmade = (
         ()
         if wanted.labels or wanted.backends or wanted.full_above is not None
@@ -156,7 +159,7 @@ def _first(unmade: Iterable[ListedShare], shares: Iterator[ListedShare], limit: 
             yield share
 
 
-def _use_of(store: StateStore) -> Callable[[Collection[str]], Mapping[str, ShareUse]]:
+def _use_of(store: StateStore) -> Callable[[Collection[str] | None], Mapping[str, ShareUse]]:
     """Return what says, of shares by their ids, what their data occupies, as far as that was noted."""
     return store.usage_notes().usage if isinstance(store, KeepsUsage) else lambda _ids: {}
 
@@ -192,7 +195,7 @@ def _label_text(key: str, value: str) -> bytes:
 def _chosen(
     pages: Iterable[list[Record]],
     conditions: _Conditions,
-    use_of: Callable[[Collection[str]], Mapping[str, ShareUse]],
+    use_of: Callable[[Collection[str] | None], Mapping[str, ShareUse]],
     wanted: ListWanted,
 ) -> Iterator[ListedShare]:
     for page in pages:
@@ -230,26 +233,39 @@ def _listed(record: Record, spec: JsonObject, conditions: _Conditions, use: Shar
     )
 
 
-def _sorted(
+def _ranked(
     reader: StateReader,
-    addresses: Sequence[Address],
-    conditions: _Conditions,
-    use_of: Callable[[Collection[str]], Mapping[str, ShareUse]],
+    use_of: Callable[[Collection[str] | None], Mapping[str, ShareUse]],
+    meant: Sequence[Address] | None,
     wanted: ListWanted,
-) -> Iterator[ListedShare]:
-    """Yield the shares with the largest first: what they are sorted by is held of all of them, the rest of a page alone."""
-    rank = _RANKS[wanted.order]
-    found = [(rank(share), share.address) for share in _chosen(_pages(reader, addresses), conditions, use_of, wanted)]
-    found.sort(key=itemgetter(1))
-    found.sort(key=itemgetter(0), reverse=True)
-    yield from _chosen(_pages(reader, [address for _, address in found[: wanted.limit]]), conditions, use_of, wanted)
+) -> list[Address]:
+    """Return those of the addresses (None: of all) whose shares are full enough, the largest first where that is asked for.
 
-
-_RANKS: Final[Mapping[Order, Callable[[ListedShare], float]]] = {
-    Order.USED: lambda share: -1 if share.used_bytes is None else share.used_bytes,
-    Order.SIZE: lambda share: -1 if share.size_bytes is None else share.size_bytes,
-    Order.FULL: lambda share: -1 if share.full_percent is None else share.full_percent,
-}
+    That is found by sizes and use, without their rows.
+    """
+    chosen, uses, least, order = (
+        None if meant is None else frozenset(meant),
+        use_of(None),
+        wanted.full_above,
+        wanted.order,
+    )
+    found: list[tuple[float, Address]] = []
+    for address, own_id, size_bytes in reader.share_sizes() if uses or least is None else ():
+        if chosen is not None and address not in chosen:
+            continue
+        use = uses.get(own_id)
+        percent = -1.0 if use is None or not size_bytes else 100 * use.used_bytes / size_bytes
+        if least is not None and percent <= least:
+            continue
+        if order is Order.SIZE:
+            rank: float = -1 if size_bytes is None else size_bytes
+        elif order is Order.USED:
+            rank = -1 if use is None else use.used_bytes
+        else:
+            rank = percent if order is Order.FULL else 0
+        found.append((rank, address))
+    found.sort(key=itemgetter(0), reverse=True)  # those that are alike stay in the order of their names
+    return [address for _, address in found]
 
 
 def _unmade(reader: StateReader, conditions: _Conditions, freshness: Freshness) -> Iterator[ListedShare]:

@@ -10,6 +10,11 @@ import orjson
 import pytest
 
 from sharectl.cli import main
+from sharectl.model.records import PutResource, PutRules
+from sharectl.mounting.inquiry import find_access, shares_about
+from sharectl.mounting.who import parse_subject
+from sharectl.state.sqlite.store import open_store
+from sharectl.state.testing.samples import ALICE, make_record, make_rule
 from tests.cli.console import Console
 
 if TYPE_CHECKING:
@@ -141,3 +146,43 @@ def test_what_the_manifests_want_and_is_not_applied_is_told(look: Console, tmp_p
     found = answer(Console(tmp_path, look.capture), "10.0.3.5")
     assert found["unapplied"] == ["share/shut"]
     assert [each["access_level"] for each in found["verdicts"]] == ["ro", "none"]
+
+
+@pytest.mark.parametrize("width", ["40", "80", "200"])
+def test_a_narrow_terminal_breaks_no_level(look: Console, monkeypatch: pytest.MonkeyPatch, width: str) -> None:
+    """What may be done stays whole, and no line is longer than the terminal."""
+    monkeypatch.setenv("COLUMNS", width)
+    lines = look("who", "10.0.3.5").out.splitlines()
+    words = " ".join(lines).split()
+    assert {"share/listed", "ro", "share/shut", "none"} <= set(words)
+    assert max(map(len, lines)) <= int(width)
+
+
+def test_the_answer_costs_what_it_returns(tmp_path: Path) -> None:
+    """Of thousands of shares with rules, the rows of those alone that have one about the client are read, by an index."""
+    with closing(open_store(tmp_path / "state.db", create=True)) as store:
+        lease = store.acquire(ALICE, duration_seconds=60)
+        names = [f"s{number:04}" for number in range(2000)]
+        rules = [
+            PutRules(f"share/{name}", (make_rule(f"10.1.{int(name[1:]) // 250}.{int(name[1:]) % 250}"),))
+            for name in names
+        ]
+        store.commit(lease, [*(PutResource(make_record(name), None) for name in names), *rules])
+        store.release(lease)
+        statements: list[str] = []
+        with store.read() as reader:
+            connection: sqlite3.Connection = reader._snapshot.connection  # type: ignore[attr-defined]
+            connection.set_trace_callback(statements.append)
+            for subject in ("10.1.2.3", "10.1.2.0/30"):
+                meant = parse_subject(subject, (), lambda _: ())
+                assert len(shares_about(reader, meant)) <= 250
+            connection.set_trace_callback(None)
+            found = find_access(store, parse_subject("10.1.2.3", (), lambda _: ()))
+            plans = [
+                connection.execute(f"EXPLAIN QUERY PLAN {each}").fetchall()
+                for each in statements
+                if "access_rule" in each
+            ]
+    assert list(found.records) == ["share/s0503"]
+    assert len(statements) <= 4
+    assert all("access_rule_by_client" in str(plan) for plan in plans)

@@ -315,6 +315,13 @@ class PostgresqlReader:
         order = "size_bytes DESC NULLS LAST, address" if largest_first else "address"
         return self._addresses((f"WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT %s", (*values, limit)))
 
+    def share_sizes(self) -> Sequence[tuple[Address, str, int | None]]:
+        """See StateReader."""
+        where, values = _conditions(_range_of(Kind.SHARE.prefix))
+        select = f"SELECT address, resource_id, size_bytes FROM {self._schema}.resource {where} ORDER BY address"  # noqa: S608 - a checked name
+        with self._reading() as connection:
+            return [(address, own_id, size) for address, own_id, size in fetch(connection, select, values)]
+
     def client_names(self, access_type: str) -> Sequence[str]:
         """See StateReader."""
         select = f"SELECT DISTINCT access_to FROM {self._schema}.access_rule WHERE access_type = %s ORDER BY access_to"  # noqa: S608 - a checked name

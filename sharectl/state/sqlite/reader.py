@@ -305,6 +305,13 @@ class SqliteReader:
         values.append(-1 if limit is None else limit)
         return self._addresses((f" WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?", tuple(values)))
 
+    def share_sizes(self) -> Sequence[tuple[Address, str, int | None]]:
+        """See StateReader."""
+        where, values = _conditions(_range_of(Kind.SHARE.prefix))
+        select = f"SELECT address, resource_id, size_bytes FROM resource{where} ORDER BY address"  # noqa: S608 - constants
+        with self._reading() as connection:
+            return connection.execute(select, values).fetchall()
+
     def client_names(self, access_type: str) -> Sequence[str]:
         """See StateReader."""
         select = "SELECT DISTINCT access_to FROM access_rule WHERE access_type = ? ORDER BY access_to"

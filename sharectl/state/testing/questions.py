@@ -77,6 +77,9 @@ class QuestionsConformance(Conformance):
                 "share/old@deposed-0123",
                 "share/refused",
             ]
+            sizes = {address: (own_id, size) for address, own_id, size in reader.share_sizes()}
+            assert list(sizes) == names
+            assert (sizes["share/large"], sizes["share/unsized"]) == (("id-large", 20 << 30), ("id-unsized", None))
             by_size = list(reader.share_addresses(largest_first=True))
             assert (by_size[0], by_size[-1]) == ("share/large", "share/unsized")
 
