@@ -13,6 +13,7 @@ from sharectl.drivers.testing import ref
 from sharectl.model.quantities import GIB
 from tests.emulators.ontap.access_records import CifsShare, Qtree
 from tests.emulators.ontap.quota_records import QuotaRule
+from tests.emulators.ontap.server import serving
 from tests.emulators.ontap.volume_records import Volume as ArrayVolume
 
 from ..arrays import open_driver  # noqa: TID252 - the folder above is of the same tests
@@ -20,6 +21,7 @@ from .ground import CLOSED, Ground, request, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sharectl.drivers.ontap.driver import OntapDriver
     from sharectl.model.access import AccessRule
@@ -148,6 +150,7 @@ def test_volumes_and_qtrees_of_one_backend_are_beside_each_other(small: Small) -
 def test_removal_is_not_waited_for_and_the_share_is_gone(small: Small) -> None:
     """The array takes minutes for the files; meanwhile nobody gets in, nothing is listed, and a new share may have the name."""
     share, kept = small.small(CLIENT), small.small(CLIENT, name="kept")
+    small.emulator.world.clock.slow_down()
     since = small.oracle.now()
     small.driver.delete_share(share)
     small.driver.delete_share(share)
@@ -176,6 +179,7 @@ def test_a_removal_that_fails_on_the_array_is_seen(small: Small) -> None:
 def test_a_share_is_not_made_while_its_qtree_is_being_removed(small: Small) -> None:
     """An id is used once."""
     wanted = wanted_small()
+    small.emulator.world.clock.slow_down()
     small.driver.delete_share(ref(small.driver.create_share(wanted)))
     with pytest.raises(ConflictError, match="being removed"):
         small.driver.create_share(wanted)
@@ -461,3 +465,20 @@ def test_no_share_is_made_where_users_of_an_smb_share_above_would_reach_it(small
     assert any("folder above, all" in each.access_to for each in seen.access)
     with pytest.raises(DriverError, match="folder above"):
         small.repair(share, [CLIENT])
+
+
+@pytest.mark.parametrize("version", ["9.12.1", "9.19.1"])
+def test_the_oldest_and_the_newest_array_are_asked_for_what_they_know(tmp_path: Path, version: str) -> None:
+    """No call of a share's life has a field or a value that this release does not take."""
+    with serving(tmp_path, version=version) as emulator:
+        small = Small(emulator, open_driver(emulator, qtrees=POOL))
+        small.driver.prepare()
+        share = small.small(CLIENT)
+        small.repair(share, [CLIENT])
+        small.driver.extend_share(share, 128 * MIB)
+        small.is_whole(shares=1, with_access=1)
+        small.driver.trash_share(share)
+        small.driver.restore_share(share.resource_id)
+        small.driver.delete_share(share)
+        assert 400 not in {each.status for each in emulator.calls.all()}
+        small.driver.close()

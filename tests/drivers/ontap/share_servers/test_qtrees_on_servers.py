@@ -59,6 +59,7 @@ def test_qtrees_of_two_networks_are_in_two_svms_and_go_with_them(driver: ShareSe
     }
     with pytest.raises(ShareInUseError, match="qtrees"):
         driver.delete_share_server(ref_of(requests[0], servers[0]))
+    emulator.world.clock.slow_down()
     for request, server, share in zip(requests, servers, shares, strict=True):
         driver.delete_share(ref(share))
         with pytest.raises(TransientError, match="still removing"):
