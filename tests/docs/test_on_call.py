@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from sharectl.cli import main
+from tests.docs.roles import MANIFESTS, make_repository
 from tests.docs.test_printed_commands import commands_of
 from tools.sessions import ROOT
 
@@ -16,40 +16,13 @@ if TYPE_CHECKING:
 
 PAGE: Final = (ROOT / "docs/on-call.md").read_text(encoding="utf-8")
 COMMANDS: Final = [*dict.fromkeys(tuple(words) for words in commands_of(PAGE))]
-MANIFESTS: Final = r"""
-apiVersion: sharectl/v1
-kind: Backend
-metadata: {name: nas1}
-spec:
-  driver: simulated
-  config: {stateFile: sim.db, pools: [{name: gold1, total: 10TiB}]}
----
-apiVersion: sharectl/v1
-kind: Share
-metadata: {name: projects, labels: {team: research}}
-spec: {size: 2GiB, protocol: NFS, access: [{type: ip, to: 10.0.0.0/16, level: rw}]}
----
-apiVersion: sharectl/v1
-kind: Share
-metadata: {name: people}
-spec: {size: 1GiB, protocol: CIFS, access: [{type: user, to: 'CORP\alice', level: rw}, {type: group, to: staff, level: ro}]}
-"""
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a repository that alice has applied, and grown a share in."""
+    """Return a repository as the page supposes it."""
     root = tmp_path_factory.mktemp("on-call")
-    (root / "sharectl.yaml").write_text("apiVersion: sharectl/v1\nkind: Project\n", encoding="utf-8")
-    before = dict(os.environ)
-    os.environ["LOGNAME"] = "alice"
-    try:
-        for text in (MANIFESTS.replace("2GiB", "1GiB"), MANIFESTS):
-            (root / "all.yaml").write_text(text, encoding="utf-8")
-            assert main(["-C", str(root), "apply", "--yes"]) == 0
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    make_repository(root)
     return root
 
 
