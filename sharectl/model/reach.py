@@ -22,7 +22,7 @@ from sharectl.model.address_shifts import address_shifts
 from sharectl.model.precedence import RANKS, network_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from sharectl.model.precedence import Network
 
@@ -33,7 +33,7 @@ _PEOPLE: Final = (AccessType.USER, AccessType.GROUP, AccessType.GUEST)
 
 
 class Effect(StrEnum):
-    """What a change is for whom it concerns; `CHANGES` where the same level comes with other options."""
+    """What a change is for whom it concerns; `CHANGES` where the same level comes with other options, and nobody here knows whether they are more or less."""
 
     GAINS = "gains"
     LOSES = "loses"
@@ -195,8 +195,54 @@ def rank_of(rule: AccessRule | None) -> int:
 def _shift(
     access_type: str, access_to: str, had: AccessRule | None, has: AccessRule | None, but_for: tuple[str, ...]
 ) -> Shift:
-    effect = Effect.CHANGES
     if rank_of(had) != rank_of(has):
         effect = Effect.LOSES if rank_of(has) < rank_of(had) else Effect.GAINS
+    else:
+        effect = _effect_of_options(*({} if rule is None else dict(rule.options) for rule in (had, has)))
     before, after = (None if rule is None else rule.grant for rule in (had, has))
     return Shift(str(access_type), access_to, before, after, effect, "", but_for)
+
+
+_SQUASHES: Final = ("none", "root", "all")
+"""What a squash takes away, the least first."""
+
+
+def _effect_of_options(before: Mapping[str, str], after: Mapping[str, str]) -> Effect:
+    """Return what other options are for the clients. One that is not given is as the share type and the backend say, which is not known here."""
+    found = {
+        _EFFECTS_OF_OPTIONS.get(name, _unclear)(before.get(name), after.get(name))
+        for name in {*before, *after}
+        if before.get(name) != after.get(name)
+    }
+    return next((effect for effect in (Effect.LOSES, Effect.CHANGES) if effect in found), Effect.GAINS)
+
+
+def _effect_of_security(before: str | None, after: str | None) -> Effect:
+    if before is None or after is None:
+        return Effect.CHANGES
+    return Effect.LOSES if {*before.split(",")} - {*after.split(",")} else Effect.GAINS
+
+
+def _effect_of_insecure(before: str | None, after: str | None) -> Effect:
+    if after == "true":
+        return Effect.GAINS
+    return Effect.LOSES if before == "true" and after is not None else Effect.CHANGES
+
+
+def _effect_of_squash(before: str | None, after: str | None) -> Effect:
+    if after == _SQUASHES[0] or before == _SQUASHES[-1]:
+        return Effect.GAINS
+    if before not in _SQUASHES or after not in _SQUASHES:
+        return Effect.CHANGES
+    return Effect.LOSES if _SQUASHES.index(after) > _SQUASHES.index(before) else Effect.GAINS
+
+
+def _unclear(_before: str | None, _after: str | None) -> Effect:
+    return Effect.CHANGES
+
+
+_EFFECTS_OF_OPTIONS: Final[Mapping[str, Callable[[str | None, str | None], Effect]]] = {
+    "security": _effect_of_security,
+    "insecure": _effect_of_insecure,
+    "squash": _effect_of_squash,
+}

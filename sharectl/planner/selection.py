@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sharectl.manifests.desired import Desired
     from sharectl.model.kinds import Address
     from sharectl.model.records import Record, StateView
+    from sharectl.model.specs import ShareSpec
     from sharectl.planner.draft import Draft
     from sharectl.planner.exports import Exports
     from sharectl.planner.observed import Deviation
@@ -223,8 +224,18 @@ def addresses_with_rules(
         if (record := records.get(address)) is not None
         and not record.is_applied(digest)
         and record.kind == Kind.SHARE
-        and not (record.has_access(digest) and desired.share(address).replacement == Replacement.REFUSE)
+        and not (
+            record.has_access(digest)
+            and desired.share(address).replacement == Replacement.REFUSE
+            and _is_exported_alike(record, desired.share(address))
+        )
     }
     moved = {former for formers in desired.moves.values() for former in formers if former in records}
     drifted = {address for address in deviations if records[address].kind == Kind.SHARE}
     return wanted | shares | moved | options.replaces | drifted | exports.changes.keys()
+
+
+def _is_exported_alike(record: Record, wanted: ShareSpec) -> bool:
+    """Tell whether the export keeps its name and its protocols: with others, who has access changes with the same rules."""
+    recorded = spec_object_of(record)
+    return (recorded.get("export_name"), recorded.get("protocol")) == (wanted.export_name, wanted.protocol)

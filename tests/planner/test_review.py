@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from sharectl.model.specs import DeletionPolicy
+from sharectl.model.access import AccessRule
+from sharectl.model.specs import DailySnapshots, DeletionPolicy, HourlySnapshots, SnapshotPolicy
 from sharectl.planner.review.answers import review_of
 from sharectl.planner.review.nouns import Fate, Verdict
 from sharectl.planner.review.words import shift_words
@@ -204,3 +205,72 @@ def test_what_is_held_is_not_judged() -> None:
     found = review(world, limits=[9, 100.0], allow_empty=True)
     assert found.losses == ()
     assert found.data_lost.verdict is Verdict.UNKNOWN
+
+
+def test_a_share_that_leaves_a_protocol_with_the_same_rules_shuts_out_who_came_over_it() -> None:
+    """The rules do not change, and nobody comes over NFS any more."""
+    world = settled("ip:10.0.0.0/8", "user:alice", protocol="NFS_CIFS")
+    world.wants("a", access=["ip:10.0.0.0/8", "user:alice"], protocol="CIFS", deletion_policy="delete")
+    found = review(world)
+    assert found.locked_out.verdict is Verdict.YES
+    assert access_words(found) == ["share/a: 10.0.0.0/8 loses rw"]
+
+
+def test_a_share_that_is_mounted_by_another_name_gains_nobody() -> None:
+    """Who had access has it, once the share is mounted anew."""
+    world = settled("ip:0.0.0.0/0", export_name="old")
+    found = review(world.wants("a", access=["ip:0.0.0.0/0"], export_name="new", deletion_policy="delete"))
+    assert found.locked_out == (Verdict.YES, "clients of share/a have to mount it anew, as new", ())
+    assert access_words(found) == []
+    assert found.openings == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        ({"security": "sys,krb5"}, {"security": "krb5"}, Verdict.YES),
+        ({"security": "krb5"}, {"security": "sys,krb5"}, Verdict.NO),
+        ({}, {"security": "krb5p"}, Verdict.UNKNOWN),
+        ({"security": "sys"}, {}, Verdict.UNKNOWN),
+        ({"insecure": "true"}, {"insecure": "false"}, Verdict.YES),
+        ({"insecure": "true"}, {}, Verdict.UNKNOWN),
+        ({}, {"insecure": "true"}, Verdict.NO),
+        ({"squash": "none"}, {"squash": "all"}, Verdict.YES),
+        ({"squash": "root"}, {"squash": "none"}, Verdict.NO),
+        ({"squash": "none"}, {}, Verdict.UNKNOWN),
+        ({"anonymousUid": "1"}, {"anonymousUid": "2"}, Verdict.UNKNOWN),
+        ({"squash": "root", "security": "sys"}, {"squash": "none", "security": "krb5"}, Verdict.YES),
+    ],
+)
+def test_options_that_let_in_fewer_shut_somebody_out(
+    before: dict[str, str], after: dict[str, str], verdict: Verdict
+) -> None:
+    """At the same level; where nobody here knows what an option was, or is then, that is said."""
+    world = settled()
+    rules = [AccessRule("ip", "10.0.0.0/8", "rw", tuple(sorted(options.items()))) for options in (before, after)]
+    world.access["share/a"] = (rules[0],)
+    settle(world)
+    world.access["share/a"] = (rules[1],)
+    assert review(world).locked_out.verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_lost"),
+    [
+        (SnapshotPolicy(daily=DailySnapshots(14)), SnapshotPolicy(daily=DailySnapshots(3)), True),
+        (SnapshotPolicy(daily=DailySnapshots(14)), SnapshotPolicy(daily=DailySnapshots(0)), True),
+        (SnapshotPolicy(daily=DailySnapshots(14)), SnapshotPolicy(daily=DailySnapshots(15)), False),
+        (SnapshotPolicy(daily=DailySnapshots(14)), SnapshotPolicy(HourlySnapshots(2)), False),
+        (SnapshotPolicy(daily=DailySnapshots(14)), SnapshotPolicy(), False),
+    ],
+)
+def test_a_policy_that_keeps_fewer_snapshots_loses_the_oldest(
+    before: SnapshotPolicy, after: SnapshotPolicy, *, is_lost: bool
+) -> None:
+    """An interval that is gone leaves its snapshots where they are."""
+    world = settled(snapshot_policy=before)
+    found = review(world.wants("a", snapshot_policy=after, deletion_policy="delete"))
+    assert [(loss.fate, loss.undo) for loss in found.losses] == [(Fate.THINNED, "it cannot be undone")] * is_lost
+    assert found.data_lost.verdict is (Verdict.YES if is_lost else Verdict.NO)
+    if is_lost:
+        assert found.data_lost.summary == "share/a loses for good the oldest snapshots of its policy, which keeps fewer"

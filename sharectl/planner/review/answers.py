@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _MOST_PHRASES: Final = 3
 _ENDING: Final = frozenset({Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET})
-_DESTROYING: Final = frozenset({Verb.DELETE_SHARE, Verb.DELETE_SNAPSHOT, Verb.REVERT_SHARE})
+_DESTROYING: Final = frozenset({Verb.DELETE_SHARE, Verb.DELETE_SNAPSHOT, Verb.REVERT_SHARE, Verb.SCHEDULE_SNAPSHOTS})
 _SHUTTING_OUT: Final = _ENDING | {Verb.UPDATE_ACCESS}
 _MAKING: Final = frozenset({Verb.CREATE_SHARE, Verb.EXTEND_SHARE})
 _WITHOUT_PLACE: Final = frozenset({"scheduler.no-valid-host", "scheduler.size-limit"})
@@ -32,6 +32,10 @@ _FATES: Final = {
     Fate.REVERTED: (
         "loses for good what is newer than its snapshot",
         "lose for good what is newer than their snapshots",
+    ),
+    Fate.THINNED: (
+        "loses for good the oldest snapshots of its policy, which keeps fewer",
+        "lose for good the oldest snapshots of their policies, which keep fewer",
     ),
     Fate.TRASHED: ("goes to the trash", "go to the trash"),
     Fate.LEFT: (
@@ -87,6 +91,7 @@ def _locked_out(plan: Plan, access: Sequence[AccessChange]) -> Answer:
     unseen = [address for change in access if not change.is_known for address in change.addresses]
     if unseen:
         unknown.append(f"who has access to {named(unseen)} today (the plan was saved by an older sharectl)")
+    unknown += _unclear(plan, access)
     if not phrases:
         return _answer(Verdict.NO, ["nobody loses access"], unknown)
     return _answer(Verdict.YES, phrases, unknown)
@@ -110,6 +115,22 @@ def _lockouts(access: Sequence[AccessChange]) -> Iterator[str]:
             if worse:
                 told = listed(shift_words(change._replace(shifts=tuple(worse))), _MOST_PHRASES)
                 yield f"{named(change.addresses)}: {told}"
+
+
+def _unclear(plan: Plan, access: Sequence[AccessChange]) -> Iterator[str]:
+    """Yield what may shut somebody out, and nobody here can tell: other options and settings of exports, other directory services."""
+    for change in access:
+        other = [shift for shift in change.shifts if shift.effect is Effect.CHANGES]
+        if other:
+            told = listed(shift_words(change._replace(shifts=tuple(other))), _MOST_PHRASES)
+            yield f"whether all come in as before at {named(change.addresses)}, where {told}"
+    for settings in dict.fromkeys(change.settings for change in access if change.settings):
+        shares = [address for change in access if change.settings == settings for address in change.addresses]
+        told = listed([setting.field.partition("/")[2] for setting in settings], _MOST_PHRASES)
+        yield f"whether all come in as before at {named(shares)}, whose export has another {told}"
+    servers = [step.address for step in plan.steps if step.verb is Verb.UPDATE_SHARE_SERVER]
+    if servers:
+        yield f"who can log in at {named(servers, 'share server')}, whose network or directory services change"
 
 
 def _fits(plan: Plan, places: Sequence[Placing]) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.plans import CreateShare, RevertShare
@@ -47,7 +47,7 @@ def losses(steps_at: Mapping[Address, Sequence[Step]]) -> tuple[Loss, ...]:
 def _losses(address: Address, steps: Sequence[Step], snapshot: Address | None) -> Iterator[Loss]:
     is_replaced = any(isinstance(step.work, CreateShare) for step in steps)
     for step in steps:
-        fate = _FATES.get(step.verb)
+        fate = Fate.THINNED if _keeps_fewer(step) else _FATES.get(step.verb)
         if fate is None or not (is_of(Kind.SHARE, address) or is_of(Kind.SNAPSHOT, address)):
             continue
         before = step.before
@@ -57,6 +57,22 @@ def _losses(address: Address, steps: Sequence[Step], snapshot: Address | None) -
         yield Loss(address, fate, used_bytes, size_bytes, _undo(step, fate, address, snapshot), is_replaced)
 
 
+def _keeps_fewer(step: Step) -> bool:
+    """Tell whether snapshots are let go of, since a policy keeps fewer of them; one that ends leaves them where they are."""
+    changed = next((each for each in step.changes if each.field == "snapshot_policy"), None)
+    if step.verb is not Verb.SCHEDULE_SNAPSHOTS or changed is None or not (changed.before and changed.after):
+        return False
+    return any(
+        _kept(changed.after.get(name)) < _kept(before)
+        for name, before in changed.before.items()
+        if name in changed.after
+    )
+
+
+def _kept(interval: Any) -> int:  # noqa: ANN401 - a part of a plain policy, or its time zone
+    return int(interval["keep"]) if isinstance(interval, dict) else 0
+
+
 def _undo(step: Step, fate: Fate, address: Address, snapshot: Address | None) -> str:
     """Return how what a step does to data is undone."""
     if fate is Fate.REVERTED and isinstance(step.work, RevertShare):
@@ -64,7 +80,7 @@ def _undo(step: Step, fate: Fate, address: Address, snapshot: Address | None) ->
         if snapshot is not None and wanted is not None and address_of(Kind.SNAPSHOT, wanted.snapshot) != snapshot:
             return f"{snapshot}, which is taken first, holds what is there now"
         return _FINAL
-    if fate is Fate.DESTROYED:
+    if fate in {Fate.DESTROYED, Fate.THINNED}:
         return _FINAL
     where = "from the trash" if fate is Fate.TRASHED else "under management"
     return f"`sharectl import {address} ID` brings it back {where}, until somebody removes it"

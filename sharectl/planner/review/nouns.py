@@ -30,17 +30,18 @@ class Answer(NamedTuple):
 
 
 class Fate(StrEnum):
-    """What becomes of data: it is destroyed, or what is newer than a snapshot is; it lies in the trash, or where it was, and nobody looks after it."""
+    """What becomes of data: it is destroyed, or what is newer than a snapshot is, or snapshots that a policy took are; it lies in the trash, or where it was, and nobody looks after it."""
 
     DESTROYED = "destroyed"
     REVERTED = "reverted"
+    THINNED = "thinned"
     TRASHED = "trashed"
     LEFT = "left"
 
     @property
     def is_final(self) -> bool:
         """Whether it cannot be undone."""
-        return self in {Fate.DESTROYED, Fate.REVERTED}
+        return self in {Fate.DESTROYED, Fate.REVERTED, Fate.THINNED}
 
 
 class Loss(NamedTuple):

@@ -36,6 +36,7 @@ _MARKS: Final[Mapping[Action, str]] = {Action.CREATE: "added", Action.DELETE: "r
 _FATES: Final[Mapping[Fate, str]] = {
     Fate.DESTROYED: "destroyed for good",
     Fate.REVERTED: "turned back: what is newer than the snapshot is destroyed",
+    Fate.THINNED: "its policy keeps fewer snapshots: the oldest of them are destroyed",
     Fate.TRASHED: "goes to the trash",
     Fate.LEFT: "stays on its backend, and nobody looks after it",
 }
