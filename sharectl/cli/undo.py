@@ -50,7 +50,7 @@ def undo(run: Run, *, output: Annotated[Format, opt.output("undo")] = Format.TEX
     found = undo_of(changes, desired, session.project)
     if output is Format.TEXT:
         session.output.write(patch_text(found.files))
-        for note in undo_notes(found):
+        for note in undo_notes(changes, found):
             session.output.note(note)
     else:
         session.output.show("undo", output, changes, found)

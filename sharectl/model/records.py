@@ -129,6 +129,7 @@ class HistoryFilter:
     since: str | None = None
     user: str | None = None
     failed: bool = False
+    recovered: bool = False
 
 
 ANY_ENTRY: Final = HistoryFilter()

@@ -13,6 +13,7 @@ from sharectl.render.history import run_lines, run_object
 from sharectl.render.patch import patch_text
 from sharectl.render.sentences import change_action, change_text
 from sharectl.render.text import PLAIN, paint, visible, wrapped
+from sharectl.workspace.run_changes import OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,6 +47,8 @@ def diff_lines(changes: RunChanges, look: Look = PLAIN) -> Iterator[str]:
 def _headline(deed: Deed, *, color: bool) -> str:
     if deed.entry.outcome == "failed":
         return paint(f"  ✗ {visible(deed.address)}  {visible(deed.verb)} failed", "error", color)
+    if deed.entry.outcome == OPEN:
+        return paint(f"  ? {visible(deed.address)}  {visible(deed.verb)} has not ended", "warning", color)
     known = VERBS.get(Verb(deed.verb)) if deed.verb in set(Verb) else None
     symbol = _SYMBOLS.get(known.effect, Action.UPDATE.value) if known is not None else "?"
     return f"  {symbol} {visible(deed.address)}  {visible(deed.verb)}"
@@ -81,8 +84,10 @@ def diff_object(changes: RunChanges) -> JsonObject:
     )
 
 
-def undo_notes(undo: Undo) -> Iterator[str]:
-    """Yield what cannot be undone, what is not in the patch, and what an apply of it does."""
+def undo_notes(changes: RunChanges, undo: Undo) -> Iterator[str]:
+    """Yield which run is undone, what cannot be undone, what is not in the patch, and what an apply of it does."""
+    run = changes.run
+    yield f"Undoes run {visible(run.run_id[:8])}, `sharectl {visible(run.command)}` of {visible(run.user)}@{visible(run.host)} at {visible(run.started_at)}."
     for title, remarks in (
         ("Cannot be undone:", undo.lost),
         ("Not in the patch:", undo.left),

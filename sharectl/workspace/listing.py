@@ -111,7 +111,7 @@ class _Conditions:
     def of(self, record: Record) -> tuple[Condition, str]:
         operation = self.operations.get(record.address)
         if operation is not None:
-            return Condition.HALF_DONE, f"{operation.verb} began at {operation.started_at}, and its end is not recorded"
+            return Condition.HALF_DONE, _open_note(operation)
         failure = self.failures.get(record.address)
         if failure is not None:
             return Condition.FAILED, _failure_note(failure)
@@ -269,16 +269,24 @@ def _ranked(
 
 
 def _unmade(reader: StateReader, conditions: _Conditions, freshness: Freshness) -> Iterator[ListedShare]:
-    """Yield the shares that the last run could not make, of which there is no row; what failed before that may not be wanted any more."""
+    """Yield the shares of which there is no row: what is being made, and what the last run could not make; what failed before that may not be wanted any more."""
     last = None if freshness.run is None else freshness.run.run_id
     failed = {
         address: entry
         for address, entry in conditions.failures.items()
         if is_of(Kind.SHARE, address) and entry.run_id == last
     }
-    known = reader.view(failed.keys()).records if failed else {}
-    for address in sorted(failed.keys() - known.keys()):
-        yield ListedShare(address, Condition.FAILED, _failure_note(failed[address]))
+    begun = {address: each for address, each in conditions.operations.items() if is_of(Kind.SHARE, address)}
+    known = reader.view({*failed, *begun}).records if failed or begun else {}
+    for address in sorted({*failed, *begun} - known.keys()):
+        if address in begun:
+            yield ListedShare(address, Condition.HALF_DONE, _open_note(begun[address]))
+        else:
+            yield ListedShare(address, Condition.FAILED, _failure_note(failed[address]))
+
+
+def _open_note(operation: OperationRecord) -> str:
+    return f"{operation.verb} began at {operation.started_at}, and its end is not recorded"
 
 
 def _failure_note(entry: HistoryEntry) -> str:

@@ -56,16 +56,24 @@ def view_of_backends(reader: StateReader, names: frozenset[str]) -> StateView:
 
 _MOST_NAMED: Final = 5
 LAST_RUN: Final = "last"
-"""Stands for the run that changed something last."""
+"""Stands for the run that changed something last, or began to."""
+
+
+def _runs_at_work(store: StateStore) -> list[RunRecord]:
+    """Return the runs that have begun something whose end is not recorded: they may have no entry in the history yet."""
+    with store.read() as reader:
+        ids = {operation.run_id for operation in reader.operations()}
+        return [run for run_id in sorted(ids) for run in reader.runs(run_id, limit=1)]
 
 
 def require_run(store: StateStore, text: str) -> RunRecord:
     """Return the run whose id begins so, or the last one. Raises DiagnosticError where there is none, or several."""
     if text == LAST_RUN:
         newest = next(iter(store.history(limit=1)), None)
-        if newest is None:
+        begun = [*_runs_at_work(store), *([] if newest is None else [newest.run])]
+        if not begun:
             raise DiagnosticError(error("run.none", "nothing was ever done to this state"))
-        return newest.run
+        return max(begun, key=lambda run: run.started_at)
     with store.read() as reader:
         found = list(reader.runs(text, limit=_MOST_NAMED + 1))
         known = [] if found else [run.run_id for run in reader.runs(limit=_MOST_COMPARED)]

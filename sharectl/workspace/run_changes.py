@@ -10,7 +10,7 @@ from sharectl.model.access import rule_of
 from sharectl.model.field_changes import FieldChange, plain_changes, rule_changes
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import MANAGED_KINDS, kind_of
-from sharectl.model.records import HistoryFilter
+from sharectl.model.records import HistoryEntry, HistoryFilter
 from sharectl.model.verbs import VERBS, Effect, Verb
 from sharectl.workspace.freshness import Freshness, freshness_of
 from sharectl.workspace.lookup import require_run
@@ -20,14 +20,19 @@ if TYPE_CHECKING:
 
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
-    from sharectl.model.records import HistoryEntry, RunRecord
+    from sharectl.model.records import RunRecord
     from sharectl.state.contract import StateStore
 
+OPEN: Final = "open"
+"""The outcome of what has begun and has none yet; the history has no such entries."""
 _NOT_RECORDED: Final = "what it changed is not recorded"
 
 
 class Deed(NamedTuple):
-    """One thing that a run did, or tried. `removed` is what it took away, where that was recorded; `unknown` says what is not recorded of it."""
+    """One thing that a run did, or tried. `removed` is what it took away, where that was recorded; `unknown` says what is not recorded of it.
+
+    `begun_by` is the run that began it, where it was cut short: the other one found out how it ended.
+    """
 
     entry: HistoryEntry
     changes: tuple[FieldChange, ...]
@@ -35,6 +40,7 @@ class Deed(NamedTuple):
     reason: str = ""
     removed: JsonObject | None = None
     unknown: str = ""
+    begun_by: str = ""
 
     @property
     def address(self) -> Address:
@@ -62,10 +68,33 @@ class RunChanges:
 
 
 def changes_of_run(store: StateStore, text: str) -> RunChanges:
-    """Return what the run did whose id begins so, or the last one. Raises DiagnosticError where there is none."""
+    """Return what the run did whose id begins so, or the last one, with what it began and could not end. Raises DiagnosticError where there is none."""
     run = require_run(store, text)
     lines = list(store.history(among=HistoryFilter(run_id=run.run_id)))
-    return RunChanges(run, tuple(deed_of(line.entry) for line in reversed(lines)), freshness_of(store))
+    deeds = [deed_of(line.entry) for line in reversed(lines)]
+    return RunChanges(run, (*deeds, *_ended_by_others(store, run), *_open(store, run)), freshness_of(store))
+
+
+def _ended_by_others(store: StateStore, run: RunRecord) -> list[Deed]:
+    """Return what the run began and later ones found the end of, oldest first."""
+    later = store.history(among=HistoryFilter(since=run.started_at, recovered=True))
+    found = [deed_of(line.entry) for line in later if line.entry.run_id != run.run_id]
+    return [deed for deed in reversed(found) if deed.begun_by == run.run_id]
+
+
+def _open(store: StateStore, run: RunRecord) -> list[Deed]:
+    """Return what the run began, and of which no end is recorded."""
+    with store.read() as reader:
+        operations = [each for each in reader.operations() if each.run_id == run.run_id]
+    return [
+        Deed(
+            HistoryEntry(run.run_id, each.started_at, each.address, each.verb, OPEN),
+            (),
+            unknown="it began, and its end is not recorded; the next `sharectl apply` asks its backend, or the run is still at work",
+            begun_by=run.run_id,
+        )
+        for each in operations
+    ]
 
 
 def deed_of(entry: HistoryEntry) -> Deed:
@@ -87,6 +116,7 @@ def deed_of(entry: HistoryEntry) -> Deed:
         str(detail.get("reason") or detail.get("recovered") or ""),
         removed,
         _unknown(entry, detail, removed),
+        str(detail.get("run") or "") if entry.outcome == "recovered" else "",
     )
 
 

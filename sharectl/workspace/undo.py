@@ -20,6 +20,7 @@ from sharectl.model.access import rule_of
 from sharectl.model.codec import codec_of
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import MANAGED_KINDS, Kind, is_of
+from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy, ShareSpec
 from sharectl.model.table import row_shapes
 from sharectl.model.verbs import Verb
@@ -89,12 +90,33 @@ def undo_of(changes: RunChanges, desired: Desired, project: Project) -> Undo:
         if DEPOSED_MARK in deed.address:
             work.lost.append(Remark(deed.address, "what was in the share that was replaced is gone"))
         elif any(is_of(kind, deed.address) for kind in MANAGED_KINDS) and deed.has_changed:
-            by_address[deed.address].append(deed)
+            if deed.begun_by not in {"", changes.run.run_id}:
+                work.edits.left.append(Remark(deed.address, _begun_text(deed)))
+            else:
+                by_address[deed.address].append(deed)
+    for address, deeds in list(by_address.items()):
+        by_address[address] = _clear(work, address, deeds)
     work.made = {address for address, deeds in by_address.items() if _is_made(deeds)}
     work.run_changes = {address: _folded(deeds) for address, deeds in by_address.items()}
     for address, deeds in sorted(by_address.items()):
-        work.undo(address, deeds)
+        if deeds:
+            work.undo(address, deeds)
     return work.result(changes.run.run_id)
+
+
+def _clear(work: _Undoing, address: Address, deeds: list[Deed]) -> list[Deed]:
+    """Return what the run did to the end by itself; where it was cut short in something else, the resource is left, unless all of it goes."""
+    clear = [deed for deed in deeds if not deed.begun_by]
+    cut = [deed for deed in deeds if deed.begun_by]
+    if cut and not (_is_made(clear) and all(deed.verb not in _REMOVING for deed in cut)):
+        for deed in cut:
+            work.edits.leave(address, f"{deed.verb}: {deed.unknown}")
+        return []
+    return clear
+
+
+def _begun_text(deed: Deed) -> str:
+    return f"{deed.verb} was begun by an earlier run, which was cut short, and is not undone here: `sharectl undo {deed.begun_by[:8]}` is about that one"
 
 
 def _is_made(deeds: Iterable[Deed]) -> bool:
@@ -304,7 +326,8 @@ class _Undoing:
             self.edits.plan(place, addresses, edit)
 
     def _changed_since(self, address: Address, name: str, after: Any, now: Any) -> None:  # noqa: ANN401 - JSON
-        shown = [value if isinstance(value, str) else orjson.dumps(value).decode() for value in (now, after)]
+        sized = [format_size(value) if name == "size" and isinstance(value, int) else value for value in (now, after)]
+        shown = [value if isinstance(value, str) else orjson.dumps(value).decode() for value in sized]
         self.edits.leave(
             address, f"its manifest has changed since: {name} is {shown[0]}, and was {shown[1]} after the run"
         )

@@ -11,9 +11,9 @@ import pytest
 
 from sharectl.cli import main
 from sharectl.model.canonical import canonical_json
-from sharectl.model.records import PutResource
+from sharectl.model.records import BeginOperation, PutResource, PutRun
 from sharectl.state.sqlite.store import open_store
-from sharectl.state.testing.samples import ALICE, make_record
+from sharectl.state.testing.samples import ALICE, RUN, make_operation, make_record
 from sharectl.workspace.listing import ListWanted, list_shares
 from tests.cli.conftest import SIMULATED
 from tests.cli.console import Console
@@ -157,3 +157,16 @@ def test_a_page_is_read_with_few_statements_however_many_there_are(tmp_path: Pat
 
 def _spec(number: int) -> JsonObject:
     return {"name": f"s{number:05}", "protocol": "NFS", "size_bytes": 1 << 30, "labels": {"team": str(number)}}
+
+
+def test_a_share_that_is_being_made_is_half_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The state has no row of it yet."""
+    operation = make_operation(name="new")
+    (tmp_path / "sharectl.yaml").write_text("apiVersion: sharectl/v1\nkind: Project\n", encoding="utf-8")
+    with closing(open_store(tmp_path / ".sharectl/state.db", create=True)) as store:
+        lease = store.acquire(ALICE, duration_seconds=60)
+        store.commit(lease, [PutRun(RUN), BeginOperation(operation)])
+        store.release(lease)
+    [found] = shares(Console(tmp_path, capsys), "--broken")
+    assert (found["address"], found["state"]) == ("share/new", "half-done")
+    assert "create-share began at" in found["note"]

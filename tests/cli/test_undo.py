@@ -13,10 +13,10 @@ import orjson
 import pytest
 
 from sharectl.model.canonical import canonical_json
-from sharectl.model.records import AddHistory, HistoryEntry, PutRun
+from sharectl.model.records import AddHistory, BeginOperation, HistoryEntry, PutRun
 from sharectl.render.patch import patch_text
 from sharectl.state.sqlite.store import open_store
-from sharectl.state.testing.samples import ALICE, RUN
+from sharectl.state.testing.samples import ALICE, RUN, make_operation
 from sharectl.workspace.planned_edits import FileChange
 
 if TYPE_CHECKING:
@@ -220,6 +220,53 @@ def test_a_state_with_hostile_names_reaches_no_other_file(repository: Console) -
     assert {remark["address"] for remark in found["left"]} == {"share/old", "share/odd"}
     git(repository.root, "apply", "--check", stdin=found["patch"])
     assert "not recorded" in repository("diff", "last").out
+
+
+def begin(console: Console, *begun: tuple[str, str]) -> None:
+    """Have a run that was killed while it did these things, verb and share, before anything was recorded of it."""
+    run = replace(RUN, run_id="killed-run", started_at="2999-05-04T12:00:00Z")
+    operations = [
+        replace(make_operation(name, name), run_id=run.run_id, verb=verb, backend="sim", pool="gold1")
+        for verb, name in begun
+    ]
+    with closing(open_store(console.root / ".sharectl/state.db", create=True)) as store:
+        lease = store.acquire(ALICE, duration_seconds=60)
+        store.commit(lease, [PutRun(run), *map(BeginOperation, operations)])
+        store.release(lease)
+
+
+def test_a_killed_run_is_the_last_one_and_what_it_had_begun_is_told(repository: Console) -> None:
+    """Also where nothing of it is in the history: the run before it is not undone in its place."""
+    begin(repository, ("create-share", "new"), ("extend-share", "one"))
+    told = repository("diff", "last").out
+    assert "killed-r" in told
+    assert "share/new  create-share has not ended" in told
+    assert orjson.loads(repository("diff", "last", "-o", "json").out)["deeds"][0]["outcome"] == "open"
+    found = repository("undo", "last")
+    assert (found.code, found.out) == (1, "")
+    assert "share/one: extend-share: it began, and its end is not recorded" in found.err
+    assert "Undoes run killed-r" in found.err
+
+
+def test_what_a_later_run_found_out_is_left_by_the_killed_one_and_not_by_the_later(repository: Console) -> None:
+    """Nobody knows what the killed run changed; what the later one did is recorded, and goes back."""
+    apply(repository, ("size: 1GiB   # small", "size: 3GiB   # small"))
+    [last] = {deed["address"]: deed for deed in orjson.loads(repository("diff", "last", "-o", "json").out)["deeds"]}
+    later = orjson.loads(repository("diff", "last", "-o", "json").out)["run"]["run_id"]
+    killed = replace(RUN, run_id="killed-run", started_at="2026-05-04T12:00:00Z")
+    detail = canonical_json({"recovered": "the share is recorded as its backend holds it", "run": killed.run_id})
+    entry = HistoryEntry(later, "2998-05-04T12:00:00Z", last, "update-access", "recovered", detail)
+    with closing(open_store(repository.root / ".sharectl/state.db", create=True)) as store:
+        lease = store.acquire(ALICE, duration_seconds=60)
+        store.commit(lease, [PutRun(killed), AddHistory(entry)])
+        store.release(lease)
+    found = undone(repository, "killed")
+    assert (found["patch"], [remark["address"] for remark in found["left"]]) == ("", ["share/one"])
+    assert "share/one" in repository("diff", "killed").out
+    found = undone(repository, later)
+    assert "`sharectl undo killed-r` is about that one" in found["left"][0]["text"]
+    git(repository.root, "apply", stdin=found["patch"])
+    assert (repository.root / "manifests/shares.yaml").read_text(encoding="utf-8") == SHARES
 
 
 @pytest.mark.parametrize("command", ["diff", "undo"])

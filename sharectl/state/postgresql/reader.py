@@ -133,6 +133,8 @@ def history_page(  # noqa: PLR0913, PLR0917 - where to read, and what
         values += [among.since] * 2
     if among.failed:
         conditions.append("outcome = 'failed'")
+    if among.recovered:
+        conditions.append("outcome = 'recovered'")
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     select = (
         f"SELECT {_columns_of(HISTORY)}, {_columns_of(RUN)} FROM {schema}.history"  # noqa: S608 - constants, and a checked name

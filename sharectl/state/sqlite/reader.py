@@ -163,6 +163,8 @@ def history_lines(
         values += [among.since] * 2
     if among.failed:
         conditions.append("outcome = 'failed'")
+    if among.recovered:
+        conditions.append("outcome = 'recovered'")
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     values.append(-1 if limit is None else limit)
     # The numbers are chosen first: of a user's hundred thousand entries only those are read that are asked for.

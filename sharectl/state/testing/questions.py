@@ -124,6 +124,7 @@ class QuestionsConformance(Conformance):
             (HistoryFilter(user="\udcff"), 0),
             (HistoryFilter(failed=True), 4),
             (HistoryFilter(failed=True, user="bob"), 4),
+            (HistoryFilter(recovered=True), 0),
         ],
     )
     def test_a_part_of_the_history_is_read(self, told: StateStore, among: HistoryFilter, found: int) -> None:
