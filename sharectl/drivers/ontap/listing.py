@@ -22,6 +22,7 @@ from sharectl.drivers.ontap.locations import (
 from sharectl.drivers.ontap.luns import BlockVolumes, block_volumes
 from sharectl.drivers.ontap.qtrees.listing import Around, QtreeListing
 from sharectl.drivers.ontap.qtrees.names import pool_of_container
+from sharectl.drivers.ontap.qtrees.records import check_shown, hiding
 from sharectl.drivers.ontap.smb_access import (
     SmbListed,
     access_over_smb,
@@ -35,7 +36,7 @@ from sharectl.model.access import NFS, AccessRule
 from sharectl.model.observed import ObservedShare
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from sharectl.drivers.ontap.access import Access
     from sharectl.drivers.ontap.policies import Policies
@@ -90,6 +91,9 @@ class Listing:
         """Return all shares, or those with these ids."""
         if resource_ids is None or len(resource_ids) > _FEW:
             volumes, qtrees, policies = self._all()
+            hidden = hiding(volumes, policies)
+            if not hidden and any(pool_of_container(each.record.get("comment")) is not None for each in volumes):
+                hidden = self._qtrees.hiding(())  # one may have gone offline between the two
             if resource_ids is not None:
                 wanted = set(resource_ids)
                 volumes = [each for each in claimed(volumes).values() if each.note and each.note.resource_id in wanted]
@@ -99,9 +103,14 @@ class Listing:
             qtrees = self._claiming(set(resource_ids) - {each.note.resource_id for each in volumes if each.note})
             policies = [policy for volume in volumes for policy in self._policies_of(volume)]
             policies += [policy for qtree in qtrees for policy in self._policies_of_qtree(qtree)]
-        if not volumes and not qtrees:
+            missing = set(resource_ids) - _ids_of(volumes, qtrees)
+            hidden = self._qtrees.hiding(sorted(missing)) if missing else []
+        if not volumes and not qtrees and not hidden:
             return []
         places = self._places = self._look_around()
+        if resource_ids is None or set(resource_ids) - _ids_of(volumes, qtrees):
+            is_ours = self._svm is not None
+            check_shown(self._volumes.array, [each for each in hidden if is_ours or each.svm in places.servers])
         if self._svm is None:
             volumes = [volume for volume in volumes if volume.svm in places.servers]
             qtrees = [qtree for qtree in qtrees if qtree.svm in places.servers]
@@ -316,3 +325,8 @@ class Listing:
         """Return the same of the share that a snapshot is of."""
         volume = str(snapshot["volume"]["name"])
         return volume if self._svm is not None else f"{snapshot['svm']['name']}/{volume}"
+
+
+def _ids_of(volumes: Iterable[Volume], qtrees: Iterable[Qtree]) -> set[str]:
+    """Return the ids of the shares that these are."""
+    return {each.note.resource_id for each in volumes if each.note} | {each.owner for each in qtrees if each.owner}

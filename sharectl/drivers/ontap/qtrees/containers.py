@@ -20,6 +20,7 @@ from sharectl.drivers.ontap.qtrees.names import (
     pool_of_container,
 )
 from sharectl.drivers.ontap.qtrees.quotas import limit_in
+from sharectl.drivers.ontap.qtrees.records import check_shown, hiding
 from sharectl.drivers.ontap.requests import Pattern
 from sharectl.drivers.ontap.volumes import VOLUMES, volume_of
 
@@ -166,6 +167,9 @@ class Containers:
         rooms = [each for each in self._containers({"svm.name": svm}) if each.svm == svm]
         removing = qtrees.being_removed() if rooms else frozenset()
         for volume in rooms:
+            if not volume.is_online:
+                message = f"the volume {volume.name} of the SVM {svm} is {volume.record.get('state')}, and nobody knows whether qtrees are in it; bring it online"
+                raise ShareInUseError(message)
             there = qtrees.in_volume(volume.uuid)
             left = [each for each in there if not (each.is_deleted and each.key in removing)]
             if left:
@@ -180,7 +184,7 @@ class Containers:
                 )
                 raise TransientError(message, _REMOVING_SECONDS)
         for volume in rooms:
-            if volume.path is not None and volume.is_online:
+            if volume.path is not None:
                 self._volumes.change(volume, {"nas": {"path": ""}})
             try:
                 self._array.delete((VOLUMES, volume.uuid), svm=None)
@@ -198,6 +202,7 @@ class Containers:
 
     def _read(self, svm: str, pool: str) -> list[Room]:
         volumes = self._containers({"svm.name": svm})
+        check_shown(self._array, hiding(volumes, ()))  # what is to be made may be in one of them
         mine = [each for each in volumes if pool_of_container(each.record.get("comment")) == pool]
         rooms = {each.uuid: Room(each) for each in sorted(mine, key=lambda each: each.name)}
         for (uuid, _), rule in self._quotas.rules(tuple(rooms)).items() if rooms else ():

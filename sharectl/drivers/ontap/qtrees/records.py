@@ -5,9 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from sharectl.drivers.base import ConflictError, NotFoundError
-from sharectl.drivers.ontap.qtrees.names import digits_of, policies_of, read_name, read_policy_name
+from sharectl.drivers.base import BackendUnavailableError, ConflictError, NotFoundError
+from sharectl.drivers.ontap.qtrees.names import (
+    CONTAINER_NOTE,
+    digits_of,
+    policies_of,
+    pool_of_container,
+    read_name,
+    read_policy_name,
+)
 from sharectl.drivers.ontap.requests import Pattern
+from sharectl.drivers.ontap.volumes import VOLUMES, volume_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +23,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.ontap.client import Array
     from sharectl.drivers.ontap.policies import Policies
     from sharectl.drivers.ontap.requests import QueryValue
+    from sharectl.drivers.ontap.volumes import Volume
     from sharectl.model.canonical import JsonObject
 
 QTREES: Final = "storage/qtrees"
@@ -95,6 +104,28 @@ def with_owners(qtrees: Iterable[Qtree], policies: Iterable[JsonObject]) -> list
     return [replace(each, owner=places[each.place]) if each.place in places else each for each in qtrees]
 
 
+def hiding(volumes: Iterable[Volume], policies: Iterable[JsonObject]) -> list[Volume]:
+    """Return the volumes that may hold qtrees of shares and show none, since they are not online: those for qtrees, and those that some were taken over in."""
+    marked = filter(None, (read_policy_name(str(policy["name"])) for policy in policies))
+    named = {marks.place.rpartition("-")[0] for _, marks in marked if marks.place}
+    return [
+        each
+        for each in volumes
+        if not each.is_online and (each.uuid in named or pool_of_container(each.record.get("comment")) is not None)
+    ]
+
+
+def check_shown(array: Array, hidden: Sequence[Volume]) -> None:
+    """Raise BackendUnavailableError where volumes show no qtrees: those in them are neither there nor gone."""
+    if hidden:
+        shown = " and ".join(sorted(f"{each.name} is {each.record.get('state')}" for each in hidden))
+        message = (
+            f"{array.name}: the volume {shown}, and nobody knows which qtrees are in it; bring it online, or, where no share is in it any "
+            "more, remove it"
+        )
+        raise BackendUnavailableError(message)
+
+
 class Qtrees:
     """The qtrees of a backend, on its one SVM or on all of share servers; remembers those of shares that it has seen."""
 
@@ -153,9 +184,27 @@ class Qtrees:
         )
         return sorted(owned, key=lambda each: each.key)
 
+    def hiding(self, resource_ids: Iterable[str]) -> list[Volume]:
+        """Return the volumes that may hold the qtrees of shares which were not found."""
+        fields = ("uuid", "name", "state", "comment", "svm.name")
+        query: Mapping[str, QueryValue] = {"comment": Pattern(f"{CONTAINER_NOTE}*")}
+        records = self.array.records(VOLUMES, svm=self._svm, query=query, fields=fields)
+        policies = [each for one in resource_ids for each in self._policies.named_like(f"{policies_of(one)}*")]
+        marked = filter(None, (read_policy_name(str(each["name"])) for each in policies))
+        if places := {marks.place.rpartition("-")[0] for _, marks in marked if marks.place}:
+            query = {"uuid": tuple(sorted(places))}
+            records = [*records, *self.array.records(VOLUMES, svm=self._svm, query=query, fields=fields)]
+        return hiding(map(volume_of, records), policies)
+
+    def check_gone(self, resource_id: str) -> None:
+        """Raise BackendUnavailableError where a qtree that was not found may be in a volume that shows none."""
+        check_shown(self.array, self.hiding([resource_id]))
+
     def needed(self, resource_id: str) -> Qtree:
         """Return the qtree of a share as it is now; raises NotFoundError."""
         found = self.find(resource_id)
+        if found is None:
+            self.check_gone(resource_id)
         if found is None or found.is_deleted:
             message = f"{self.array.name}: no qtree has the id of the share {resource_id} in its name, or in that of its export policy"
             raise NotFoundError(message)

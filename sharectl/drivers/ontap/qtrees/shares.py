@@ -275,6 +275,8 @@ class QtreeShares:
     def restore(self, resource_id: str) -> Qtree | None:
         """Bring a share back, with nobody who may reach it; None where no qtree is it."""
         qtree = self.qtrees.find(resource_id)
+        if qtree is None:
+            self.qtrees.check_gone(resource_id)
         if qtree is None or qtree.is_deleted:
             return None
         marks = marks_of(qtree)
@@ -288,6 +290,7 @@ class QtreeShares:
         """Withdraw a share and have the array remove its files, which may take it minutes and is not waited for; tell whether it was a qtree."""
         qtree = self.qtrees.find(resource_id)
         if qtree is None:
+            self.qtrees.check_gone(resource_id)
             return False
         if not qtree.is_deleted:
             check_no_blocks(self._array, qtree.svm, qtree.volume_uuid, qtree.volume)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sharectl.drivers.base import ConflictError, DriverError, PoolError, ShareInUseError
+from sharectl.drivers.base import BackendUnavailableError, ConflictError, DriverError, PoolError, ShareInUseError
 from sharectl.drivers.testing import ref
 from sharectl.model.quantities import GIB
 from tests.emulators.ontap.access_records import CifsShare, Qtree
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.ontap.driver import OntapDriver
     from sharectl.model.access import AccessRule
     from sharectl.model.requests import ShareRef, ShareRequest
+    from tests.emulators.ontap.gateway import Request
     from tests.emulators.ontap.server import Emulator
     from tests.emulators.ontap.volume_records import Volume
 
@@ -482,3 +483,60 @@ def test_the_oldest_and_the_newest_array_are_asked_for_what_they_know(tmp_path: 
         small.driver.delete_share(share)
         assert 400 not in {each.status for each in emulator.calls.all()}
         small.driver.close()
+
+
+def taken_offline(small: Small) -> str:
+    """Take the volume that holds the qtrees offline, as an administrator would; return where it is."""
+    place = f"/storage/volumes/{small.container().uuid}"
+    small.send("PATCH", place, {"nas": {"path": ""}})
+    small.send("PATCH", place, {"state": "offline"})
+    return place
+
+
+def test_shares_in_a_volume_that_is_offline_are_neither_there_nor_gone(small: Small) -> None:
+    """The array shows no qtrees of it: nothing is listed as if they were gone, made a second time, forgotten, or taken for removed."""
+    share = small.small(CLIENT)
+    again = replace(wanted_small(), resource_id=share.resource_id)
+    place = taken_offline(small)
+    words = "qtrees_small_1 is offline, and nobody knows which qtrees are in it"
+    driver = small.fresh()
+    with pytest.raises(BackendUnavailableError, match=words):
+        driver.list_shares()
+    with pytest.raises(BackendUnavailableError, match=words):
+        driver.list_shares([share.resource_id])
+    with pytest.raises(BackendUnavailableError, match=words):
+        driver.create_share(again)
+    for refused in (driver.delete_share, driver.trash_share, driver.used_bytes):
+        with pytest.raises(BackendUnavailableError, match=words):
+            refused(share)
+    with pytest.raises(BackendUnavailableError, match=words):
+        driver.restore_share(share.resource_id)
+    assert len(small.qtrees()) == 1
+    assert set(small.volumes()) == {"qtrees_small_1"}
+    small.send("PATCH", place, {"state": "online"})
+    small.send("PATCH", place, {"nas": {"path": "/qtrees_small_1"}})
+    small.is_whole(shares=1, with_access=1)
+
+
+def test_a_volume_that_goes_offline_while_shares_are_listed_is_noticed(small: Small) -> None:
+    """It was online when volumes were read, and showed none when qtrees were."""
+    small.small(CLIENT)
+    driver, hidden = small.fresh(), []
+
+    def meets(asked: Request) -> bool:
+        if asked.method == "GET" and asked.raw_path.startswith("/api/storage/qtrees") and not hidden:
+            hidden.append(small.container())
+            small.emulator.world[ArrayVolume].change(hidden[0].uuid, state="offline")
+        return True
+
+    small.emulator.calls.meets = meets
+    with pytest.raises(BackendUnavailableError, match="qtrees_small_1 is offline"):
+        driver.list_shares()
+
+
+def test_shares_that_are_volumes_are_shown_while_a_volume_of_qtrees_is_offline(small: Small) -> None:
+    """Whoever asks for them alone is answered."""
+    small.small(CLIENT)
+    volume = small.share(CLIENT, name="plain")
+    taken_offline(small)
+    assert [each.name for each in small.fresh().list_shares([volume.resource_id])] == ["plain"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from sharectl.drivers.base import DriverEnvironment, ShareInUseError, TransientError
+from sharectl.drivers.base import BackendUnavailableError, DriverEnvironment, ShareInUseError, TransientError
 from sharectl.drivers.ontap import FACTORY
 from sharectl.drivers.testing import new_id, ref
 from sharectl.model.access import AccessRule
@@ -16,6 +16,7 @@ from tests.drivers.ontap.share_servers.arrays import ACCOUNT, SECRETS, backend_o
 from tests.emulators.ontap.access_records import Qtree
 from tests.emulators.ontap.client import Client
 from tests.emulators.ontap.quota_records import QuotaRule
+from tests.emulators.ontap.volume_records import Volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,3 +99,22 @@ def test_a_qtree_of_others_keeps_the_server(driver: ShareServerDriver, emulator:
     with pytest.raises(ShareInUseError, match="foreign"):
         driver.delete_share_server(known)
     assert any("qtrees_small_1" in line for line in emulator.dump()["Volume"])
+
+
+def test_a_volume_that_is_offline_keeps_the_server_since_nobody_knows_what_is_in_it(
+    driver: ShareServerDriver, emulator: Emulator
+) -> None:
+    """The array shows none of the qtrees in it, and would remove them with it."""
+    request = new_request()
+    server = driver.create_share_server(request)
+    share = driver.create_share(share_on(server.resource_id))
+    (volume,) = [each for each in emulator.world[Volume] if each.name == "qtrees_small_1"]
+    emulator.world[Volume].change(volume.uuid, state="offline")
+    before = emulator.dump()["Volume"]
+    with pytest.raises(ShareInUseError, match=r"qtrees_small_1 of the SVM .* is offline"):
+        driver.delete_share_server(ref_of(request, server))
+    assert emulator.dump()["Volume"] == before
+    with pytest.raises(BackendUnavailableError, match="qtrees_small_1 is offline"):
+        driver.list_shares()
+    emulator.world[Volume].change(volume.uuid, state="online")
+    assert [each.resource_id for each in driver.list_shares()] == [share.resource_id]
