@@ -39,6 +39,8 @@ _POLICY: Final = re.compile(
     rf"{OWNER}_({_UUID.pattern})_q[0-9a-f]{{12}}(?:-[0-9]+)?\.([A-Z]+(?:_[A-Z]+)?)((?:\.[ctva][^.]*)*)"
 )
 _DIGEST_LENGTH: Final = 12
+_PLACE_DIGITS: Final = 8
+_UUID_LENGTH: Final = 36
 
 
 def container_comment(pool: str) -> str:
@@ -128,6 +130,22 @@ def read_policy_name(name: str) -> tuple[str, Marks] | None:
         squash, uid, *flavours = [*values["c"].split("-"), ""][:6]
         treatment = Treatment(squash, uid, tuple(each for each in flavours if each))
     return found[1], Marks(found[2], treatment, values.get("a", ""), values.get("t", ""), values.get("v", ""))
+
+
+def place_of(volume_uuid: str, number: int, name: str) -> str:
+    """Return where a qtree is, and what it is called there, as the name of a policy remembers it."""
+    return f"{volume_uuid}-{number}-{hashlib.sha256(name.encode()).hexdigest()[:_PLACE_DIGITS]}"
+
+
+def number_in(place: str) -> int | None:
+    """Return the number of a qtree by its place, None where it says none."""
+    number = place[_UUID_LENGTH + 1 :].partition("-")[0]
+    return int(number) if number.isdecimal() else None
+
+
+def volume_in(place: str) -> str:
+    """Return the UUID of the volume in a place."""
+    return place[:_UUID_LENGTH]
 
 
 def policies_of(resource_id: str) -> str:

@@ -9,10 +9,13 @@ from sharectl.drivers.base import BackendUnavailableError, ConflictError, NotFou
 from sharectl.drivers.ontap.qtrees.names import (
     CONTAINER_NOTE,
     digits_of,
+    number_in,
+    place_of,
     policies_of,
     pool_of_container,
     read_name,
     read_policy_name,
+    volume_in,
 )
 from sharectl.drivers.ontap.requests import Pattern
 from sharectl.drivers.ontap.volumes import VOLUMES, volume_of
@@ -62,8 +65,8 @@ class Qtree:
 
     @property
     def place(self) -> str:
-        """The same as text."""
-        return f"{self.volume_uuid}-{self.number}"
+        """The same as text, with its name: an array gives the number of a qtree that is gone to the next one."""
+        return place_of(self.volume_uuid, self.number, self.name)
 
     @property
     def share_name(self) -> str:
@@ -107,7 +110,7 @@ def with_owners(qtrees: Iterable[Qtree], policies: Iterable[JsonObject]) -> list
 def hiding(volumes: Iterable[Volume], policies: Iterable[JsonObject]) -> list[Volume]:
     """Return the volumes that may hold qtrees of shares and show none, since they are not online: those for qtrees, and those that some were taken over in."""
     marked = filter(None, (read_policy_name(str(policy["name"])) for policy in policies))
-    named = {marks.place.rpartition("-")[0] for _, marks in marked if marks.place}
+    named = {volume_in(marks.place) for _, marks in marked if marks.place}
     return [
         each
         for each in volumes
@@ -174,9 +177,10 @@ class Qtrees:
             found |= {each.key: each for each in self._read({"export_policy.name": Pattern(f"{prefix}*")})}
         marked = filter(None, (read_policy_name(str(each["name"])) for each in policies))
         for place in sorted({marks.place for owner, marks in marked if marks.place and owner == resource_id}):
-            volume, _, number = place.rpartition("-")
-            if (volume, int(number)) not in found:
-                found |= {each.key: each for each in self._read({"volume.uuid": volume, "id": int(number)})}
+            if (number := number_in(place)) is None or (volume_in(place), number) in found:
+                continue
+            there = self._read({"volume.uuid": volume_in(place), "id": number})
+            found |= {each.key: each for each in there if each.place == place}
         owned = (
             replace(each, owner=resource_id)
             for each in found.values()
@@ -191,7 +195,7 @@ class Qtrees:
         records = self.array.records(VOLUMES, svm=self._svm, query=query, fields=fields)
         policies = [each for one in resource_ids for each in self._policies.named_like(f"{policies_of(one)}*")]
         marked = filter(None, (read_policy_name(str(each["name"])) for each in policies))
-        if places := {marks.place.rpartition("-")[0] for _, marks in marked if marks.place}:
+        if places := {volume_in(marks.place) for _, marks in marked if marks.place}:
             query = {"uuid": tuple(sorted(places))}
             records = [*records, *self.array.records(VOLUMES, svm=self._svm, query=query, fields=fields)]
         return hiding(map(volume_of, records), policies)

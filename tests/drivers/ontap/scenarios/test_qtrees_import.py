@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sharectl.drivers.base import ConflictError
+from sharectl.drivers.base import ConflictError, NotFoundError
 from sharectl.drivers.testing import new_id, ref
 from tests.cli.console import Console
 from tests.emulators.ontap.access_records import CifsShare, Qtree
@@ -119,6 +119,38 @@ def test_one_that_was_taken_over_is_known_whatever_policy_it_is_given(ground: Gr
     ground.emulator.world.pass_time(600)
     assert sorted(each.name for each in ground.emulator.world[Qtree] if each.id) == ["bob", "carol"]
     assert not [name for name in ground.policies() if share.resource_id in name]
+
+
+def test_another_qtree_that_gets_the_number_of_one_that_is_gone_is_not_taken_for_it(ground: Ground) -> None:
+    """An array gives numbers again: the data of others is not shown as the share, not closed to them, and not removed in its place."""
+    share = ref(ground.driver.adopt_share("homes/alice", new_id(), None))
+    (alice,) = [each for each in ground.emulator.world[Qtree] if each.name == "alice"]
+    ground.send("DELETE", f"/storage/qtrees/{alice.uuid}/{alice.id}")
+    ground.emulator.world.pass_time(600)
+    body = {"svm": {"name": "vs1"}, "volume": {"uuid": alice.uuid}, "name": "payroll"}
+    ground.send("POST", "/storage/qtrees", {**body, "export_policy": {"name": "theirs"}})
+    (payroll,) = [each for each in ground.emulator.world[Qtree] if each.name == "payroll"]
+    assert payroll.key == alice.key
+    ground.driver.close()
+    ground.driver = open_driver(ground.emulator, qtrees=POOL)
+    assert share.resource_id not in {each.resource_id for each in ground.driver.list_shares()}
+    assert ground.driver.list_shares([share.resource_id]) == []
+    with pytest.raises(NotFoundError):
+        ground.repair(share, [CLIENT])
+    ground.driver.delete_share(share)
+    ground.emulator.world.pass_time(600)
+    assert payroll in list(ground.emulator.world[Qtree])
+
+
+def test_one_that_was_taken_over_and_renamed_is_known_by_its_policy(ground: Ground) -> None:
+    """And by its new name, once its access was repaired."""
+    share = ref(ground.driver.adopt_share("homes/alice", new_id(), None))
+    (alice,) = [each for each in ground.emulator.world[Qtree] if each.name == "alice"]
+    ground.send("PATCH", f"/storage/qtrees/{alice.uuid}/{alice.id}", {"name": "al"})
+    ground.repair(share, [CLIENT])
+    ground.send("PATCH", f"/storage/qtrees/{alice.uuid}/{alice.id}", {"export_policy": {"name": "passers"}})
+    (seen,) = ground.driver.list_shares([share.resource_id])
+    assert (seen.backend_id, any(each.is_remark for each in seen.access)) == ("homes/al", True)
 
 
 def test_clients_that_the_policy_of_the_volume_stops_are_an_error_of_their_rule(ground: Ground) -> None:
