@@ -192,13 +192,21 @@ def rank_of(rule: AccessRule | None) -> int:
     return 0 if rule is None else RANKS.get(rule.access_level, _UNKNOWN_RANK)
 
 
+def is_readable(rules: Iterable[AccessRule]) -> bool:
+    """Tell whether it is known of each rule whom it lets in; a remark of a driver, or a client that is no network, may be anybody."""
+    return not any(
+        rule.is_remark or (rule.access_type == AccessType.IP and network_of(rule.access_to) is None) for rule in rules
+    )
+
+
 def _shift(
     access_type: str, access_to: str, had: AccessRule | None, has: AccessRule | None, but_for: tuple[str, ...]
 ) -> Shift:
-    if rank_of(had) != rank_of(has):
-        effect = Effect.LOSES if rank_of(has) < rank_of(had) else Effect.GAINS
-    else:
-        effect = _effect_of_options(*({} if rule is None else dict(rule.options) for rule in (had, has)))
+    effect = _effect_of_options(*({} if rule is None else dict(rule.options) for rule in (had, has)))
+    if rank_of(has) < rank_of(had):
+        effect = Effect.LOSES
+    elif rank_of(has) > rank_of(had) and (had is None or effect is not Effect.LOSES):
+        effect = Effect.GAINS
     before, after = (None if rule is None else rule.grant for rule in (had, has))
     return Shift(str(access_type), access_to, before, after, effect, "", but_for)
 

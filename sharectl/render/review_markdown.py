@@ -72,7 +72,7 @@ def _folded(title: str, heads: tuple[str, ...], rows: Iterable[str], total: int,
 def _reach(change: AccessChange) -> str:
     words = shift_words(change)
     if not change.is_known:
-        words = ["who has access today is not known"]
+        words.insert(0, "who has access today is not known")
     elif change.cause is Cause.REPLACED:
         words.insert(0, "all clients have to mount the new share")
     if change.remount:

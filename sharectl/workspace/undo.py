@@ -25,6 +25,7 @@ from sharectl.model.specs import DeletionPolicy, ShareSpec
 from sharectl.model.table import row_shapes
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import DEPOSED_MARK
+from sharectl.planner.review.data import is_smaller_policy
 from sharectl.workspace.manifest_edits import (
     field_edits,
     field_name,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sharectl.manifests.desired import Desired, WrittenRule
+    from sharectl.manifests.edits import Path as EditPath
     from sharectl.manifests.project import Project
     from sharectl.manifests.write import ManifestDocument
     from sharectl.model.canonical import JsonObject
@@ -56,6 +58,12 @@ _LOST: Final = {
     Verb.DELETE_SNAPSHOT: "the snapshot was destroyed; a new one of that name would hold what is in the share now",
     Verb.REVERT_SHARE: "the share was turned back to a snapshot: what had been written since is gone",
 }
+_OF_NETWORK: Final = (
+    "it was changed with the manifest of its share network, or of a security service: change that by hand"
+)
+_THINNED: Final = "its snapshot policy kept fewer snapshots: those that were let go are gone"
+_NO_RULE: Final = "access {} is nothing that a manifest can ask for"
+_EXPORT: Final = "export/"
 _KEPT: Final = {
     Verb.TRASH_SHARE: "it lies in the trash, if that was not emptied: `sharectl trash list` names it, and `sharectl import {address} ID` brings it back "
     "with its data before the manifest is applied",
@@ -87,7 +95,9 @@ def undo_of(changes: RunChanges, desired: Desired, project: Project) -> Undo:
     work = _Undoing(desired, project, PlannedEdits(project.root))
     by_address: dict[Address, list[Deed]] = defaultdict(list)
     for deed in changes.deeds:
-        if DEPOSED_MARK in deed.address:
+        if deed.has_changed and deed.verb == Verb.UPDATE_SHARE_SERVER:
+            work.edits.leave(deed.address, _OF_NETWORK)
+        elif DEPOSED_MARK in deed.address:
             work.lost.append(Remark(deed.address, "what was in the share that was replaced is gone"))
         elif any(is_of(kind, deed.address) for kind in MANAGED_KINDS) and deed.has_changed:
             if deed.begun_by not in {"", changes.run.run_id}:
@@ -154,6 +164,8 @@ class _Undoing:
                 self.edits.leave(address, deed.unknown)
             if deed.verb in _LOST and deed.verb != Verb.DELETE_SHARE:
                 self.lost.append(Remark(address, _LOST[Verb(deed.verb)]))
+            if any(map(is_smaller_policy, deed.changes)):
+                self.lost.append(Remark(address, _THINNED))
         removal = next((deed for deed in deeds if deed.verb in _REMOVING), None)
         if Verb.MOVE in verbs:
             self.edits.leave(address, _rename_text(deeds))
@@ -190,7 +202,8 @@ class _Undoing:
             return
         rules = [rule_of(rule) for rule in removal.removed.get("access", [])]
         comment = f"Brought back as it was before {removal.entry.at} ({removal.verb})."
-        self.documents.append(document_of(ShareSpec.from_plain(spec), rules, comment=comment))
+        asked = dataclasses.replace(ShareSpec.from_plain(spec), revert_to=None)  # that has been answered
+        self.documents.append(document_of(asked, rules, comment=comment))
 
     def _take_away(self, address: Address, deeds: Sequence[Deed]) -> None:
         if address not in self.desired.digests:
@@ -244,6 +257,9 @@ class _Undoing:
         target = dict(plain)
         for name, (before, after) in changes.items():
             known = field_name(name)
+            if (elsewhere := self._elsewhere(name, before, after, plain)) is not None:
+                self.edits.leave(address, elsewhere)
+                continue
             if name.startswith(_ACCESS) or known not in codec_of(cls).rules or known == "revert_to":
                 continue
             wanted = plain_value(name, before)
@@ -264,6 +280,15 @@ class _Undoing:
         if is_of(Kind.SHARE, address):
             self._turn_back_access(address, changes)
 
+    @staticmethod
+    def _elsewhere(name: str, before: Any, after: Any, plain: JsonObject) -> str | None:  # noqa: ANN401 - JSON
+        """Return why a field is not changed in the manifest of a share: another one decides; None where its own does."""
+        if name.startswith(_EXPORT):
+            return f"{name} became {after} instead of {before}, by its backend or its share type: change it there"
+        if name == "snapshot_policy" and after is not None and plain.get("share_type") and plain.get(name) is None:
+            return "its snapshot policy comes from its share type: change it there"
+        return None
+
     def _turn_back_access(self, address: Address, changes: Mapping[str, tuple[Any, Any]]) -> None:
         now, place = self._grants(address), self._written(address)
         levels, gone, added = [], [], []
@@ -274,8 +299,11 @@ class _Undoing:
             if now.get(key) != after:
                 self._changed_since(address, f"access {key}", after, now.get(key))
             elif after is None:
-                rule = rule_in(key, before)
-                added.append(Edit(("spec", "access", ADD), written_rule(rule))) if rule is not None else None
+                rule = rule_in(key, before) if isinstance(before, str) else None
+                if rule is None or rule.is_remark:
+                    self.edits.leave(address, _NO_RULE.format(key))
+                else:
+                    added.append(Edit(("spec", "access", ADD), written_rule(rule)))
             else:
                 written = self.desired.written_rule(address, key)
                 if written is None or written.client_list is not None:
@@ -288,7 +316,7 @@ class _Undoing:
                 elif before is None:
                     gone.append(Edit(("spec", "access", written.number), None))
                 else:
-                    levels += level_edits(("spec", "access", written.number), before, after)
+                    levels += self._levels(address, key, ("spec", "access", written.number), (before, after))
         self._plan(place, {address}, [*levels, *gone, *added])
 
     def _turn_document_back(self, address: Address, key: str, written: WrittenRule, before: Any, after: Any) -> None:  # noqa: ANN401 - JSON
@@ -306,7 +334,15 @@ class _Undoing:
                 f"its rule {key} stands in a document ({written.path}:{written.line}) that {others[0]} has, too: change it by hand",
             )
             return
-        self._plan((written.path, written.line), set(written.shares), level_edits(("spec",), before, after))
+        edits = self._levels(address, key, ("spec",), (before, after))
+        self._plan((written.path, written.line), set(written.shares), edits)
+
+    def _levels(self, address: Address, key: str, path: EditPath, grants: tuple[Any, Any]) -> list[Edit]:
+        """Return the edits that give a rule what it granted before, which are some: they differ."""
+        edits = level_edits(path, *grants) if all(isinstance(grant, str) for grant in grants) else []
+        if not edits:
+            self.edits.leave(address, _NO_RULE.format(key))
+        return edits
 
     def _take_from(self, written: WrittenRule, address: Address) -> None:
         """Take a share out of the document of a rule, and the document away with the last of its shares."""

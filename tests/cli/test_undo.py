@@ -269,6 +269,52 @@ def test_what_a_later_run_found_out_is_left_by_the_killed_one_and_not_by_the_lat
     assert (repository.root / "manifests/shares.yaml").read_text(encoding="utf-8") == SHARES
 
 
+def record(console: Console, address: str, verb: str, *changes: list[object], **detail: object) -> None:
+    """Let the newest run in the state have done one thing."""
+    run = replace(RUN, run_id="0f0f0f0f-newest")
+    plain = canonical_json({"changes": list(changes), "reason": "", **detail})
+    entry = HistoryEntry(run.run_id, "2026-05-04T12:00:02Z", address, verb, "done", plain)
+    with closing(open_store(console.root / ".sharectl/state.db", create=True)) as store:
+        lease = store.acquire(ALICE, duration_seconds=60)
+        store.commit(lease, [PutRun(run), AddHistory(entry)])
+        store.release(lease)
+
+
+@pytest.mark.parametrize(
+    ("address", "verb", "change"),
+    [
+        ("share/one", "update-access", ["export/squash", "root", "none"]),
+        ("share/one", "update-access", ["access/ip:unreadable: a line", "rw", None]),
+        ("share/one", "update-access", ["access/ip:10.0.0.0/8", "whatever", "rw"]),
+        ("share_server/one", "update-share-server", ["subnet.cidr", "10.0.0.0/24", "10.0.1.0/24"]),
+    ],
+)
+def test_what_no_patch_turns_back_is_said(repository: Console, address: str, verb: str, change: list[object]) -> None:
+    """A setting of the backend, access that no manifest asks for, a share server that followed its network."""
+    record(repository, address, verb, change)
+    found = undone(repository)
+    assert [remark["address"] for remark in found["left"]] == [address]
+    assert found["files"] == []
+
+
+def test_snapshots_that_a_policy_let_go_are_lost(repository: Console) -> None:
+    """The policy comes back with the patch, and they do not."""
+    policies = [{"hourly": {"keep": keep, "minute": 0}, "time_zone": "UTC"} for keep in (24, 3)]
+    record(repository, "share/one", "schedule-snapshots", ["snapshot_policy", *policies])
+    [lost] = undone(repository)["lost"]
+    assert (lost["address"], "snapshots" in lost["text"]) == ("share/one", True)
+
+
+def test_a_share_that_comes_back_is_not_turned_back_again(repository: Console) -> None:
+    """A revert that was answered is no part of its manifest: it might be carried out once more."""
+    request = {"snapshot": "monday", "request": "T-1"}
+    spec = {"name": "gone", "protocol": "NFS", "size_bytes": 1 << 30, "revert_to": request}
+    record(repository, "share/gone", "trash-share", removed={"spec": spec, "access": []})
+    patch = undone(repository)["patch"]
+    assert "name: gone" in patch
+    assert "revertTo" not in patch
+
+
 @pytest.mark.parametrize("command", ["diff", "undo"])
 def test_what_names_no_run_is_refused(repository: Console, command: str) -> None:
     """With where their names are; one that means several is told, too."""

@@ -97,6 +97,15 @@ def test_other_options_are_neither_gain_nor_loss() -> None:
     assert (shift.effect, shift.before, shift.after) == ("changes", "rw (squash none)", "rw")
 
 
+def test_unprivileged_ports_that_go_are_a_loss_also_with_a_higher_level() -> None:
+    """Clients that come from them are kept out, whatever the others gain."""
+    had = AccessRule("ip", "10.0.0.1", "ro", (("insecure", "true"),))
+    [shift] = shifts(
+        Access("NFS", (had,)), Access("NFS", (had._replace(access_level="rw", options=(("insecure", "false"),)),))
+    )
+    assert shift.effect == "loses"
+
+
 def test_a_remark_of_a_driver_is_nobody() -> None:
     """It is no rule that anybody could lose."""
     assert shifts(Access("NFS", (AccessRule("ip", "unreadable: a line", "rw"),)), NOWHERE) == ()

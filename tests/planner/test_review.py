@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from sharectl.model.access import AccessRule
+from sharectl.model.field_changes import FieldChange
 from sharectl.model.specs import DailySnapshots, DeletionPolicy, HourlySnapshots, SnapshotPolicy
 from sharectl.planner.review.answers import review_of
 from sharectl.planner.review.nouns import Fate, Verdict
@@ -274,3 +275,24 @@ def test_a_policy_that_keeps_fewer_snapshots_loses_the_oldest(
     assert found.data_lost.verdict is (Verdict.YES if is_lost else Verdict.NO)
     if is_lost:
         assert found.data_lost.summary == "share/a loses for good the oldest snapshots of its policy, which keeps fewer"
+
+
+def test_access_that_cannot_be_read_leaves_the_answer_open() -> None:
+    """Whoever a changed line of the backend lets in may lose that."""
+    world = settled("ip:10.0.0.0/8")
+    known = world.observed_share("share/a").access
+    world.by_hand("share/a", access=(*known, AccessRule("ip", "unreadable: a line", "rw")))
+    found = review(world)
+    assert (found.locked_out.verdict, found.locked_out.summary) == (Verdict.UNKNOWN, "nobody loses access")
+    world.drops("share/a")
+    assert review(world, limits=[9, 100.0], allow_empty=True).locked_out.verdict is Verdict.YES
+
+
+def test_a_share_server_that_may_get_another_address_leaves_the_answer_open() -> None:
+    """Its clients may have to mount their shares anew."""
+    plan = settled("ip:10.0.0.0/8").wants("a", access=["ip:10.0.0.0/8"], deletion_policy="retain").plan()
+    [step] = plan.steps
+    moved = FieldChange("export_locations", "as recorded", "as on the backend")
+    changed = replace(plan, steps=(replace(step, stated_changes=(*step.changes, moved)),))
+    assert review_of(plan).locked_out.verdict is Verdict.NO
+    assert review_of(changed).locked_out.verdict is Verdict.UNKNOWN

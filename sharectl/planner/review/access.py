@@ -8,7 +8,7 @@ from sharectl.model.access import AccessLevel, AccessType
 from sharectl.model.address_shifts import joined, span
 from sharectl.model.plans import CreateShare, UpdateAccess
 from sharectl.model.precedence import network_of
-from sharectl.model.reach import NOWHERE, Access, shifts
+from sharectl.model.reach import NOWHERE, Access, is_readable, shifts
 from sharectl.model.verbs import Verb
 from sharectl.planner.review.nouns import AccessChange, Cause, Opening
 
@@ -68,8 +68,9 @@ def _change(steps: Sequence[Step]) -> AccessChange | None:
     if before is None:
         return AccessChange((), cause, (), remount, settings, is_known=False)
     found = shifts(before, _after(parts, before))
-    is_moot = not (found or remount or settings or (cause is Cause.REPLACED and before.rules))
-    return None if is_moot else AccessChange((), cause, found, remount, settings)
+    is_known = is_readable(before.rules)
+    is_moot = is_known and not (found or remount or settings or (cause is Cause.REPLACED and before.rules))
+    return None if is_moot else AccessChange((), cause, found, remount, settings, is_known)
 
 
 def _parts(steps: Sequence[Step]) -> _Parts:

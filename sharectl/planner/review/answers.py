@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import listed
+from sharectl.model.field_changes import FieldChange
 from sharectl.model.plans import CreateShare
 from sharectl.model.quantities import approximate_size
 from sharectl.model.reach import Effect
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from sharectl.planner.review.nouns import AccessChange, Loss, Placing
 
 _MOST_PHRASES: Final = 3
+_MOVED_EXPORT: Final = FieldChange("export_locations", "as recorded", "as on the backend")
+"""What the record of a share says whose share server may get another address."""
 _ENDING: Final = frozenset({Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET})
 _DESTROYING: Final = frozenset({Verb.DELETE_SHARE, Verb.DELETE_SNAPSHOT, Verb.REVERT_SHARE, Verb.SCHEDULE_SNAPSHOTS})
 _SHUTTING_OUT: Final = _ENDING | {Verb.UPDATE_ACCESS}
@@ -90,7 +93,9 @@ def _locked_out(plan: Plan, access: Sequence[AccessChange]) -> Answer:
     unknown = [*_unread(plan, _SHUTTING_OUT), *_held(plan, _SHUTTING_OUT)]
     unseen = [address for change in access if not change.is_known for address in change.addresses]
     if unseen:
-        unknown.append(f"who has access to {named(unseen)} today (the plan was saved by an older sharectl)")
+        unknown.append(
+            f"who has access to {named(unseen)} today: what is in force there cannot be read, or the plan was saved by an older sharectl"
+        )
     unknown += _unclear(plan, access)
     if not phrases:
         return _answer(Verdict.NO, ["nobody loses access"], unknown)
@@ -103,7 +108,12 @@ def _lockouts(access: Sequence[AccessChange]) -> Iterator[str]:
         (Cause.REMOVED, "all clients of {} lose it"),
         (Cause.REPLACED, "all clients of {} have to mount the new share"),
     ):
-        gone = [a for change in access if change.cause is cause and change.is_known for a in change.addresses]
+        gone = [
+            a
+            for change in access
+            if change.cause is cause and (change.is_known or change.shifts)
+            for a in change.addresses
+        ]
         if gone:
             yield words.format(named(gone))
     for change in access:
@@ -128,6 +138,9 @@ def _unclear(plan: Plan, access: Sequence[AccessChange]) -> Iterator[str]:
         shares = [address for change in access if change.settings == settings for address in change.addresses]
         told = listed([setting.field.partition("/")[2] for setting in settings], _MOST_PHRASES)
         yield f"whether all come in as before at {named(shares)}, whose export has another {told}"
+    moving = [step.address for step in plan.steps if _MOVED_EXPORT in step.changes]
+    if moving:
+        yield f"under which address clients find {named(moving)}, whose share server may get another"
     servers = [step.address for step in plan.steps if step.verb is Verb.UPDATE_SHARE_SERVER]
     if servers:
         yield f"who can log in at {named(servers, 'share server')}, whose network or directory services change"

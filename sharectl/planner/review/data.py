@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sharectl.model.candidates import Candidate
+    from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan, Step
     from sharectl.model.specs import SnapshotSpec
@@ -59,8 +60,14 @@ def _losses(address: Address, steps: Sequence[Step], snapshot: Address | None) -
 
 def _keeps_fewer(step: Step) -> bool:
     """Tell whether snapshots are let go of, since a policy keeps fewer of them; one that ends leaves them where they are."""
-    changed = next((each for each in step.changes if each.field == "snapshot_policy"), None)
-    if step.verb is not Verb.SCHEDULE_SNAPSHOTS or changed is None or not (changed.before and changed.after):
+    return step.verb is Verb.SCHEDULE_SNAPSHOTS and any(map(is_smaller_policy, step.changes))
+
+
+def is_smaller_policy(changed: FieldChange) -> bool:
+    """Tell whether it is a snapshot policy that keeps fewer snapshots of an interval than before."""
+    if changed.field != "snapshot_policy" or not all(
+        isinstance(each, dict) for each in (changed.before, changed.after)
+    ):
         return False
     return any(
         _kept(changed.after.get(name)) < _kept(before)

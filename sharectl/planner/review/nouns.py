@@ -73,8 +73,8 @@ class AccessChange(NamedTuple):
     """Who gains and who loses, equal for the shares at all `addresses`.
 
     `remount` is the name under which clients have to mount the share anew, if its export gets another one. `settings` of the exports
-    change for everybody who has access. Where `is_known` is false, nobody knows who has access today (a plan that was saved by an
-    older sharectl).
+    change for everybody who has access. Where `is_known` is false, nobody knows all who have access today: a plan was saved by an
+    older sharectl, or the backend has access that cannot be read.
     """
 
     addresses: tuple[Address, ...]

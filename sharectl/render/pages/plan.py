@@ -139,7 +139,9 @@ def _access(change: AccessChange) -> Mapping[str, Any]:
 
 def _access_words(change: AccessChange) -> list[str]:
     """Return who gains and who loses, and what else clients are concerned by, each in a phrase."""
-    words = shift_words(change) if change.is_known else ["who has access today is not known"]
+    words = shift_words(change)
+    if not change.is_known:
+        words.insert(0, "who has access today is not known")
     if change.cause is Cause.REPLACED:
         words.insert(0, "all clients have to mount the new share")
     if change.remount:
