@@ -70,7 +70,7 @@ class UseSeen:
 
 def _use(seen: BackendObservation, at: int, shares: Mapping[str, int | None], *, is_whole: bool) -> BackendUse:
     """Return what one backend said of the state's shares; of a driver that says nothing of use, nothing is known."""
-    if all(used_bytes is None for used_bytes in shares.values()):
+    if shares and all(used_bytes is None for used_bytes in shares.values()):
         return BackendUse(seen.backend, at)
     return BackendUse(seen.backend, at, shares, is_whole)
 

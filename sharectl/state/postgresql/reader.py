@@ -42,9 +42,11 @@ _RULE_ORDER: Final = "ORDER BY share_address, access_type, access_to"
 _LIKE_ADDRESSES: Final = 60
 _OF_USER: Final = """history.run_id IN (SELECT run_id FROM {schema}.run
     WHERE lower("user") = lower(%s) OR lower(actor) = lower(%s) OR position(lower(%s) IN lower(author)) > 0)"""
-_SINCE: Final = """history.sequence >= (SELECT min(sequence) FROM {schema}.history WHERE at COLLATE "C" >= %s)
-    AND history.at COLLATE "C" >= %s"""
-"""Entries come in the order of their times but for those of runs at once: the first of them ends the search, not the first that is older."""
+_FIRST_SINCE: Final = 'SELECT min(sequence + 0) FROM {schema}.history WHERE at COLLATE "C" >= %s'
+"""Entries come in the order of their times but for those of runs at once: the first of them ends the search, not the first that is older.
+
+The sum keeps the planner from looking for the smallest number from the beginning of the history on, by the index of numbers.
+"""
 
 _NOT_DONE_SINCE: Final = """WHERE outcome = 'failed' AND NOT EXISTS (SELECT 1 FROM {schema}.history AS later
     WHERE later.address = history.address AND later.sequence > history.sequence AND later.verb = history.verb
@@ -104,15 +106,22 @@ def read_operations(connection: Connection, schema: str, **wanted: str | None) -
     return operations
 
 
+def first_since(connection: Connection, schema: str, since: str) -> int | None:
+    """Return the number of the first entry of this time or later, None where there is none. Costs in proportion to those entries."""
+    found: int | None = fetch(connection, _FIRST_SINCE.format(schema=schema), (since,))[0][0]
+    return found
+
+
 def history_page(  # noqa: PLR0913, PLR0917 - where to read, and what
     connection: Connection,
     schema: str,
     address: Address | None,
-    before: int | None,
+    numbers: tuple[int, int | None],
     limit: int,
     among: HistoryFilter = ANY_ENTRY,
 ) -> list[HistoryLine]:
-    """Return up to `limit` lines of the history, newest first, with numbers below `before`; `address` also matches what stands under it."""
+    """Return up to `limit` lines of the history, newest first, of numbers from the first on and below the second; `address` also matches what stands under it."""
+    first_number, before = numbers
     conditions: list[str] = []
     values: list[str | int] = []
     if address is not None:
@@ -129,8 +138,8 @@ def history_page(  # noqa: PLR0913, PLR0917 - where to read, and what
         conditions.append(_OF_USER.format(schema=schema))
         values += [among.user] * 3
     if among.since is not None:
-        conditions.append(_SINCE.format(schema=schema))
-        values += [among.since] * 2
+        conditions.append('history.sequence >= %s AND history.at COLLATE "C" >= %s')
+        values += [first_number, among.since]
     if among.failed:
         conditions.append("outcome = 'failed'")
     if among.recovered:

@@ -24,6 +24,7 @@ from sharectl.state.postgresql.reader import (
     PostgresqlReader,
     can_be_stored,
     fetch,
+    first_since,
     history_page,
     is_used,
     open_document,
@@ -238,12 +239,18 @@ class PostgresqlStore:
         texts = (address, among.run_id, among.user, among.since)
         if not self._is_readable() or not all(text is None or can_be_stored(text) for text in texts):
             return
+        first: int | None = 0
+        if among.since is not None:
+            with self._connections.reading() as connection:
+                first = first_since(connection, self._schema, among.since)
+        if first is None:
+            return
         before: int | None = None
         left = limit
         while left is None or left > 0:
             size = _LINES_PER_PAGE if left is None else min(left, _LINES_PER_PAGE)
             with self._connections.reading() as connection:
-                page = history_page(connection, self._schema, address, before, size, among)
+                page = history_page(connection, self._schema, address, (first, before), size, among)
             yield from page
             if len(page) < size:
                 return

@@ -113,6 +113,8 @@ def take_notes(connection: Connection, schema: str, seen: Sequence[BackendUse]) 
             if each.is_whole and each.at > listed_at:
                 _write_listing(connection, schema, each.backend, each.at)
         for pool, sample in each.pools.items():
+            if not can_be_stored(pool):
+                continue
             _write_pool(connection, schema, each.backend, pool, sample)
     _forget_backends(connection, schema)
     return True

@@ -62,8 +62,11 @@ _VALUES_PER_QUERY: Final = 900
 _LIKE_ADDRESSES: Final = 60
 _OF_USER: Final = """history.run_id IN (SELECT run_id FROM run
     WHERE lower(user) = lower(?) OR lower(actor) = lower(?) OR instr(lower(author), lower(?)) > 0)"""
-_SINCE: Final = "history.sequence >= (SELECT min(sequence) FROM history WHERE at >= ?)"
-"""Entries come in the order of their times but for those of runs at once: the first of them ends the search, not the first that is older."""
+_SINCE: Final = "history.sequence >= (SELECT min(sequence + 0) FROM history WHERE at >= ?)"
+"""Entries come in the order of their times but for those of runs at once: the first of them ends the search, not the first that is older.
+
+The sum keeps SQLite from looking for the smallest number from the beginning of the history on.
+"""
 
 _NOT_DONE_SINCE: Final = """WHERE outcome = 'failed' AND NOT EXISTS (SELECT 1 FROM history AS later WHERE later.address = history.address
     AND later.sequence > history.sequence AND later.verb = history.verb AND later.outcome <> 'failed')"""

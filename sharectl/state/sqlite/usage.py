@@ -108,6 +108,8 @@ def take_notes(connection: sqlite3.Connection, seen: Sequence[BackendUse]) -> No
             if each.is_whole and each.at > listed_at:
                 connection.execute("INSERT OR REPLACE INTO use_listing VALUES (?, ?)", (each.backend, each.at))
         for pool, sample in each.pools.items():
+            if not is_storable(pool):
+                continue
             _write_pool(connection, each.backend, pool, sample)
     _forget_backends(connection)
 

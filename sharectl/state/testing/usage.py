@@ -102,6 +102,12 @@ class UsageConformance(Conformance):
         series = {name: tuple(found) for (_, name), found in notes.pool_samples().items()}
         assert series == {"fast": (first, second), "slow": (first, second)}
 
+    def test_a_pool_of_a_name_that_no_state_holds_is_left_out(self, notes: UsageNotes) -> None:
+        """Others are noted all the same."""
+        sample = PoolSample(NOW, 100, None, 0)
+        assert notes.take([BackendUse("filer", NOW, pools={"\udcff": sample, "fast": sample})])
+        assert notes.pool_samples().keys() == {("filer", "fast")}
+
     def test_notes_are_no_part_of_the_state(self, store: StateStore, notes: UsageNotes, lease: Lease) -> None:
         """They are taken while another holds the lock, move neither serial nor mark, and what holds the same otherwise is the same."""
         before = whole_view(store)
