@@ -11,6 +11,7 @@ from sharectl.drivers.base import ConflictError, DriverError, NotFoundError, Tra
 from sharectl.drivers.ontap import snapshots
 from sharectl.drivers.ontap.access import Access
 from sharectl.drivers.ontap.creation import Creation
+from sharectl.drivers.ontap.errors import ArrayError
 from sharectl.drivers.ontap.listing import Listing
 from sharectl.drivers.ontap.luns import check_no_blocks
 from sharectl.drivers.ontap.making import Making
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from sharectl.drivers.ontap.client import Array
+    from sharectl.drivers.ontap.qtrees.records import Qtree
     from sharectl.drivers.ontap.settings import OntapSettings
     from sharectl.model.access import AccessRule
     from sharectl.model.canonical import JsonObject
@@ -273,10 +275,19 @@ class OntapDriver:
         try:
             volume = self._removal.restore(resource_id)
         except NotFoundError:
-            if not self._settings.qtrees or (qtree := self._qtrees.restore(resource_id)) is None:
+            if (qtree := self._trashed_qtree(resource_id)) is None:
                 raise
             return self._listing.qtree(qtree)
         return self._listing.share(self._snapshot_policies.resume(volume))
+
+    def _trashed_qtree(self, resource_id: str) -> Qtree | None:
+        """Return the qtree of a share, brought back, None where there is none: without pools of qtrees the login may be without a right to look."""
+        try:
+            return self._qtrees.restore(resource_id)
+        except ArrayError as problem:
+            if problem.kind != "auth" or self._settings.qtrees:
+                raise
+            return None
 
     def adopt_share(self, backend_id: str, resource_id: str, size_bytes: int | None) -> ObservedShare:
         """As in the contract: the volume gets a note in its comment, and nothing else of it changes; the array knows its size."""

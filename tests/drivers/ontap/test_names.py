@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.ontap.creation import candidate_names
+from sharectl.drivers.ontap.exports import Treatment
 from sharectl.drivers.ontap.names import Note, comment_of, id_filter, read_note, volume_name
+from sharectl.drivers.ontap.qtrees.names import MOST_ASKED, Marks, place_of, policy_name, read_policy_name
 
 IDS = st.uuids().map(str)
 WORDS = st.text(st.characters(blacklist_categories=("Cs",)), max_size=80)
@@ -59,3 +61,13 @@ def test_shares_with_alike_names_have_volumes_of_their_own() -> None:
     (plain, _), (other, path) = candidate_names("a-b", "1")
     assert plain == volume_name("a_b") != other
     assert path.startswith("/a-b-")
+
+
+@given(IDS, IDS, st.sampled_from(["root", "none", "all"]))
+def test_the_longest_name_of_a_policy_fits_and_is_read_as_it_was_written(share: str, volume: str, squash: str) -> None:
+    """An array takes 256 letters."""
+    treatment = Treatment(squash, str(2**32 - 1), ("sys", "krb5", "krb5i", "krb5p"))
+    marks = Marks("NFS_CIFS", treatment, "1" * MOST_ASKED, "20260101T000000Z", place_of(volume, 4994, "alice"))
+    name = policy_name(share, [], marks, attempt=19)
+    assert len(name) <= 256
+    assert read_policy_name(name) == (share, marks)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import ConflictError, DriverError, PoolError, ShareInUseError, TransientError
 from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
 from sharectl.drivers.ontap.exports import same_rules
+from sharectl.drivers.ontap.luns import check_no_blocks
 from sharectl.drivers.ontap.policies import POLICIES
 from sharectl.drivers.ontap.provisioning import SNAPSHOT_DIRECTORY_SINCE
 from sharectl.drivers.ontap.qtrees.names import (
@@ -25,7 +27,7 @@ from sharectl.drivers.ontap.requests import Pattern
 from sharectl.drivers.ontap.volumes import VOLUMES, volume_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sharectl.drivers.ontap.policies import Policies
     from sharectl.drivers.ontap.qtrees.quotas import Quotas
@@ -118,21 +120,32 @@ class Containers:
             for key in [each for each in self._rooms if each[0] == svm]:
                 del self._rooms[key]
 
-    def ensure_size(self, qtree: Qtree, grown_bytes: int) -> None:
-        """Let the volume of a qtree be as large as its quotas will add up to, where it is sharectl's."""
+    @contextmanager
+    def grown(self, qtree: Qtree, grown_bytes: int) -> Iterator[None]:
+        """Let the volume of a qtree be as large as its quotas add up to with so much more, where it is sharectl's; no other grows until that is promised."""
         volume = self.volume_of(qtree)
-        if pool_of_container(volume.record.get("comment")) is None:
+        pool = pool_of_container(volume.record.get("comment"))
+        if pool is None:
+            yield
             return
+        with self._alone(volume.svm, pool):
+            self._ensure_size(self.volume_of(qtree), grown_bytes)
+            try:
+                yield
+            finally:
+                self.forget(qtree.svm)
+
+    def _ensure_size(self, volume: Volume, grown_bytes: int) -> None:
         rules = self._quotas.rules([volume.uuid]).values()
         needed = sum(limit_in(rule) or 0 for rule in rules) + grown_bytes
-        if needed > volume.size_bytes:
-            try:
-                self._volumes.change(volume, {"size": -(-needed // (1 << 30)) << 30})
-            except ArrayError as problem:
-                if problem.kind == "space":
-                    raise PoolError(str(problem)) from problem
-                raise
-        self.forget(qtree.svm)
+        if needed <= volume.size_bytes:
+            return
+        try:
+            self._volumes.change(volume, {"size": -(-needed // (1 << 30)) << 30})
+        except ArrayError as problem:
+            if problem.kind == "space":
+                raise PoolError(str(problem)) from problem
+            raise
 
     def volume_of(self, qtree: Qtree) -> Volume:
         """Return the volume of a qtree as it is now."""
@@ -163,7 +176,7 @@ class Containers:
                 self._array.patch((POLICIES, found["id"]), {"rules": rules}, svm=svm)
 
     def remove_empty(self, svm: str, qtrees: Qtrees) -> None:
-        """Remove the volumes of an SVM that hold no qtree any more. Raises ShareInUseError where one holds some, TransientError while the array removes them."""
+        """Remove the volumes of an SVM that hold no qtree any more. Raises ShareInUseError where one holds some, or LUNs, TransientError while the array removes them."""
         rooms = [each for each in self._containers({"svm.name": svm}) if each.svm == svm]
         removing = qtrees.being_removed() if rooms else frozenset()
         for volume in rooms:
@@ -183,6 +196,7 @@ class Containers:
                     f"{self._array.name}: the array is still removing the files of qtrees in the volume {volume.name}"
                 )
                 raise TransientError(message, _REMOVING_SECONDS)
+            check_no_blocks(self._array, svm, volume.uuid, volume.name)
         for volume in rooms:
             if volume.path is not None:
                 self._volumes.change(volume, {"nas": {"path": ""}})

@@ -27,7 +27,7 @@ CONTAINER_NOTE: Final = f"{OWNER}-qtrees:"
 """How the comment of a volume begins that was made to hold qtrees; the name of their pool follows."""
 MAX_SHARE_NAME: Final = 31
 """So long may the name of a share be that is a qtree, whose own name has the id too."""
-MOST_ASKED: Final = 80
+MOST_ASKED: Final = 72
 """So many digits about options that change nothing a policy's name has room for."""
 
 _DELETED: Final = "deleted"

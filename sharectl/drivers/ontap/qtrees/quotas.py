@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import PoolError, ShareInUseError, TransientError
@@ -12,7 +12,7 @@ from sharectl.drivers.ontap.volumes import VOLUMES
 from sharectl.model.quantities import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sharectl.drivers.ontap.client import Array
     from sharectl.drivers.ontap.qtrees.records import Qtree
@@ -64,6 +64,32 @@ def key_in(record: JsonObject) -> tuple[str, int]:
     return str(record["volume"]["uuid"]), int((record.get("qtree") or {}).get("id") or 0)
 
 
+class Scans:
+    """The scans of a volume, of which those that begin after a rule came see it."""
+
+    def __init__(self) -> None:
+        """Know of none yet."""
+        self._begun = self._done = 0
+        self.alone = threading.Lock()
+        """Held by who looks whether one is needed, and begins it."""
+
+    @property
+    def begun(self) -> int:
+        """How many have begun."""
+        return self._begun
+
+    def is_done_since(self, begun: int) -> bool:
+        """Tell whether one that began after so many had could be started; one that failed has seen nothing."""
+        return self._done > begun
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Count one that begins now, `alone`, and that the array has been told of at the end."""
+        self._begun += 1
+        yield
+        self._done = self._begun
+
+
 class Quotas:
     """The limits of the qtrees of a backend."""
 
@@ -71,8 +97,7 @@ class Quotas:
         """Look at this SVM; at all where None. `sleep` waits for a scan that is nearly over."""
         self._array, self._svm, self._sleep = array, svm, sleep
         self._lock = threading.Lock()
-        self._locks: dict[str, threading.Lock] = {}
-        self._scans: Counter[str] = Counter()
+        self._scans: dict[str, Scans] = {}
         self._on: set[str] = set()
 
     def rules(self, volumes: Sequence[str] | None = None) -> dict[tuple[str, int], JsonObject]:
@@ -151,21 +176,21 @@ class Quotas:
         """
         volume = qtree.volume_uuid
         with self._lock:
-            lock, begun = self._locks.setdefault(volume, threading.Lock()), self._scans[volume]
-        with lock:
-            if self._scans[volume] != begun:
+            scans = self._scans.setdefault(volume, Scans())
+        begun = scans.begun
+        with scans.alone:
+            if scans.is_done_since(begun):
                 return
             state = self.states([volume]).get(volume, _OFF)
             is_good = is_seen or (state == "on" and holds(size_bytes, self.report_of(qtree)))
             if state in {"on", *_SCANNING} and is_good:
                 self._on.add(volume)
                 return
-            with self._lock:
-                self._scans[volume] += 1
-            if state != _OFF:
-                self._on.discard(volume)
-                self._switch(volume, is_on=False)
-            self._switch(volume, is_on=True)
+            self._on.discard(volume)
+            with scans.one_more():
+                if state != _OFF:
+                    self._switch(volume, is_on=False)
+                self._switch(volume, is_on=True)
             self._on.add(volume)
 
     def _switch(self, volume: str, *, is_on: bool) -> None:

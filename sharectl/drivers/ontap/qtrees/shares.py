@@ -234,9 +234,11 @@ class QtreeShares:
             limit = limit_in(self.quotas.rule_of(qtree))
             if limit is not None and limit > size_bytes:
                 return limit
-            if limit != size_bytes:
-                self.containers.ensure_size(qtree, size_bytes - (limit or 0))
-            self.quotas.limit(qtree, size_bytes)
+            if limit == size_bytes:
+                self.quotas.limit(qtree, size_bytes)
+                return None
+            with self.containers.grown(qtree, size_bytes - (limit or 0)):
+                self.quotas.limit(qtree, size_bytes)
             return None
 
     def shrink(self, share: ShareRef, size_bytes: int) -> int | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sharectl.drivers.base import BackendUnavailableError, ConflictError, DriverError, PoolError, ShareInUseError
+from sharectl.drivers.ontap.qtrees.quotas import Scans
 from sharectl.drivers.testing import ref
 from sharectl.model.quantities import GIB
 from tests.emulators.ontap.access_records import CifsShare, Qtree
@@ -218,6 +220,27 @@ def test_a_volume_grows_with_a_share_that_it_has_no_room_for(small: Small) -> No
     small.is_whole(shares=2, with_access=0)
 
 
+def test_a_volume_grows_with_shares_that_grow_at_once(small: Small) -> None:
+    """It has room for what all of them are promised, whichever is the last."""
+    shares = [small.small(name=f"user{number}") for number in range(LANES)]
+    with ThreadPoolExecutor(LANES) as lanes:
+        list(lanes.map(lambda share: small.driver.extend_share(share, 2 * GIB), shares))
+    assert small.container().size >= LANES * 2 * GIB
+    small.is_whole(shares=LANES, with_access=0)
+
+
+def test_a_scan_that_the_array_refused_has_seen_no_rule() -> None:
+    """Who waits for another's scan begins one of its own where that failed."""
+    scans = Scans()
+    before = scans.begun
+    with suppress(OSError), scans.one_more():
+        raise OSError
+    assert not scans.is_done_since(before)
+    with scans.one_more():
+        meanwhile = scans.begun
+    assert (scans.is_done_since(before), scans.is_done_since(meanwhile)) == (True, False)
+
+
 def test_an_aggregate_without_room_is_a_full_pool(small: Small) -> None:
     """Nothing is left over."""
     small.emulator.fault("refuse", "POST", "/storage/volumes", code=13107341)
@@ -250,6 +273,16 @@ def test_the_trash_closes_a_share_and_gives_it_back(small: Small) -> None:
     assert (back.trashed_at, back.backend_id, back.access) == (None, share.backend_id, ())
     small.repair(share, [CLIENT])
     small.is_whole(shares=1, with_access=1)
+
+
+def test_the_trash_gives_a_share_back_when_its_pool_is_no_more_in_the_configuration(small: Small) -> None:
+    """It is listed there as before."""
+    share = small.small(CLIENT)
+    small.driver.trash_share(share)
+    small.driver = small.fresh(qtrees={})
+    (trashed,) = small.driver.list_shares()
+    assert trashed.trashed_at is not None
+    assert small.driver.restore_share(share.resource_id).trashed_at is None
 
 
 DRIFTS = (

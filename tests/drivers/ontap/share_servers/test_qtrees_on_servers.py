@@ -118,3 +118,22 @@ def test_a_volume_that_is_offline_keeps_the_server_since_nobody_knows_what_is_in
         driver.list_shares()
     emulator.world[Volume].change(volume.uuid, state="online")
     assert [each.resource_id for each in driver.list_shares()] == [share.resource_id]
+
+
+def test_blocks_of_others_keep_the_server(driver: ShareServerDriver, emulator: Emulator) -> None:
+    """A LUN that somebody has put beside the qtrees would go with their volume."""
+    request = new_request()
+    server = driver.create_share_server(request)
+    share = driver.create_share(share_on(server.resource_id))
+    driver.delete_share(ref(share))
+    emulator.world.pass_time(600)
+    (volume,) = [each for each in emulator.world[Volume] if each.name == "qtrees_small_1"]
+    with emulator.world.lock:
+        emulator.world[Volume].change(volume.uuid, luns=1)
+    before = emulator.dump()["Volume"]
+    with pytest.raises(ShareInUseError, match="LUNs are in the volume qtrees_small_1"):
+        driver.delete_share_server(ref_of(request, server))
+    assert emulator.dump()["Volume"] == before
+    with emulator.world.lock:
+        emulator.world[Volume].change(volume.uuid, luns=0)
+    driver.delete_share_server(ref_of(request, server))
