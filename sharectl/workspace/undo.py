@@ -232,9 +232,7 @@ class _Undoing:
             DeletionPolicy.DELETE: "without its manifest it is deleted, with all that was written to it since",
             DeletionPolicy.TRASH: "without its manifest it goes to the trash",
         }
-        self.follows.append(
-            Remark(address, fates.get(policy, "without its manifest it is forgotten, and stays on its backend"))
-        )
+        self.follows.append(Remark(address, fates.get(policy, _forgotten_text(address, plain))))
         self.edits.plan_removal(self._written(address), {address})
         for written in self.desired.rule_documents_of(address) if is_of(Kind.SHARE, address) else ():
             self._take_from(written, address)
@@ -390,6 +388,13 @@ class _Undoing:
         while os.path.lexists(folder / name):
             name, number = f"undone-{short}-{number}.yaml", number + 1
         return FileChange((folder / name).relative_to(top).as_posix(), None, dump(self.documents))
+
+
+def _forgotten_text(address: Address, plain: JsonObject) -> str:
+    text = "without its manifest it is forgotten, and stays on its backend"
+    if not is_of(Kind.SHARE, address) or plain.get("retain_access"):
+        return text
+    return f"{text}, without access: all its clients lose it, unless `sharectl state rm {address}` forgets it instead, before an apply"
 
 
 def _rename_text(deeds: Iterable[Deed]) -> str:

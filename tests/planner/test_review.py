@@ -296,3 +296,21 @@ def test_a_share_server_that_may_get_another_address_leaves_the_answer_open() ->
     changed = replace(plan, steps=(replace(step, stated_changes=(*step.changes, moved)),))
     assert review_of(plan).locked_out.verdict is Verdict.NO
     assert review_of(changed).locked_out.verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("drops", "words"),
+    [
+        ([], "all clients of share/a have to mount the new share"),
+        (["share/a"], "all clients of share/a have lost it already"),
+    ],
+)
+def test_a_share_that_is_gone_from_its_backend_is_lost_and_nobody_says_that_all_is_well(
+    drops: list[str], words: str
+) -> None:
+    """Whether it is made again, empty, or forgotten: whoever approves the plan has to know first."""
+    world = settled("ip:10.0.0.0/8", deletion_policy="retain").vanishes("share/a").drops(*drops)
+    found = review(world, limits=[9, 100.0], allow_empty=True, allow_recreations=9)
+    assert [(loss.fate, loss.is_replaced) for loss in found.losses] == [(Fate.GONE, not drops)]
+    assert found.data_lost == (Verdict.YES, "share/a is gone from its backend already, with all that was in it", ())
+    assert found.locked_out == (Verdict.YES, words, ())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import listed
 from sharectl.model.field_changes import FieldChange
+from sharectl.model.kinds import Kind, is_of
 from sharectl.model.plans import CreateShare
 from sharectl.model.quantities import approximate_size
 from sharectl.model.reach import Effect
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _MOST_PHRASES: Final = 3
 _MOVED_EXPORT: Final = FieldChange("export_locations", "as recorded", "as on the backend")
 """What the record of a share says whose share server may get another address."""
+_MOST_SUMMED: Final = 4
+"""How many phrases a summary has before the rest is counted."""
 _ENDING: Final = frozenset({Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET})
 _DESTROYING: Final = frozenset({Verb.DELETE_SHARE, Verb.DELETE_SNAPSHOT, Verb.REVERT_SHARE, Verb.SCHEDULE_SNAPSHOTS})
 _SHUTTING_OUT: Final = _ENDING | {Verb.UPDATE_ACCESS}
@@ -40,6 +43,10 @@ _FATES: Final = {
         "loses for good the oldest snapshots of its policy, which keeps fewer",
         "lose for good the oldest snapshots of their policies, which keep fewer",
     ),
+    Fate.GONE: (
+        "is gone from its backend already, with all that was in it",
+        "are gone from their backends already, with all that was in them",
+    ),
     Fate.TRASHED: ("goes to the trash", "go to the trash"),
     Fate.LEFT: (
         "stays on its backend, and nobody looks after it",
@@ -51,10 +58,10 @@ _FATES: Final = {
 def review_of(plan: Plan) -> Review:
     """Return the review of a plan. Linear in its steps; what is equal for many shares is worked out once."""
     steps_at = steps_by_address(plan)
-    lost, access, places = losses(steps_at), access_changes(steps_at), placings(steps_at)
+    lost, access, places = losses(steps_at, plan.drift), access_changes(steps_at), placings(steps_at)
     return Review(
         data_lost=_data_lost(plan, lost),
-        locked_out=_locked_out(plan, access),
+        locked_out=_locked_out(plan, access, lost),
         fits=_fits(plan, places),
         losses=lost,
         access=access,
@@ -88,8 +95,8 @@ def amount(found: Iterable[Loss]) -> str:
     return f" ({approximate_size(sum(known))} in use)" if is_exact else f" (up to {approximate_size(sum(known))})"
 
 
-def _locked_out(plan: Plan, access: Sequence[AccessChange]) -> Answer:
-    phrases = list(_lockouts(access))
+def _locked_out(plan: Plan, access: Sequence[AccessChange], lost: Sequence[Loss]) -> Answer:
+    phrases = [*_gone(lost), *_lockouts(access)]
     unknown = [*_unread(plan, _SHUTTING_OUT), *_held(plan, _SHUTTING_OUT)]
     unseen = [address for change in access if not change.is_known for address in change.addresses]
     if unseen:
@@ -100,6 +107,16 @@ def _locked_out(plan: Plan, access: Sequence[AccessChange]) -> Answer:
     if not phrases:
         return _answer(Verdict.NO, ["nobody loses access"], unknown)
     return _answer(Verdict.YES, phrases, unknown)
+
+
+def _gone(lost: Sequence[Loss]) -> Iterator[str]:
+    """Yield whose clients have lost a share before the plan does anything."""
+    gone = [loss for loss in lost if loss.fate is Fate.GONE and is_of(Kind.SHARE, loss.address)]
+    anew, not_anew = ([loss.address for loss in gone if loss.is_replaced is replaced] for replaced in (True, False))
+    if anew:
+        yield f"all clients of {named(anew)} have to mount the new share"
+    if not_anew:
+        yield f"all clients of {named(not_anew)} have lost it already"
 
 
 def _lockouts(access: Sequence[AccessChange]) -> Iterator[str]:
@@ -172,8 +189,8 @@ def _answer(verdict: Verdict, phrases: Sequence[str], unknown: Sequence[str], go
     """Return an answer; what is not known leaves the question open, unless what is known settles it for the worse."""
     if unknown and verdict is good:
         verdict = Verdict.UNKNOWN
-    more = len(phrases) - _MOST_PHRASES
-    told = "; ".join(phrases[:_MOST_PHRASES]) + (f"; and {more} more" if more > 0 else "")
+    more = len(phrases) - _MOST_SUMMED
+    told = "; ".join(phrases[:_MOST_SUMMED]) + (f"; and {more} more" if more > 0 else "")
     return Answer(verdict, told, tuple(unknown))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from sharectl.model.kinds import Kind, address_of, is_of
-from sharectl.model.plans import CreateShare, RevertShare
+from sharectl.model.plans import CreateShare, DriftKind, RevertShare
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.review.nouns import Fate, Loss, Placing
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sharectl.model.candidates import Candidate
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
-    from sharectl.model.plans import Plan, Step
+    from sharectl.model.plans import Drift, Plan, Step
     from sharectl.model.specs import SnapshotSpec
 
 _FATES: Final[Mapping[Verb, Fate]] = {
@@ -26,6 +26,7 @@ _FATES: Final[Mapping[Verb, Fate]] = {
     Verb.TRASH_SHARE: Fate.TRASHED,
     Verb.FORGET: Fate.LEFT,
 }
+_GONE: Final = "nothing of this plan took it: look for it on its backend and in backups, before a new, empty one takes its place or it is forgotten"
 _FINAL: Final = "it cannot be undone"
 
 
@@ -37,11 +38,23 @@ def steps_by_address(plan: Plan) -> dict[Address, list[Step]]:
     return dict(sorted(found.items()))
 
 
-def losses(steps_at: Mapping[Address, Sequence[Step]]) -> tuple[Loss, ...]:
-    """Return the data that is taken away, what cannot be undone first."""
+def losses(steps_at: Mapping[Address, Sequence[Step]], drift: Iterable[Drift]) -> tuple[Loss, ...]:
+    """Return the data that is taken away, and what is gone from its backend already; what cannot be undone first."""
     taken = (step for steps in steps_at.values() for step in steps if step.verb is Verb.CREATE_SNAPSHOT)
     snapshotted = {address_of(Kind.SHARE, cast("SnapshotSpec", step.spec).share): step.address for step in taken}
     found = [loss for address, steps in steps_at.items() for loss in _losses(address, steps, snapshotted.get(address))]
+    gone = {each.address for each in drift if each.kind is DriftKind.GONE and _holds_data(each.address)}
+    found += [
+        Loss(
+            address,
+            Fate.GONE,
+            None,
+            None,
+            _GONE,
+            any(isinstance(step.work, CreateShare) for step in steps_at.get(address, ())),
+        )
+        for address in sorted(gone)
+    ]
     return tuple(sorted(found, key=lambda loss: not loss.fate.is_final))
 
 
@@ -49,13 +62,17 @@ def _losses(address: Address, steps: Sequence[Step], snapshot: Address | None) -
     is_replaced = any(isinstance(step.work, CreateShare) for step in steps)
     for step in steps:
         fate = Fate.THINNED if _keeps_fewer(step) else _FATES.get(step.verb)
-        if fate is None or not (is_of(Kind.SHARE, address) or is_of(Kind.SNAPSHOT, address)):
+        if fate is None or not _holds_data(address):
             continue
         before = step.before
         if fate is Fate.LEFT and before is None:
             continue  # gone from its backend already
         size_bytes, used_bytes = (None, None) if before is None else (before.size_bytes, before.used_bytes)
         yield Loss(address, fate, used_bytes, size_bytes, _undo(step, fate, address, snapshot), is_replaced)
+
+
+def _holds_data(address: Address) -> bool:
+    return is_of(Kind.SHARE, address) or is_of(Kind.SNAPSHOT, address)
 
 
 def _keeps_fewer(step: Step) -> bool:

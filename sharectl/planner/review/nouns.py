@@ -30,18 +30,19 @@ class Answer(NamedTuple):
 
 
 class Fate(StrEnum):
-    """What becomes of data: it is destroyed, or what is newer than a snapshot is, or snapshots that a policy took are; it lies in the trash, or where it was, and nobody looks after it."""
+    """What becomes of data: it is destroyed, or what is newer than a snapshot is, or snapshots that a policy took are; it is gone already, by nothing that the plan does; it lies in the trash, or where it was, and nobody looks after it."""
 
     DESTROYED = "destroyed"
     REVERTED = "reverted"
     THINNED = "thinned"
+    GONE = "gone"
     TRASHED = "trashed"
     LEFT = "left"
 
     @property
     def is_final(self) -> bool:
         """Whether it cannot be undone."""
-        return self in {Fate.DESTROYED, Fate.REVERTED, Fate.THINNED}
+        return self in {Fate.DESTROYED, Fate.REVERTED, Fate.THINNED, Fate.GONE}
 
 
 class Loss(NamedTuple):

@@ -37,6 +37,7 @@ _FATES: Final[Mapping[Fate, str]] = {
     Fate.DESTROYED: "destroyed for good",
     Fate.REVERTED: "turned back: what is newer than the snapshot is destroyed",
     Fate.THINNED: "its policy keeps fewer snapshots: the oldest of them are destroyed",
+    Fate.GONE: "gone from its backend already",
     Fate.TRASHED: "goes to the trash",
     Fate.LEFT: "stays on its backend, and nobody looks after it",
 }
