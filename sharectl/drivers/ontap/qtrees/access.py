@@ -59,6 +59,17 @@ def marks_of(qtree: Qtree) -> Marks:
     return Marks(_PROTOCOLS.get(qtree.style, NFS), place=place)
 
 
+def marks_among(qtree: Qtree, names: Iterable[str]) -> Marks:
+    """Return what is remembered of a share, and by which of the policies with these names that it is in the trash: somebody may have given it another."""
+    found = marks_of(qtree)
+    if qtree.policy == CLOSED_POLICY or owner_of_policy(qtree.policy) == qtree.owner:
+        return found
+    for owner, marks in filter(None, map(read_policy_name, names)):
+        if owner == qtree.owner and marks.trashed:
+            return replace(found, protocol=marks.protocol, trashed=marks.trashed)
+    return found
+
+
 class QtreeAccess:
     """Puts rules in force on qtrees, and reads them back."""
 

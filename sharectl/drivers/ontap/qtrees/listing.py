@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.ontap.exports import read, same_rules
 from sharectl.drivers.ontap.locations import Places, export_locations, preferred_first
-from sharectl.drivers.ontap.qtrees.access import QtreeAccess, is_passage, marks_of, passage_problem
+from sharectl.drivers.ontap.qtrees.access import QtreeAccess, is_passage, marks_among, passage_problem
 from sharectl.drivers.ontap.qtrees.containers import PASSAGE_RULES
 from sharectl.drivers.ontap.qtrees.names import pool_of_container, read_policy_name, time_in
 from sharectl.drivers.ontap.qtrees.quotas import holds, limit_in, used_in, why_not_in_force
@@ -141,8 +141,9 @@ class QtreeListing:
         """Return the share that a qtree is; `why_not` says why one that is nobody's cannot be taken over."""
         volume = around.volumes[qtree.volume_uuid]
         is_owned = qtree.owner is not None and not why_not
-        marks = marks_of(qtree)
-        access, settings = self._access.listed(qtree, around.policies, around.unused.get(qtree.owner or "", ()))
+        unused = around.unused.get(qtree.owner or "", ())
+        marks = marks_among(qtree, unused)
+        access, settings = self._access.listed(qtree, around.policies, unused)
         exports = exports_of(qtree, around.smb.by_volume.get(qtree.volume_uuid, ()))
         protocol = marks.protocol
         if not is_owned:

@@ -12,7 +12,7 @@ from sharectl.drivers.ontap.errors import ArrayError, OutcomeUnknownError
 from sharectl.drivers.ontap.extra_specs import Asked
 from sharectl.drivers.ontap.luns import check_no_blocks
 from sharectl.drivers.ontap.names import CLOSED_POLICY
-from sharectl.drivers.ontap.qtrees.access import STYLES, QtreeAccess, marks_of
+from sharectl.drivers.ontap.qtrees.access import STYLES, QtreeAccess, marks_among, marks_of
 from sharectl.drivers.ontap.qtrees.containers import Containers
 from sharectl.drivers.ontap.qtrees.names import Marks, deleted_name, pool_of_container, qtree_name
 from sharectl.drivers.ontap.qtrees.quotas import Quotas, limit_in
@@ -281,7 +281,8 @@ class QtreeShares:
             self.qtrees.check_gone(resource_id)
         if qtree is None or qtree.is_deleted:
             return None
-        marks = marks_of(qtree)
+        names = [str(each["name"]) for each in self._policies.of_share(qtree.svm, resource_id)]
+        marks = marks_among(qtree, names)
         if not marks.trashed:
             return qtree
         if qtree.path is not None:

@@ -573,3 +573,18 @@ def test_shares_that_are_volumes_are_shown_while_a_volume_of_qtrees_is_offline(s
     volume = small.share(CLIENT, name="plain")
     taken_offline(small)
     assert [each.name for each in small.fresh().list_shares([volume.resource_id])] == ["plain"]
+
+
+def test_a_share_in_the_trash_that_somebody_opened_is_still_in_it(small: Small) -> None:
+    """The policy that says so is no longer the one that it has, and is there still."""
+    share = small.small(CLIENT)
+    small.driver.trash_share(share)
+    (qtree,) = small.qtrees()
+    small.send("PATCH", f"/storage/qtrees/{qtree.uuid}/{qtree.id}", {"export_policy": {"name": "default"}})
+    small.fresh()
+    for listed in (small.listed(), *small.driver.list_shares([share.resource_id])):
+        assert (listed.resource_id, listed.trashed_at is None) == (share.resource_id, False)
+    small.driver.restore_share(share.resource_id)
+    assert small.listed().trashed_at is None
+    assert small.listed().access == ()
+    small.is_whole(shares=1, with_access=0)
