@@ -117,6 +117,7 @@ class Before(NamedTuple):
 
     `access` are the rules in force, as listed where the backend was asked, else as recorded; None where that is not known. `others`
     are rules that the backend's manifest leaves alone. `used_bytes` is what the data occupies, None where the backend does not say.
+    `is_recorded`: nobody has looked, and all this is as the state has it.
     """
 
     protocol: str | None = None
@@ -124,6 +125,7 @@ class Before(NamedTuple):
     others: tuple[AccessRule, ...] = ()
     size_bytes: int | None = None
     used_bytes: int | None = None
+    is_recorded: bool = False
 
 
 class ObservedSnapshot(NamedTuple):

@@ -235,6 +235,8 @@ def before_of(observed: Observed, record: Record, access: tuple[AccessRule, ...]
     share = None if seen is None or seen.shares is None else seen.shares.get(record.resource_id)
     protocol = str(spec_object_of(record)["protocol"])
     if share is None:
-        return Before(protocol, access, size_bytes=record.size_bytes)
+        has_list = seen is not None and seen.shares is not None
+        was_asked = has_list and (seen is None or seen.asked_ids is None or record.resource_id in seen.asked_ids)
+        return Before(protocol, access, size_bytes=record.size_bytes, is_recorded=not was_asked)
     size_bytes = record.size_bytes if share.size_bytes is None else share.size_bytes
     return Before(share.protocol or protocol, access, share.ignored_access, size_bytes, share.used_bytes)

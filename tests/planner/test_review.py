@@ -314,3 +314,20 @@ def test_a_share_that_is_gone_from_its_backend_is_lost_and_nobody_says_that_all_
     assert [(loss.fate, loss.is_replaced) for loss in found.losses] == [(Fate.GONE, not drops)]
     assert found.data_lost == (Verdict.YES, "share/a is gone from its backend already, with all that was in it", ())
     assert found.locked_out == (Verdict.YES, words, ())
+
+
+def test_a_backend_that_was_not_asked_leaves_the_answer_open() -> None:
+    """Whom somebody has let in there by hand loses that, unseen."""
+    world = settled("ip:10.0.0.0/8").wants("a", access=["ip:10.0.0.0/8", "ip:192.0.2.1"], deletion_policy="delete")
+    assert review(world).locked_out.verdict is Verdict.NO
+    assert review(world.is_not_asked("nas")).locked_out == (
+        Verdict.UNKNOWN,
+        "nobody loses access",
+        ("who has access to share/a today, since no backend was asked",),
+    )
+
+
+def test_a_share_that_somebody_put_into_the_trash_is_not_gone() -> None:
+    """Its data is there."""
+    world = settled("ip:10.0.0.0/8", deletion_policy="trash").drops("share/a").by_hand("share/a", trashed_at="2026")
+    assert Fate.GONE not in {loss.fate for loss in review(world, limits=[9, 100.0], allow_empty=True).losses}

@@ -103,7 +103,7 @@ def _locked_out(plan: Plan, access: Sequence[AccessChange], lost: Sequence[Loss]
         unknown.append(
             f"who has access to {named(unseen)} today: what is in force there cannot be read, or the plan was saved by an older sharectl"
         )
-    unknown += _unclear(plan, access)
+    unknown += [*_unlooked(plan), *_unclear(plan, access)]
     if not phrases:
         return _answer(Verdict.NO, ["nobody loses access"], unknown)
     return _answer(Verdict.YES, phrases, unknown)
@@ -199,6 +199,21 @@ def _unread(plan: Plan, verbs: Collection[Verb]) -> list[str]:
     touched = {step.backend for step in plan.steps if step.verb in verbs and not isinstance(step.work, CreateShare)}
     unread = sorted(each.backend for each in plan.unread if each.backend in touched)
     return [f"who has access on {listed(unread)} today, which could not be read"] if unread else []
+
+
+def _unlooked(plan: Plan) -> Iterator[str]:
+    """Yield whose access is as the state has it, since nobody has asked a backend: rules that were made there by hand may end."""
+    unread = {each.backend for each in plan.unread}
+    found = {
+        step.address
+        for step in plan.steps
+        if step.verb in _SHUTTING_OUT
+        and step.before is not None
+        and step.before.is_recorded
+        and step.backend not in unread
+    }
+    if found:
+        yield f"who has access to {named(sorted(found))} today, since no backend was asked"
 
 
 def _held(plan: Plan, verbs: Collection[Verb], told: Collection[str] = ()) -> list[str]:

@@ -90,6 +90,7 @@ _SHAPES: Final[Mapping[str, Shapes]] = {
             "others": f"{_LIST} | None",
             "size_bytes": "int | None",
             "used_bytes": "int | None",
+            "is_recorded": "bool | None",
         },
         "change": {"field": "str", "before": "Any", "after": "Any"},
         "drift": {**dict.fromkeys(("address", "kind", "summary"), "str"), "changes": _LIST, "repaired_by": _TEXT},
@@ -243,8 +244,11 @@ def step_to_object(step: Step) -> JsonObject:
 
 
 def _before_to_object(before: Before) -> JsonObject:
+    plain = before._asdict()
+    if not before.is_recorded:
+        del plain["is_recorded"]
     return {
-        **before._asdict(),
+        **plain,
         "access": None if before.access is None else [rule.as_object() for rule in before.access],
         "others": [rule.as_object() for rule in before.others],
     }
@@ -304,6 +308,7 @@ def _before(plain: object) -> Before:
         tuple(map(_rule, found.get("others") or ())),
         found.get("size_bytes"),
         found.get("used_bytes"),
+        bool(found.get("is_recorded")),
     )
 
 
