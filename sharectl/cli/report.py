@@ -48,5 +48,5 @@ def report(
     session.output.note(f"Wrote {published.pages:,} files; open {target / 'index.html'}.")
     if published.left is not None:
         session.output.note(
-            f"Of the earlier report something is left in {published.left}, which sharectl did not write."
+            f"The earlier report could not be removed as a whole: {published.left} is left. What sharectl did not write stays there."
         )

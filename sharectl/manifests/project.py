@@ -258,7 +258,9 @@ def _may_be_read(name: str, outside: tuple[str, ...]) -> bool:
     if name.startswith(("/", "~")) or "\0" in name:
         return False
     path = Path(normpath(name))
-    return ".." not in path.parts or any(path.is_relative_to(folder) for folder in outside)
+    return ".." not in path.parts or any(
+        path.is_relative_to(folder) and ".." not in path.relative_to(folder).parts for folder in outside
+    )
 
 
 def _take_out_state(spec: JsonObject, project_name: str, document: int) -> list[Finding]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 CONTENTS: Final = ".sharectl-report"
 """The file that lists what sharectl wrote into a folder: nothing else may be there when the next report replaces it."""
+_UNFINISHED: Final = ".sharectl-draft"
+"""The file that a draft holds until all of it is written: what was cut short before that is of sharectl alone."""
 _HEADING: Final = "What sharectl wrote into this folder; `sharectl report` replaces it, and touches a folder that holds anything else in nothing."
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
@@ -47,7 +49,7 @@ def publish(directory: Path, pages: Iterable[Page]) -> Published:
     """Write the pages to a new folder beside `directory`, and put it there in one step; readers see the former report, or the new one.
 
     A folder that holds anything but a report is refused, before a page is made and again before it is let go of. Modes are as
-    the umask has them; a folder that is replaced gives its mode to the new one. Raises DiagnosticError.
+    the umask has them; a folder that is replaced gives its group and mode to the new one. Raises DiagnosticError.
     """
     directory = directory.parent.resolve() / directory.name if directory.name not in {"", ".."} else directory.resolve()
     try:
@@ -55,9 +57,10 @@ def publish(directory: Path, pages: Iterable[Page]) -> Published:
         directory.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(directory)
         with _draft_of(directory) as draft:
+            mode = stat.S_IMODE(draft.stat().st_mode)
+            draft.chmod(mode & ~0o077)  # nobody else reads in it before it has its place
             count = _write(draft, pages)
-            if directory.exists():
-                draft.chmod(stat.S_IMODE(directory.stat().st_mode))
+            _open_as(draft, directory, mode)
             former = _put_in_place(draft, directory)
             return Published(count, None if former is None or _remove(former) else former)
     except OSError as problem:
@@ -69,22 +72,23 @@ def publish(directory: Path, pages: Iterable[Page]) -> Published:
         ) from problem
 
 
-def _refuse_others(directory: Path) -> None:
-    """Refuse what is at `directory`, unless that is nothing, an empty folder or a report."""
-    if directory.is_symlink():
-        remedy = f"name the folder that it leads to: {directory.resolve()}"
+def _refuse_others(directory: Path, now_at: Path | None = None) -> None:
+    """Refuse what is at `directory`, or was there and is at `now_at`, unless that is nothing, an empty folder or a report."""
+    place = now_at or directory
+    if place.is_symlink():
+        remedy = f"name the folder that it leads to: {place.resolve()}"
         raise DiagnosticError(error("report.link", f"{directory} is a symbolic link", remedy=remedy))
-    if not os.path.lexists(directory):
+    if not os.path.lexists(place):
         return
-    if not directory.is_dir():
+    if not place.is_dir():
         raise DiagnosticError(error("report.not-a-folder", f"{directory} is not a folder", remedy=_REMEDY))
-    other = _other_in(directory)
+    other = _other_in(place)
     if other is not None:
         raise DiagnosticError(
             error(
                 "report.holds-others",
                 f"{directory} holds something that is not of a report: {other}",
-                detail="a report replaces its folder as a whole; nothing was changed.",
+                detail="a report replaces its folder as a whole; what is there stays as it is.",
                 remedy=_REMEDY,
             )
         )
@@ -111,7 +115,7 @@ def _listed(directory: Path) -> frozenset[str]:
     """Return the paths of the files that a report has written; none where there is no report."""
     file = directory / CONTENTS
     try:
-        if file.is_symlink():
+        if not stat.S_ISREG(file.lstat().st_mode):
             return frozenset()
         heading, *paths = file.read_text(encoding="utf-8").splitlines()
     except (FileNotFoundError, UnicodeDecodeError, ValueError):
@@ -148,10 +152,10 @@ def _remove_leftovers(directory: Path) -> None:
             descriptor = os.open(draft, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if (draft / CONTENTS).exists():
-                    _remove(draft)  # a report that was replaced, or was about to be put in place
-                else:
+                if (draft / _UNFINISHED).exists():
                     shutil.rmtree(draft)
+                else:
+                    _remove(draft)  # a folder that was replaced, or was about to be put in place
             finally:
                 os.close(descriptor)
 
@@ -159,6 +163,7 @@ def _remove_leftovers(directory: Path) -> None:
 def _write(draft: Path, pages: Iterable[Page]) -> int:
     paths: list[str] = []
     folders = {""}
+    (draft / _UNFINISHED).touch()
     for page in pages:
         folder = page.path.rpartition("/")[0]
         if folder not in folders:
@@ -167,7 +172,32 @@ def _write(draft: Path, pages: Iterable[Page]) -> int:
         (draft / page.path).write_bytes(page.content)
         paths.append(page.path)
     (draft / CONTENTS).write_text("".join(f"{line}\n" for line in (_HEADING, *sorted(paths))), encoding="utf-8")
+    (draft / _UNFINISHED).unlink()
     return len(paths)
+
+
+def _open_as(draft: Path, directory: Path, mode: int) -> None:
+    """Let those read the draft who may read the folder that it replaces; as `mode` says where there is none."""
+    with suppress(FileNotFoundError):
+        mode = stat.S_IMODE(directory.lstat().st_mode)
+        group = _group_of(directory)
+        if group != _group_of(draft):
+            try:
+                os.chown(draft, -1, group)
+            except PermissionError:
+                if mode >> 3 & ~mode & stat.S_IRWXO:
+                    raise DiagnosticError(
+                        error(
+                            "report.group",
+                            f"the new report cannot get the group of {directory}, to which more is open there than to all",
+                            remedy="run it as a member of that group, or give the folder to a group of yours",
+                        )
+                    ) from None
+    draft.chmod(mode)
+
+
+def _group_of(path: Path) -> int:
+    return path.lstat().st_gid
 
 
 def _put_in_place(draft: Path, directory: Path) -> Path | None:
@@ -176,10 +206,11 @@ def _put_in_place(draft: Path, directory: Path) -> Path | None:
         draft.rename(directory)
         return None
     if _exchange(draft, directory):
-        if (other := _other_in(draft)) is not None:  # it came there meanwhile
+        try:
+            _refuse_others(directory, draft)  # it came there meanwhile
+        except BaseException:
             _exchange(draft, directory)
-            summary = f"{directory} holds something that is not of a report: {other}"
-            raise DiagnosticError(error("report.holds-others", summary, remedy=_REMEDY))
+            raise
         return draft
     former = draft.with_name(f".{directory.name}.{os.urandom(8).hex()}{DRAFT_SUFFIX}")
     directory.rename(former)
@@ -206,13 +237,24 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _remove(former: Path) -> bool:
-    """Remove the files that the report in this folder lists, and the folders that are empty then; return whether nothing is left."""
+    """Remove the files that the report in this folder lists, and the folders that are empty then; return whether nothing is left.
+
+    The list goes last, and stays with what is left. Links are not followed, and no path is taken from the list.
+    """
     listed = _listed(former)
-    for path in listed:
-        (former / path).unlink(missing_ok=True)
-    for folder in sorted({path.rpartition("/")[0] for path in listed}, reverse=True):
-        with suppress(OSError):
-            (former / folder).rmdir()
+    ours = {path.rpartition("/")[0] for path in listed}
+    for place, folders, files, descriptor in os.fwalk(former, topdown=False):
+        prefix = "" if place == str(former) else f"{os.path.relpath(place, former)}/"
+        for name in files:
+            if f"{prefix}{name}" in listed and f"{prefix}{name}" != CONTENTS:
+                with suppress(OSError):
+                    os.unlink(name, dir_fd=descriptor)
+        for name in folders:
+            if f"{prefix}{name}" in ours:
+                with suppress(OSError):
+                    os.rmdir(name, dir_fd=descriptor)
     with suppress(OSError):
+        if listed and [each.name for each in former.iterdir()] == [CONTENTS]:
+            (former / CONTENTS).unlink()
         former.rmdir()
-    return not former.exists()
+    return not os.path.lexists(former)

@@ -102,6 +102,10 @@ def test_finding_a_project_writes_nothing_into_a_folder_that_sharectl_has_not_us
             + "spec:\n  outside: [../b/c, ../b/c/../d]\n  manifests: [../b, ../b/c/../e, ../b/cc, ../b/c/../../b/e, /b/c]\n",
             [(f"5:{column}", "project.manifests") for column in (15, 21, 34, 43, 61)],
         ),
+        (
+            HEAD + "spec:\n  outside: [../]\n  manifests: [../../b, ../a/../../b]\n",
+            [(f"5:{column}", "project.manifests") for column in (15, 24)],
+        ),
         (HEAD + "spec: {outside: [/b], manifests: [a]}\n", [("3:18", "manifest.schema")]),
         (HEAD + 'spec: {state: {file: "a\\0b"}}\n', [("3:22", "project.state")]),
         (HEAD + 'spec: {state: {url: "postgresql://x"}}\n', [("3:21", "project.state")]),

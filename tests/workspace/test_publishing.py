@@ -185,11 +185,100 @@ def test_what_a_killed_report_left_is_removed(folder: Path) -> None:
     """A draft that nobody holds, and nothing with another name."""
     draft = folder.with_name(".site.0123456789abcdef.draft")
     draft.mkdir()
+    (draft / ".sharectl-draft").touch()
     (draft / "index.html").write_text("half", encoding="utf-8")
     other = folder.with_name(".site.notes.draft")
     other.mkdir()
     publish(folder, PAGES)
     assert sorted(each.name for each in folder.parent.iterdir()) == [".site.notes.draft", "site"]
+
+
+def test_a_list_of_somebody_else_removes_nothing_outside_of_the_folder(folder: Path, tmp_path: Path) -> None:
+    """Whoever may write into the folder could name any file there, and `sharectl report` may run as root."""
+    folder.mkdir()
+    publish(folder, PAGES)
+    others = (tmp_path / "beside.txt", tmp_path / "absolute.txt")
+    for other in others:
+        other.write_text("mine", encoding="utf-8")
+    with (folder / CONTENTS).open("a", encoding="utf-8") as listing:
+        listing.write(f"../beside.txt\nshare/../../beside.txt\n{others[1]}\n")
+    assert publish(folder, PAGES).left is None
+    assert [other.read_text(encoding="utf-8") for other in others] == ["mine", "mine"]
+
+
+def test_what_came_into_a_former_report_at_its_end_is_never_removed(folder: Path) -> None:
+    """Neither by the report that told of it, nor by those after it; what is of a report goes at last."""
+    publish(folder, PAGES)
+    former = folder.with_name(".site.0123456789abcdef.draft")
+    folder.rename(former)
+    note = former / "share/notes.txt"
+    note.write_text("mine", encoding="utf-8")
+    for _ in range(3):
+        publish(folder, PAGES)
+        assert set(_files(former)) == {"share/notes.txt", CONTENTS}
+    note.unlink()
+    publish(folder, PAGES)
+    assert [each.name for each in folder.parent.iterdir()] == ["site"]
+
+
+def test_a_folder_that_was_let_go_of_empty_and_is_not_any_more_stays(folder: Path) -> None:
+    """Without the mark of a draft it is none, though it has the name of one."""
+    former = folder.with_name(".site.0123456789abcdef.draft")
+    (former / "deep").mkdir(parents=True)
+    (former / "notes.txt").write_text("mine", encoding="utf-8")
+    publish(folder, PAGES)
+    assert sorted(each.name for each in former.iterdir()) == ["deep", "notes.txt"]
+
+
+def test_a_pipe_in_place_of_the_list_is_refused(folder: Path) -> None:
+    """It is not read: nobody may ever write into it."""
+    folder.mkdir()
+    os.mkfifo(folder / CONTENTS)
+    assert _refusal(folder) == "report.holds-others"
+
+
+def test_nobody_else_reads_in_a_report_before_it_has_its_place(folder: Path) -> None:
+    """Who has closed the folder keeps it closed, also while the next report is written."""
+    publish(folder, PAGES)
+    folder.chmod(0o700)
+    seen: list[int] = []
+
+    def pages() -> Iterator[Page]:
+        (draft,) = (each for each in folder.parent.iterdir() if each != folder)
+        seen.append(stat.S_IMODE(draft.stat().st_mode))
+        yield Page("index.html", b"two")
+
+    publish(folder, pages())
+    assert seen == [0o700]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to a group of others")
+def test_the_group_of_a_folder_stays(folder: Path) -> None:
+    """What is open to a group is not opened to that of whoever writes the report."""
+    publish(folder, PAGES)
+    os.chown(folder, -1, 12345)
+    folder.chmod(0o750)
+    publish(folder, PAGES)
+    assert (folder.stat().st_gid, stat.S_IMODE(folder.stat().st_mode)) == (12345, 0o750)
+
+
+def test_a_group_that_cannot_be_kept_is_not_replaced_by_another(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where more is open to it than to all; else the group does not matter."""
+    publish(folder, PAGES)
+    before = _files(folder)
+
+    def chown(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("os.chown", chown)
+    monkeypatch.setattr("sharectl.workspace.publishing._group_of", lambda path: int(path == folder))
+    folder.chmod(0o750)
+    assert _refusal(folder) == "report.group"
+    assert _files(folder) == before
+    assert [each.name for each in folder.parent.iterdir()] == ["site"]
+    folder.chmod(0o755)
+    assert publish(folder, PAGES).left is None
 
 
 def test_a_report_beside_another_leaves_its_draft(folder: Path) -> None:

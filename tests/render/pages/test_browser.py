@@ -129,6 +129,33 @@ def test_nothing_is_wider_than_the_window(browser: Browser, site: Path, width: i
             assert (page, wide, tab.evaluate("document.documentElement.scrollWidth")) == (page, [], width)
 
 
+_BROKEN_WORDS: Final = """() => {
+  const broken = [];
+  const texts = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const text = texts.currentNode;
+    if (text.parentElement.closest(".hidden, svg") || (innerWidth < 960 && text.parentElement.closest("thead"))) continue;
+    for (const word of text.data.matchAll(/[^\\s-]+/g)) {
+      if (word[0].length > 24) continue;
+      const range = document.createRange();
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1) broken.push(word[0]);
+    }
+  }
+  return broken;
+}"""
+
+
+@pytest.mark.parametrize("width", [390, 965, 1200])
+def test_words_of_everyday_stay_whole(browser: Browser, site: Path, width: int) -> None:
+    """In heads, cells and captions; only a word that is longer than any column may be is broken."""
+    with _tab(browser, viewport={"width": width, "height": 800}) as tab:
+        for page in EACH:
+            _open(tab, site, page)
+            assert (page, tab.evaluate(_BROKEN_WORDS)) == (page, [])
+
+
 def test_ten_thousand_shares_are_searched(browser: Browser, large_site: Path) -> None:
     """All of them, of which no more are drawn than can be looked at."""
     with _tab(browser) as tab:
