@@ -375,6 +375,14 @@ class _Undoing:
         files = self.edits.changes()
         if self.documents:
             files.append(self._new_file(run_id))
+        for address, changed in self.run_changes.items():
+            if len(changed) > 1 and self.edits.is_left(address):
+                self.edits.left.append(
+                    Remark(
+                        address,
+                        f"so nothing of it is in the patch: `sharectl diff {run_id[:8]}` shows all that was changed",
+                    )
+                )
         follows = [remark for remark in self.follows if not self.edits.is_left(remark.address)]
         return Undo(tuple(files), unique(self.lost), unique(self.edits.left), unique(follows))
 
