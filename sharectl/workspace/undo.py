@@ -64,6 +64,7 @@ _OF_NETWORK: Final = (
 _THINNED: Final = "its snapshot policy kept fewer snapshots: those that were let go are gone"
 _NO_RULE: Final = "access {} is nothing that a manifest can ask for"
 _EXPORT: Final = "export/"
+_REPLACED: Final = "it was replaced, and there was another share of that name before: its manifest is left as it is, and git has the former one, which would replace it again"
 _KEPT: Final = {
     Verb.TRASH_SHARE: "it lies in the trash, if that was not emptied: `sharectl trash list` names it, and `sharectl import {address} ID` brings it back "
     "with its data before the manifest is applied",
@@ -98,7 +99,9 @@ def undo_of(changes: RunChanges, desired: Desired, project: Project) -> Undo:
         if deed.has_changed and deed.verb == Verb.UPDATE_SHARE_SERVER:
             work.edits.leave(deed.address, _OF_NETWORK)
         elif DEPOSED_MARK in deed.address:
-            work.lost.append(Remark(deed.address, "what was in the share that was replaced is gone"))
+            work.replaced.add(deed.address.partition(DEPOSED_MARK)[0])
+            if deed.verb == Verb.DELETE_SHARE and deed.entry.outcome != "failed":
+                work.lost.append(Remark(deed.address, "what was in the share that was replaced is gone"))
         elif any(is_of(kind, deed.address) for kind in MANAGED_KINDS) and deed.has_changed:
             if deed.begun_by not in {"", changes.run.run_id}:
                 work.edits.left.append(Remark(deed.address, _begun_text(deed)))
@@ -106,7 +109,7 @@ def undo_of(changes: RunChanges, desired: Desired, project: Project) -> Undo:
                 by_address[deed.address].append(deed)
     for address, deeds in list(by_address.items()):
         by_address[address] = _clear(work, address, deeds)
-    work.made = {address for address, deeds in by_address.items() if _is_made(deeds)}
+    work.made = {address for address, deeds in by_address.items() if _is_made(deeds) and address not in work.replaced}
     work.run_changes = {address: _folded(deeds) for address, deeds in by_address.items()}
     for address, deeds in sorted(by_address.items()):
         if deeds:
@@ -115,7 +118,10 @@ def undo_of(changes: RunChanges, desired: Desired, project: Project) -> Undo:
 
 
 def _clear(work: _Undoing, address: Address, deeds: list[Deed]) -> list[Deed]:
-    """Return what the run did to the end by itself; where it was cut short in something else, the resource is left, unless all of it goes."""
+    """Return what the run did to the end by itself; where it was cut short in something else, the resource is left, unless all of it goes; and so is one that was replaced."""
+    if address in work.replaced and any(deed.verb in _MAKING for deed in deeds):
+        work.edits.leave(address, _REPLACED)
+        return []
     clear = [deed for deed in deeds if not deed.begun_by]
     cut = [deed for deed in deeds if deed.begun_by]
     if cut and not (_is_made(clear) and all(deed.verb not in _REMOVING for deed in cut)):
@@ -154,6 +160,7 @@ class _Undoing:
     lost: list[Remark] = dataclasses.field(default_factory=list)
     follows: list[Remark] = dataclasses.field(default_factory=list)
     made: set[Address] = dataclasses.field(default_factory=set)
+    replaced: set[Address] = dataclasses.field(default_factory=set)
     run_changes: Mapping[Address, Mapping[str, tuple[Any, Any]]] = dataclasses.field(default_factory=dict)
     documents: list[ManifestDocument] = dataclasses.field(default_factory=list)
 

@@ -315,6 +315,20 @@ def test_a_share_that_comes_back_is_not_turned_back_again(repository: Console) -
     assert "revertTo" not in patch
 
 
+@pytest.mark.parametrize("replacement", ["createFirst", "deleteFirst"])
+def test_a_share_that_was_replaced_keeps_its_manifest(repository: Console, replacement: str) -> None:
+    """It was there before the run: to take its manifest away would remove the new one, too."""
+    old = "metadata: {name: two}\nspec: {size: 1GiB, protocol: CIFS, deletionPolicy: delete"
+    apply(repository, (f"{old}}}", f"{old}, replacement: {replacement}}}"))
+    rule = "  shares: [two, three]"
+    apply(repository, (old, old.replace("CIFS", "NFS")), (rule, "  shares: [three]"))
+    found = undone(repository)
+    assert "name: two" not in found["patch"]
+    assert [remark["text"] for remark in found["lost"]]
+    assert "share/two" in {remark["address"] for remark in (*found["left"], *found["lost"])}
+    assert "share/two" not in {remark["address"] for remark in found["follows"]}
+
+
 def test_a_share_that_is_left_for_one_part_says_that_the_others_are_left_too(repository: Console) -> None:
     """Whoever makes the one change by hand would think that all is back."""
     apply(repository, ("size: 1GiB   # small", "size: 3GiB   # small"), ("team: a", "team: b"))
