@@ -11,7 +11,7 @@ from sharectl.model.field_changes import FieldChange, plain_changes, rule_change
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import MANAGED_KINDS, kind_of
 from sharectl.model.records import HistoryEntry, HistoryFilter
-from sharectl.model.verbs import VERBS, Effect, Verb
+from sharectl.model.verbs import VERBS, Effect, Verb, verbs_that
 from sharectl.workspace.freshness import Freshness, freshness_of
 from sharectl.workspace.lookup import require_run
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 OPEN: Final = "open"
 """The outcome of what has begun and has none yet; the history has no such entries."""
+_MAKING: Final = verbs_that(Effect.MAKES)
+_REMOVING: Final = verbs_that(Effect.REMOVES)
 _NOT_RECORDED: Final = "what it changed is not recorded"
 
 
@@ -60,11 +62,12 @@ class Deed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunChanges:
-    """A run with all that it did, in the order in which it was done."""
+    """A run with all that it did, in the order in which it was done. `made_again` are the resources that it made, and that were there before it."""
 
     run: RunRecord
     deeds: tuple[Deed, ...]
     freshness: Freshness
+    made_again: frozenset[Address] = frozenset()
 
 
 def changes_of_run(store: StateStore, text: str) -> RunChanges:
@@ -72,7 +75,17 @@ def changes_of_run(store: StateStore, text: str) -> RunChanges:
     run = require_run(store, text)
     lines = list(store.history(among=HistoryFilter(run_id=run.run_id)))
     deeds = [deed_of(line.entry) for line in reversed(lines)]
-    return RunChanges(run, (*deeds, *_ended_by_others(store, run), *_open(store, run)), freshness_of(store))
+    made = {deed.address for deed in deeds if deed.verb in _MAKING and deed.entry.outcome != "failed"}
+    first = lines[-1].sequence if lines else 0
+    made_again = frozenset(address for address in made if _was_there(store, address, first))
+    return RunChanges(run, (*deeds, *_ended_by_others(store, run), *_open(store, run)), freshness_of(store), made_again)
+
+
+def _was_there(store: StateStore, address: Address, first: int) -> bool:
+    """Tell whether a resource was there before the run whose first entry has this number: what was done to it last did not remove it."""
+    earlier = (line.entry for line in store.history(address=address) if line.sequence < first)
+    last = next((entry for entry in earlier if entry.outcome != "failed" and entry.address == address), None)
+    return last is not None and last.verb not in _REMOVING
 
 
 def _ended_by_others(store: StateStore, run: RunRecord) -> list[Deed]:

@@ -64,7 +64,7 @@ _OF_NETWORK: Final = (
 _THINNED: Final = "its snapshot policy kept fewer snapshots: those that were let go are gone"
 _NO_RULE: Final = "access {} is nothing that a manifest can ask for"
 _EXPORT: Final = "export/"
-_REPLACED: Final = "it was replaced, and there was another share of that name before: its manifest is left as it is, and git has the former one, which would replace it again"
+_REPLACED: Final = "it was replaced or made again, and was there before: its manifest is left as it is; git has the former one, where that was another"
 _KEPT: Final = {
     Verb.TRASH_SHARE: "it lies in the trash, if that was not emptied: `sharectl trash list` names it, and `sharectl import {address} ID` brings it back "
     "with its data before the manifest is applied",
@@ -94,6 +94,7 @@ def addresses_of(changes: RunChanges) -> set[Address]:
 def undo_of(changes: RunChanges, desired: Desired, project: Project) -> Undo:
     """Return the reverse of the run, by the manifests as they are now."""
     work = _Undoing(desired, project, PlannedEdits(project.root))
+    work.replaced.update(changes.made_again)
     by_address: dict[Address, list[Deed]] = defaultdict(list)
     for deed in changes.deeds:
         if deed.has_changed and deed.verb == Verb.UPDATE_SHARE_SERVER:
@@ -121,6 +122,8 @@ def _clear(work: _Undoing, address: Address, deeds: list[Deed]) -> list[Deed]:
     """Return what the run did to the end by itself; where it was cut short in something else, the resource is left, unless all of it goes; and so is one that was replaced."""
     if address in work.replaced and any(deed.verb in _MAKING for deed in deeds):
         work.edits.leave(address, _REPLACED)
+        if any(deed.verb == Verb.DELETE_SHARE for deed in deeds):
+            work.lost.append(Remark(address, "what was in the share that was replaced is gone"))
         return []
     clear = [deed for deed in deeds if not deed.begun_by]
     cut = [deed for deed in deeds if deed.begun_by]

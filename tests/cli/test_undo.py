@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 from contextlib import closing
 from dataclasses import replace
@@ -327,6 +328,16 @@ def test_a_share_that_was_replaced_keeps_its_manifest(repository: Console, repla
     assert [remark["text"] for remark in found["lost"]]
     assert "share/two" in {remark["address"] for remark in (*found["left"], *found["lost"])}
     assert "share/two" not in {remark["address"] for remark in found["follows"]}
+
+
+def test_a_share_that_was_gone_and_made_again_keeps_its_manifest(repository: Console) -> None:
+    """Its manifest was there before the run."""
+    with closing(sqlite3.connect(repository.root / "sim.db")) as connection, connection:
+        assert connection.execute("DELETE FROM shares WHERE name = 'two'").rowcount == 1
+    assert repository("apply", "--yes", "--allow-recreations", "9").code == 0
+    found = undone(repository)
+    assert (found["patch"], found["follows"]) == ("", [])
+    assert {remark["address"] for remark in found["left"]} == {"share/two"}
 
 
 def test_a_share_that_is_left_for_one_part_says_that_the_others_are_left_too(repository: Console) -> None:
