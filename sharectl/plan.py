@@ -14,6 +14,7 @@ from sharectl.planner.backends.findings import (
     refuse_renamed_backends,
     tell_foreign_backends,
     tell_hindrances,
+    tell_open_trash,
 )
 from sharectl.planner.draft import Draft
 from sharectl.planner.exports import NO_EXPORTS, tell_unseen_exports
@@ -67,6 +68,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
     refuse_renamed_backends(draft)
     note_twin_backends(draft)
     tell_hindrances(draft)
+    tell_open_trash(draft)
     plan_moves(draft)
     tell_unseen_exports(draft)
     unread = find_unread(draft)

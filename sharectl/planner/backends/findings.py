@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.access import AccessLevel
 from sharectl.model.diagnostics import Diagnostic, Severity, counted, error, listed, warning
 from sharectl.model.kinds import Kind, address_of, is_of, name_of
 from sharectl.model.plans import UnreadBackend
@@ -13,6 +14,7 @@ from sharectl.planner.observed import identity_problem
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from sharectl.model.observed import ObservedShare
     from sharectl.model.records import LockStatus
     from sharectl.planner.draft import Draft
     from sharectl.planner.observed import BackendObservation
@@ -148,6 +150,29 @@ def tell_hindrances(draft: Draft) -> None:
         for found in () if seen.report is None else seen.report.hindrances:
             summary, address = f"backend {name}: {found.summary}", address_of(Kind.BACKEND, name)
             draft.tell(warning, "backend.hindrance", summary, remedy=found.remedy, address=address, path="")
+
+
+def tell_open_trash(draft: Draft) -> None:
+    """Warn of shares in the trash that somebody may still reach: no manifest is about them any more, so that no step closes them."""
+    for name, seen in sorted(draft.observed.items()):
+        shares = (seen.shares or {}).values() if identity_problem(draft.state, seen) is None else ()
+        opened = [share for share in shares if share.trashed_at is not None and _lets_in(share)]
+        if not opened:
+            continue
+        named = listed([f"{share.backend_id} ({', '.join(_lets_in(share))})" for share in opened], _NAMED_AT_MOST)
+        draft.tell(
+            warning,
+            "trash.open",
+            f"{counted(len(opened), 'share')} in the trash of backend {name} can be reached: {named}",
+            detail="what is put into the trash is closed to everybody; somebody has opened this since, by other means than sharectl.",
+            remedy="close it on the backend, or bring it back with `sharectl import share/NAME ID`, which gives nobody access",
+            address=address_of(Kind.BACKEND, name),
+            path="",
+        )
+
+
+def _lets_in(share: ObservedShare) -> list[str]:
+    return [f"{rule.key} {rule.grant}" for rule in share.access if rule.access_level != AccessLevel.NONE]
 
 
 def note_twin_backends(draft: Draft) -> None:
