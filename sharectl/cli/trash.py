@@ -39,6 +39,7 @@ def list_(
     """List the shares in the trash, oldest first; `sharectl import ADDRESS ID` brings one back."""
     from sharectl.cli.session import start
     from sharectl.planner.backends.findings import unread_findings
+    from sharectl.render.state import trash_lines
     from sharectl.workspace.lookup import allowed_backends
     from sharectl.workspace.trash import look_into
 
@@ -48,7 +49,10 @@ def list_(
     with session.repository.store() as store, session.repository.backends(specs) as backends:
         found = look_into(specs, store, backends, frozenset(backend or ()))
     out = session.output
-    out.show("trash", output, found.shares)
+    if found.diagnostics and output is Format.TEXT:
+        out.write_lines(trash_lines(found.shares, out.look, is_whole=False))
+    else:
+        out.show("trash", output, found.shares)
     diagnostics = unread_findings(found.diagnostics, allowed)
     if diagnostics:
         out.diagnostics(diagnostics)

@@ -297,10 +297,14 @@ _TRASH_COLUMNS: Final = (
 )
 
 
-def trash_lines(shares: Sequence[TrashedShare], look: Look = PLAIN) -> Iterator[str]:
-    """Yield a line for each share in the trash, in the order given."""
+def trash_lines(shares: Sequence[TrashedShare], look: Look = PLAIN, *, is_whole: bool = True) -> Iterator[str]:
+    """Yield a line for each share in the trash, in the order given; where not all could be looked into, it may not be empty."""
     if not shares:
-        yield "The trash is empty."
+        yield (
+            "The trash is empty."
+            if is_whole
+            else "Nothing is known to be in the trash: not all of it could be looked into."
+        )
         return
     rows = [
         [

@@ -60,6 +60,16 @@ def test_an_empty_trash(applied: Console) -> None:
     assert "Nothing in the trash" in applied("trash", "purge", "--all", "--yes").err
 
 
+def test_a_trash_that_cannot_be_looked_into_is_not_called_empty(applied: Console) -> None:
+    """What is in it is not known."""
+    (applied.root / "sim.db").unlink()
+    (applied.root / "sim.db").mkdir()
+    ended = applied("trash", "list")
+    assert ended.code == 1
+    assert ended.out == "Nothing is known to be in the trash: not all of it could be looked into.\n"
+    assert "backend sim could not be looked into" in ended.err
+
+
 def test_a_share_comes_back_by_import(trashed: Console) -> None:
     """Under its old address, with its data and without access, which the next apply gives back."""
     identifier = orjson.loads(trashed("trash", "list", "-o", "json").out)["shares"][0]["backend_id"]
