@@ -52,7 +52,7 @@ def test_whatever_a_command_makes_in_it_belongs_to_its_owner_alone(tmp_path: Pat
 def test_one_that_stood_open_is_closed_by_the_next_command(tmp_path: Path) -> None:
     """An earlier version made it as the umask said."""
     assert main(["init", str(tmp_path)]) == 0
-    (tmp_path / ".sharectl").mkdir()
+    (tmp_path / ".sharectl").mkdir(exist_ok=True)
     (tmp_path / ".sharectl").chmod(0o777)
     assert main(["-C", str(tmp_path), "validate"]) == 0
     assert mode_of(tmp_path / ".sharectl") == 0o700

@@ -57,10 +57,14 @@ def file_name(name: str) -> str:
 
 def write_schemas(directory: Path) -> int:
     """Write all schemas into a folder, which is made where it is missing; return how many. Raises OSError."""
-    if directory.parent.name == NAME:
+    is_private = directory.parent.name == NAME
+    if is_private:
         make_private(directory)
     directory.mkdir(parents=True, exist_ok=True)
     texts: Mapping[str, str] = {name: editor_schema(name) for name in schema_names()}
     for name, text in texts.items():
-        (directory / file_name(name)).write_text(text, encoding="utf-8")
+        path = directory / file_name(name)
+        if is_private:
+            path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8")
     return len(texts)

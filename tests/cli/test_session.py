@@ -55,5 +55,6 @@ def _normalised(text: str, root: Path) -> str:
     text = text.replace(str(root), "/repo").replace(socket.gethostname(), "HOST")
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME", text)
-    text = re.sub(r"TIME  \S+@HOST(  commit \S+)?", "TIME  USER@HOST", text)
+    text = re.sub(r"TIME  \S+@HOST  run [0-9a-f]{8}(  commit \S+)?", "TIME  USER@HOST  run ID", text)
+    text = re.sub(r" of \S+@HOST left it at TIME, \d+ s ago\..*", " of USER@HOST left it at TIME, 0 s ago.", text)
     return re.sub(r"(?<=[ (])\d+\.\d s\b", "0.0 s", text)

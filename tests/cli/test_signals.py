@@ -245,7 +245,12 @@ def test_a_reader_that_has_stopped_reading_holds_nothing_up(tmp_path: Path) -> N
     (root / "many.yaml").write_text(shares, encoding="utf-8")
     reading, writing = os.pipe()
     process = subprocess.Popen(
-        [*COMMAND, "plan"], cwd=root, env=unmeasured(), stdin=subprocess.DEVNULL, stdout=writing, stderr=writing
+        [*COMMAND, "plan", "--verbose"],
+        cwd=root,
+        env=unmeasured(),
+        stdin=subprocess.DEVNULL,
+        stdout=writing,
+        stderr=writing,
     )
     os.close(writing)
     try:

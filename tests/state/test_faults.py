@@ -140,7 +140,7 @@ def test_on_a_full_medium_reading_says_that_it_is_full(tmp_path: Path) -> None:
     """SQLite needs room for shared memory to read, and calls it an error of the disk."""
     medium = tmp_path / "full"
     medium.mkdir()
-    if os.system(f"mount -t tmpfs -o size=200k tmpfs {medium}") != 0:  # noqa: S605 - a path of this test
+    if os.system(f"mount -t tmpfs -o size=400k tmpfs {medium}") != 0:  # noqa: S605 - a path of this test
         pytest.skip("needs the right to mount")
     try:
         fill(medium / "state.db")

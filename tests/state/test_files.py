@@ -257,7 +257,7 @@ def test_a_newer_version_that_is_still_in_the_log_is_refused_and_not_merged(path
     code = """
 import sqlite3
 connection = sqlite3.connect(path, isolation_level=None)
-connection.execute("PRAGMA user_version = 9")
+connection.execute("PRAGMA user_version = 1000")
 print("done", flush=True)
 sys.stdin.read()
 """

@@ -49,7 +49,6 @@ _OF_VOLUMES: Final[Mapping[str, str]] = {
 _NO_SNAPSHOTS: Final[Mapping[str, str]] = {
     "source_snapshot": "no qtree is made from a snapshot: snapshots are of whole volumes",
     "revert_to": "no qtree is turned back to a snapshot: snapshots are of whole volumes",
-    "snapshot_policy": "a qtree has no snapshots of its own: they are of whole volumes",
 }
 _LIKE_NOTHING: Final[frozenset[object]] = frozenset({None, False, "none", "off"})
 
@@ -78,11 +77,9 @@ def problems(
         yield ShareProblem(("snapshot_policy",), summary, remedy)
     yield from size_problems(share.size_bytes, pool, pools)
     yield from extra_spec_problems(share.extra_specs, share.protocol)
-    asked = [name for name in _NO_SNAPSHOTS if name in share.needs]
-    if share.snapshot_policy is not None:
-        asked.append("snapshot_policy")
-    for name in asked:
-        yield ShareProblem((name,), _NO_SNAPSHOTS[name], "remove it, or choose a type without ontap_qtree")
+    for name, why in _NO_SNAPSHOTS.items():
+        if name in share.needs:
+            yield ShareProblem((name,), why, "remove it, or choose a type without ontap_qtree")
     hosts, _, _ = rules_for(share.protocol, share.rules, smb)
     rendered = render(hosts, usual)
     active = [rule for rule, status in rendered.statuses.items() if status.status == "active"]
