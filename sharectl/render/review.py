@@ -101,3 +101,19 @@ def reach_words(change: AccessChange | None, block: Block) -> list[str]:
     words = shift_words(change)
     more = len(words) - MOST_REACHED
     return [*words[:MOST_REACHED], *([f"and {more} more"] if more > 0 else [])]
+
+
+def access_phrases(change: AccessChange) -> list[str]:
+    """Return who gains and who loses, and what else clients are concerned by, each in a phrase."""
+    words = shift_words(change)
+    if not change.is_known:
+        words.insert(0, "who has access today is not known")
+    if change.cause is Cause.REPLACED:
+        words.insert(0, "all clients have to mount the new share")
+    if change.remount:
+        words.insert(0, f"all clients have to mount it anew, as {change.remount}")
+    words += [
+        f"for everybody: {each.field} {each.before or 'not set'} → {each.after or 'not set'}"
+        for each in change.settings
+    ]
+    return words

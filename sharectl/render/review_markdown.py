@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import counted
 from sharectl.planner.review.nouns import Cause
-from sharectl.planner.review.words import named, shift_words
+from sharectl.planner.review.words import named
 from sharectl.render.markdown import bare_table, code, fitting, prose, row
-from sharectl.render.review import MOST_REACHED, QUESTIONS, answer_text, answers, is_bad
+from sharectl.render.review import MOST_REACHED, QUESTIONS, access_phrases, answer_text, answers, is_bad
 from sharectl.render.text import clipped
 
 if TYPE_CHECKING:
@@ -70,17 +70,7 @@ def _folded(title: str, heads: tuple[str, ...], rows: Iterable[str], total: int,
 
 
 def _reach(change: AccessChange) -> str:
-    words = shift_words(change)
-    if not change.is_known:
-        words.insert(0, "who has access today is not known")
-    elif change.cause is Cause.REPLACED:
-        words.insert(0, "all clients have to mount the new share")
-    if change.remount:
-        words.insert(0, f"all clients have to mount it anew, as {change.remount}")
-    words += [
-        f"for everybody: {each.field} {each.before or 'not set'} → {each.after or 'not set'}"
-        for each in change.settings
-    ]
+    words = access_phrases(change)
     more = len(words) - MOST_REACHED
     return "<br>".join([*map(prose, words[:MOST_REACHED]), *([f"and {more} more"] if more > 0 else [])])
 

@@ -9,12 +9,21 @@ from sharectl.model.plans import REPLACING, Action
 from sharectl.model.quantities import approximate_size
 from sharectl.planner.review.answers import review_of
 from sharectl.planner.review.nouns import Cause, Fate, Verdict
-from sharectl.planner.review.words import named, shift_words
+from sharectl.planner.review.words import named
 from sharectl.render.blocks import fate, plan_blocks, split_changes
 from sharectl.render.diagnostics import worst_first
 from sharectl.render.folding import fold_headline, folded
 from sharectl.render.pages.engine import asset, environment, hash_of
-from sharectl.render.review import QUESTIONS, Reached, answer_text, answers, by_address, is_bad, reach_words
+from sharectl.render.review import (
+    QUESTIONS,
+    Reached,
+    access_phrases,
+    answer_text,
+    answers,
+    by_address,
+    is_bad,
+    reach_words,
+)
 from sharectl.render.sentences import change_action, change_text, error_count, held_verbs, summary_sentence
 
 if TYPE_CHECKING:
@@ -134,24 +143,8 @@ def _access(change: AccessChange) -> Mapping[str, Any]:
     return {
         "shares": named(change.addresses),
         "addresses": _some(change.addresses),
-        "lines": _access_words(change),
+        "lines": access_phrases(change),
     }
-
-
-def _access_words(change: AccessChange) -> list[str]:
-    """Return who gains and who loses, and what else clients are concerned by, each in a phrase."""
-    words = shift_words(change)
-    if not change.is_known:
-        words.insert(0, "who has access today is not known")
-    if change.cause is Cause.REPLACED:
-        words.insert(0, "all clients have to mount the new share")
-    if change.remount:
-        words.insert(0, f"all clients have to mount it anew, as {change.remount}")
-    words += [
-        f"for everybody: {each.field} {each.before or 'not set'} → {each.after or 'not set'}"
-        for each in change.settings
-    ]
-    return words
 
 
 def _placing(placing: Placing) -> Mapping[str, Any]:
