@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sharectl.manifests.compiled import CompiledFile
 
-_FORMAT: Final = 8
+_FORMAT: Final = 9
 _INDEX: Final = "index"
 _KEY_BYTES: Final = 20
 _MOST_PACKS: Final = 8
@@ -66,6 +66,8 @@ class ManifestCache:
         self._seen: dict[str, bytes] = {}
         self._unsettled: set[str] = set()
         self._new: list[tuple[str, CompiledFile]] = []
+        self.defaults = ""
+        """What tells the project's defaults from others; a file that was compiled with others is not used."""
         self.compile_again: Callable[[str, CompiledFile], CompiledFile] = _lost
         """Compiles a file again of which the cache has lost a part since the run began."""
 
@@ -108,9 +110,7 @@ class ManifestCache:
             rows[path] in {known.get(path), _NO_STATUS + rows[path][_STATUS.size :]} for path in self._unsettled
         ):
             return
-        unseen = (
-            path for path, row in known.items() if path not in rows and self._packs[_place(row)[0]][1] is not None
-        )
+        unseen = (path for path, row in known.items() if path not in rows and self._pack_with(row) is not None)
         rows |= {path: known[path] for path in islice(unseen, max(_LEAST_UNSEEN_KEPT, len(rows)))}
         if self._new:
             self._packs.append((self._write_new(), None))
@@ -126,12 +126,17 @@ class ManifestCache:
             self._remove_left_over(set(names))
 
     def _take(self, path: str, row: bytes) -> CompiledFile | None:
-        pack_number, number = _place(row)
-        pack = self._packs[pack_number][1]
-        if pack is None or number >= len(pack):
+        pack = self._pack_with(row)
+        if pack is None:
             return None
         self._seen[path] = row
-        return pack.file(number, partial(self.compile_again, path))
+        return pack.file(_place(row)[1], partial(self.compile_again, path))
+
+    def _pack_with(self, row: bytes) -> Pack | None:
+        """Return the pack of an index's row, if it holds the file as the project's defaults make it now."""
+        pack_number, number = _place(row)
+        pack = self._packs[pack_number][1]
+        return pack if pack is not None and pack.is_current(number, self.defaults) else None
 
     def _index(self) -> dict[str, bytes]:
         """Return what the index says of each path; its packs are opened with it.
@@ -162,7 +167,7 @@ class ManifestCache:
         name = f"{os.urandom(12).hex()}{SUFFIX}"
         pack = None
         with contextlib.suppress(OSError):
-            pack = write_pack(f"{self._directory}/{name}", files)
+            pack = write_pack(f"{self._directory}/{name}", files, self.defaults)
         return "" if pack is None else name, pack
 
     def _compacted(self, names: list[str], rows: dict[str, bytes]) -> tuple[list[str], dict[str, bytes]]:

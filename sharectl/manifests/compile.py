@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.builders import build, check_moves, check_rule, inline_rules
 from sharectl.manifests.compiled import PLACEMENT_FIELDS, CompiledFile, Index, RuleDocument, Setting, lists_named
+from sharectl.manifests.defaults import NO_DEFAULTS, Defaults
 from sharectl.manifests.fields import references_of
 from sharectl.manifests.findings import Checker
 from sharectl.manifests.names import is_name
@@ -22,7 +23,7 @@ from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.kinds import API_VERSION, KIND_OF_DOCUMENT, MANAGED_KINDS, Kind, address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sharectl.manifests.findings import Path
     from sharectl.manifests.reader import Reading
@@ -40,9 +41,9 @@ _MOST_EXPLAINED: Final = 1000
 _NAME_IN_TEXT: Final = re.compile(rb"\bname[\"']?\s*:\s*[\"']?([a-z0-9._-]+)")
 
 
-def compile_file(data: bytes, drivers: DriverSchemas) -> tuple[CompiledFile, Reading]:
-    """Return the compiled form of a file's bytes, its findings included, and what reading it gave."""
-    compiler = _Compiler(drivers, may_hold_variables=b"$" in data or b"{{" in data)
+def compile_file(data: bytes, drivers: DriverSchemas, defaults: Defaults = NO_DEFAULTS) -> tuple[CompiledFile, Reading]:
+    """Return the compiled form of a file's bytes with the project's defaults, its findings included, and what reading it gave."""
+    compiler = _Compiler(drivers, defaults, may_hold_variables=b"$" in data or b"{{" in data)
     reading = read_documents(data, compiler.take)
     compiled = compiler.finish()
     compiled.findings += reading.problems
@@ -57,8 +58,9 @@ def names_in_text(text: bytes) -> set[str]:
 class _Compiler:
     """Compiles the documents of one file. Encoded resources are copied at once: the encoder's buffers are much larger than what is in them."""
 
-    def __init__(self, drivers: DriverSchemas, *, may_hold_variables: bool) -> None:
+    def __init__(self, drivers: DriverSchemas, defaults: Defaults, *, may_hold_variables: bool) -> None:
         self.drivers = drivers
+        self.defaults = defaults
         self.may_hold_variables = may_hold_variables
         self.file = CompiledFile()
         self.file.index = self.index = Index()
@@ -81,11 +83,13 @@ class _Compiler:
         name: Any = metadata.get("name") if isinstance(metadata, dict) else None
         checker = Checker((document.number, document.line), address_of(kind, name) if is_name(name) else "", [])
         place = (document.number, document.name_line, document.name_column)
-        sound: SoundDocument | None = SoundDocument(document.value)
-        if not document.sound or not accepts(document.value["kind"])(document.value):
-            sound = self._mended(document, checker.address)
+        value, given, matched = self.defaults.applied(document.value)
+        self.file.defaults_matched |= matched
+        sound: SoundDocument | None = SoundDocument(value)
+        if not document.sound or not accepts(value["kind"])(value):
+            sound = self._mended(document._replace(value=value), checker.address)
         if sound is not None:
-            self._build(kind, sound, place, checker)
+            self._build(kind, sound, place, checker, given)
             self.findings += sound.sound_findings(checker.findings)
             if sound.unsound and checker.address:
                 self.file.unsound[checker.address] = sound.unsound
@@ -158,19 +162,23 @@ class _Compiler:
                 remedy = instead_of_secret_name(_value_at(parts, path)) if is_secret else NO_VARIABLES
                 checker.add("variable", f"{where} holds a variable that nothing has filled in", remedy, *path)
 
-    def _build(self, kind: Kind, sound: SoundDocument, place: Sequence[int], checker: Checker) -> None:
+    def _build(
+        self, kind: Kind, sound: SoundDocument, place: Sequence[int], checker: Checker, given: Mapping[str, int]
+    ) -> None:
         former = check_moves(sound.value, checker, may_move=kind in MANAGED_KINDS)
         if former and checker.address:
             self.index.moves[checker.address] = [address_of(kind, old) for old in former]
         if kind is Kind.ACCESS_RULE:
             self._rule(sound, place, checker)
         elif kind in MANAGED_KINDS:
-            self._resource(kind, sound, place, checker)
+            self._resource(kind, sound, place, checker, given)
         else:
             self._setting(kind, sound, place, checker)
 
-    def _resource(self, kind: Kind, sound: SoundDocument, place: Sequence[int], checker: Checker) -> None:
-        """Keep a share, a snapshot or another resource that a plan makes."""
+    def _resource(
+        self, kind: Kind, sound: SoundDocument, place: Sequence[int], checker: Checker, given: Mapping[str, int]
+    ) -> None:
+        """Keep a share, a snapshot or another resource that a plan makes; `given` are the fields that it has by default."""
         protocol_is_known = sound.is_written("spec", "protocol") and sound.is_written("spec", "protocols")
         plain = build(kind, sound.value, checker, protocol_is_known=protocol_is_known)
         rules: list[list[Any]] = []
@@ -191,7 +199,7 @@ class _Compiler:
             self.index.listing[checker.address] = rules
         self.index.addresses.append(checker.address)
         self.digests += digest_of(canonical_json(plain)) + access_digest(map(rule_of, rules))
-        self.records += canonical_json([plain, rules, place]) + b"\n"
+        self.records += canonical_json([plain, rules, place, given] if given else [plain, rules, place]) + b"\n"
 
     def _refer(self, target: Address, path: Path, sound: SoundDocument, checker: Checker, *, is_linked: bool) -> None:
         """Keep what a document refers to; where the document itself is not linked, with the place."""

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import orjson
 
+from sharectl.manifests.defaults import NOTHING_GIVEN
 from sharectl.manifests.files import CHECKSUM_BYTES, checksum, read_part, write_whole
 from sharectl.model.access import CLIENTS, AccessRule, options_of
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
 from sharectl.model.kinds import Kind, address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from sharectl.manifests.findings import Finding, Path
     from sharectl.model.canonical import JsonObject
@@ -88,11 +89,12 @@ class RuleDocument(NamedTuple):
 
 
 class ResourceRecord(NamedTuple):
-    """A share or snapshot: its spec as `as_plain` writes it, its inline rules in their order, and its place."""
+    """A share or snapshot: its spec as `as_plain` writes it, its inline rules in their order, its place, and which of the project's defaults gave it which fields."""
 
     plain: JsonObject
     access: list[list[Any]]
     place: Sequence[int]
+    given: Mapping[str, int] = NOTHING_GIVEN
 
 
 @dataclass(slots=True)
@@ -123,14 +125,15 @@ class CompiledFile:
     """A compiled file. The records are decoded when they are first asked for.
 
     `digests` are those of the resources `index.addresses`, one behind the other; `records` has a line of JSON for each. `settings` are
-    read on every load; `drivers` holds the digests of the schemas that their configs were checked against.
+    read on every load; `drivers` holds the digests of the schemas that their configs were checked against. `defaults_matched` has a bit for
+    each of the project's defaults that is for some document.
     `unsound` holds the paths at which a document does not say what was written, `declared` the documents that are named and of which
     nothing else can be used, with their places, `loose` the references of those and of documents without a name. A file that has some of these, or
     `findings`, is never cached.
     """
 
     __slots__ = (
-        *("_index_json", "_kept", "_lines", "declared", "digests", "drivers", "findings"),
+        *("_index_json", "_kept", "_lines", "declared", "defaults_matched", "digests", "drivers", "findings"),
         *("index", "loose", "records", "settings", "unsound"),
     )
     digests: bytes
@@ -141,6 +144,7 @@ class CompiledFile:
         """Hold nothing yet."""
         self.settings: list[Setting] = []
         self.drivers: dict[str, str] = {}
+        self.defaults_matched = 0
         self.declared: list[tuple[str, Sequence[int]]] = []
         self.findings: list[Finding] = []
         self.loose: list[LooseReference] = []
@@ -229,13 +233,18 @@ _MOST_DECODED_SINGLY: Final = 8
 
 
 class _Table(NamedTuple):
-    """Where the parts of each file end, each in its own section of the pack, and the small parts of those that have some."""
+    """Where the parts of each file end, each in its own section of the pack, and the small parts of those that have some.
+
+    `defaults` tells the project's defaults that the files were compiled with from others; `defaults_matched` is empty where there were none.
+    """
 
     index_ends: list[int]
     digest_ends: list[int]
     record_ends: list[int]
     record_checksums: list[str]
     settings: dict[str, tuple[list[list[Any]], dict[str, str]]]
+    defaults: str
+    defaults_matched: list[int]
 
 
 class Pack:
@@ -278,6 +287,17 @@ class Pack:
         """Return the part of a file that is needed on each load, if it has one."""
         return self._table.settings.get(str(number)) if self._table.settings else None
 
+    def is_current(self, number: int, defaults: str) -> bool:
+        """Tell whether the pack holds a file as these defaults of the project make it: compiled with them, or without anything that takes any."""
+        ends = self._table.digest_ends
+        if number >= len(ends):
+            return False
+        return self._table.defaults == defaults or ends[number] == (ends[number - 1] if number else 0)
+
+    def defaults_matched(self, number: int) -> int:
+        """Return a bit for each of the project's defaults that is for some document of a file."""
+        return self._table.defaults_matched[number] if self._table.defaults_matched else 0
+
     def index(self, number: int) -> Index:
         """Return what linking needs of a file; where many are asked for, all are decoded in one go."""
         if self._decoded is None:
@@ -317,6 +337,7 @@ class _PackedFile(CompiledFile):
         super().__init__()
         self._pack, self._number = pack, number
         self._kept = pack, number, recompile
+        self.defaults_matched = pack.defaults_matched(number)
         settings = pack.settings(number)
         if settings is not None:
             self.settings, self.drivers = [Setting(*setting) for setting in settings[0]], settings[1]
@@ -334,9 +355,9 @@ class _PackedFile(CompiledFile):
         return self._pack.index_json(self._number)
 
 
-def write_pack(path: str, files: Sequence[CompiledFile]) -> Pack | None:
-    """Write a pack of these files; return it, for their records, or None where that did not work."""
-    table = _Table([], [], [], [], {})
+def write_pack(path: str, files: Sequence[CompiledFile], defaults: str = "") -> Pack | None:
+    """Write a pack of these files, compiled with these defaults; return it, for their records, or None where that did not work."""
+    table = _Table([], [], [], [], {}, defaults, [file.defaults_matched for file in files] if defaults else [])
     indexes, digests = [], []
     index_end, digest_end, record_end = -1, 0, 0
     for number, file in enumerate(files):

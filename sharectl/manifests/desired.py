@@ -7,6 +7,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from sharectl.manifests.defaults import NO_DEFAULTS, Defaults
 from sharectl.manifests.findings import NO_FLAWS, Flaws
 from sharectl.model.access import CLIENTS, AccessRule, rule_of
 from sharectl.model.kinds import MANAGED_KINDS, Address, Kind, address_of, is_of, kind_of, name_of, split_rule_address
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from sharectl.manifests.clients import ClientLists, Listed
     from sharectl.manifests.compiled import CompiledFile, ResourceRecord, RuleDocument, Setting
+    from sharectl.manifests.findings import Path
     from sharectl.manifests.positions import FilePositions
     from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
@@ -61,10 +63,11 @@ class WrittenRule(NamedTuple):
 class Linked:
     """All files as one: digests of shares and snapshots, the rule documents of each share, and the former addresses.
 
-    `listing` has the inline rules of those shares where some name ClientLists.
+    `listing` has the inline rules of those shares where some name ClientLists. `defaults` are those that the files were compiled with.
     """
 
     files: Sequence[CompiledFile]
+    defaults: Defaults = NO_DEFAULTS
     digests: dict[Address, bytes] = field(default_factory=dict)
     settings: dict[Address, tuple[int, Setting]] = field(default_factory=dict)
     rules: dict[Address, list[RuleEntry]] = field(default_factory=dict)
@@ -110,6 +113,11 @@ class Linked:
         """Return the record of a share or snapshot."""
         return self.files[entry.file].record(entry.number)
 
+    def default_source(self, address: Address, path: Path) -> Source | None:
+        """Return where a field of a share or snapshot stands in the project file, if that has given it."""
+        entry = self.entries.get(address) if len(self.defaults) else None
+        return None if entry is None else self.defaults.source(self.record(entry).given, path)
+
     def place_of(self, address: Address) -> tuple[int, Sequence[int]] | None:
         """Return the file's number and the place of the document that describes something else than an access rule."""
         if address in self.settings:
@@ -126,6 +134,7 @@ class Linked:
         }
         return Linked(
             self.files,
+            self.defaults,
             digests=_without(self.digests, addresses),
             settings=_without(self.settings, addresses),
             rules=_without(rules, addresses),
@@ -309,12 +318,24 @@ class Desired:
         return found
 
     def field_source(self, address: Address, *path: str | int) -> Source:
-        """Return where a field of the resource's document stands (`"spec", "size"`), or the nearest one around it that exists."""
+        """Return where a field of the resource's document stands (`"spec", "size"`), or the nearest one around it that exists.
+
+        One that the project's defaults have given stands there.
+        """
         share_address, rule_key = split_rule_address(address)
         if self._is_inline(address) or self._listed(share_address, rule_key) is not None:
             return self.source(address)
+        by_default = self._linked.default_source(address, path)
+        if by_default is not None:
+            return by_default
         file, (document, line, _) = self._place(address)
         return self._positions(file).in_document(document, line).source(document, path)
+
+    def by_default(self, address: Address) -> Mapping[str, Source | None]:
+        """Return the fields (`spec.type`) that a share or snapshot has from the project's defaults, each with its place there."""
+        if not len(self._linked.defaults) or address not in self.digests:
+            return {}
+        return dict(self._linked.defaults.sources(self._record(address, kind_of(address)).given))
 
     def describes(self, address: Address) -> bool:
         """Tell whether a backend, share type, client list, share network or security service at `address` stands in a file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.manifests.compiled import ENTRY_DIGEST_SIZE_BYTES, PLACEMENT_FIELDS, lists_named
+from sharectl.manifests.defaults import NO_DEFAULTS, Defaults
 from sharectl.manifests.desired import Entry, Linked, RuleEntry
 from sharectl.manifests.fields import references_of
 from sharectl.manifests.findings import Checker, touches
@@ -31,10 +32,14 @@ class Linker:
     """Links files, all that is in them or only what some addresses need; `linked` is what they come to together."""
 
     def __init__(
-        self, files: Sequence[CompiledFile], positions: Callable[[int], FilePositions], possible_names: Collection[str]
+        self,
+        files: Sequence[CompiledFile],
+        positions: Callable[[int], FilePositions],
+        possible_names: Collection[str],
+        defaults: Defaults = NO_DEFAULTS,
     ) -> None:
-        """Link `files`; `positions` finds places in the file of a number; `possible_names` may exist in documents that could not be read."""
-        self.linked = Linked(files)
+        """Link `files`, compiled with `defaults`; `positions` finds places in the file of a number; `possible_names` may exist in documents that could not be read."""
+        self.linked = Linked(files, defaults)
         self._files = files
         self._positions = positions
         self._possible_names = possible_names

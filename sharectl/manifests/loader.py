@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import orjson
 
+from sharectl.manifests.defaults import NO_DEFAULTS, Defaults
 from sharectl.manifests.desired import Desired
 from sharectl.manifests.files import read_regular_file
 from sharectl.manifests.findings import Flaws
 from sharectl.manifests.link import Linker
 from sharectl.manifests.sources import Sources, read_sources
-from sharectl.model.diagnostics import Diagnostic, DiagnosticError, Source, error, has_errors, warning
+from sharectl.model.diagnostics import Diagnostic, DiagnosticError, Severity, Source, error, has_errors, warning
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import split_rule_address
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from sharectl.manifests.cache import ManifestCache
     from sharectl.manifests.compiled import CompiledFile
+    from sharectl.manifests.desired import Linked
+    from sharectl.manifests.findings import Finding
     from sharectl.manifests.findings import Path as FieldPath
     from sharectl.manifests.positions import FilePositions
     from sharectl.manifests.schemas import DriverSchemas
@@ -39,12 +45,14 @@ class Loaded:
     """What the manifests want, and everything that is wrong with them, in the order of files and lines.
 
     Where `diagnostics` holds an error, `desired` is not whole and must not be acted upon. `readable` holds more, for further checks: all
-    documents that have a name, with something in place of what is wrong in them; its `flaws` say where.
+    documents that have a name, with something in place of what is wrong in them; its `flaws` say where. `unmatched` are the project's defaults
+    that are for no document, by number, each with its kind.
     """
 
     desired: Desired
     diagnostics: tuple[Diagnostic, ...]
     readable: Desired
+    unmatched: tuple[tuple[int, str], ...] = ()
 
 
 def load(  # noqa: PLR0913 - where from, what with, and how much; each has one meaning
@@ -55,16 +63,17 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
     drivers: DriverSchemas,
     only: Collection[Address] | None = None,
     stdin: BinaryIO | None = None,
+    defaults: Defaults = NO_DEFAULTS,
 ) -> Loaded:
-    """Load the files, folders and standard input (`-`) in `sources`; relative ones are under `base_directory`.
+    """Load the files, folders and standard input (`-`) in `sources`, with the project's `defaults`; relative ones are under `base_directory`.
 
     `drivers` is asked only for the drivers of Backend documents. With `only`, just the shares and snapshots at these addresses, and those
     that they are made from, are loaded and linked (all other kinds are always loaded); an address that does not exist is left out.
     Never raises for what is in the sources.
     """
-    loader = _Loader(cache, drivers)
+    loader = _Loader(cache, drivers, defaults)
     read, files = loader.read(sources, base_directory, stdin)
-    linker = Linker(files, loader.positions, loader.possible_names)
+    linker = Linker(files, loader.positions, loader.possible_names, defaults)
     linked = (
         linker.link_all() if only is None else linker.link_only({split_rule_address(address)[0] for address in only})
     )
@@ -74,7 +83,7 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
             loader.positions(number).conceal(finding.document, finding.path)
         elif finding.code == "manifest.driver" or finding.column:  # nobody knows which of its settings are secrets
             loader.positions(number).conceal(finding.document, ("spec", "config"))
-    diagnostics = [finding.diagnostic(loader.positions(number)) for number, finding in (*findings, *linker.findings)]
+    diagnostics = list(_placed((*findings, *linker.findings), linked, loader.positions))
     diagnostics += [*loader.diagnostics, *read.diagnostics]
     if not has_errors(diagnostics):
         diagnostics += _nothing_found(sources, read, files, base_directory)
@@ -84,17 +93,44 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
         cache.save()
     if not has_errors(diagnostics):
         desired = Desired(linked, loader.positions)
-        return Loaded(desired, tuple(diagnostics), desired)
+        matched = reduce(or_, (file.defaults_matched for file in files), 0) if len(defaults) else 0
+        return Loaded(desired, tuple(diagnostics), desired, tuple(defaults.unmatched(matched)))
     flaws = _flaws(files, loader.hides_backends or has_errors(read.diagnostics))
     sound = linked.without({address for file in files for address in file.unsound})
     return Loaded(Desired(sound, loader.positions), tuple(diagnostics), Desired(linked, loader.positions, flaws))
 
 
-def addresses_beginning(
-    prefix: str, sources: Sequence[str], *, base_directory: Path, cache: ManifestCache, drivers: DriverSchemas
+def _placed(
+    findings: Iterable[tuple[int, Finding]], linked: Linked, positions: Callable[[int], FilePositions]
+) -> Iterator[Diagnostic]:
+    """Yield what was found, each with its place; what many documents have wrong by the same default is said once."""
+    by_default: dict[tuple[str, str, Source], list[Diagnostic]] = {}
+    for number, finding in findings:
+        source = linked.default_source(finding.address, finding.path) if finding.address is not None else None
+        if source is None:
+            yield finding.diagnostic(positions(number))
+        else:
+            found = Diagnostic(
+                Severity.ERROR, finding.code, finding.summary, finding.detail, finding.remedy, finding.address, source
+            )
+            by_default.setdefault((found.code, found.summary, source), []).append(found)
+    for first, *others in by_default.values():
+        whose = f"{first.address} and {len(others)} more have" if others else f"{first.address} has"
+        detail = f"{whose} it by default. {first.detail}".rstrip()
+        yield replace(first, detail=detail)
+
+
+def addresses_beginning(  # noqa: PLR0913 - as above, and what is looked for
+    prefix: str,
+    sources: Sequence[str],
+    *,
+    base_directory: Path,
+    cache: ManifestCache,
+    drivers: DriverSchemas,
+    defaults: Defaults = NO_DEFAULTS,
 ) -> list[Address]:
     """Return the shares and snapshots in the sources whose addresses begin with `prefix`; files without any are not decoded."""
-    _, files = _Loader(cache, drivers).read(sources, base_directory, None)
+    _, files = _Loader(cache, drivers, defaults).read(sources, base_directory, None)
     cache.save()
     needle = orjson.dumps(prefix)[:-1]
     return [
@@ -123,16 +159,18 @@ def _flaws(files: Sequence[CompiledFile], hides_backends: bool) -> Flaws:  # noq
 class _Loader:
     """Compiles files or takes them from the cache, and finds positions in them."""
 
-    def __init__(self, cache: ManifestCache | None, drivers: DriverSchemas) -> None:
+    def __init__(self, cache: ManifestCache | None, drivers: DriverSchemas, defaults: Defaults) -> None:
         self.possible_names: set[str] = set()
         self.hides_backends = False
         self.diagnostics: list[Diagnostic] = []
         self._files: list[SourceFile] = []
         self._cache = cache
         self._drivers = drivers
+        self._defaults = defaults
         self._positions: dict[int, FilePositions] = {}
         self._concealed: dict[int, set[tuple[int, FieldPath]]] = {}
         if cache is not None:
+            cache.defaults = defaults.digest
             cache.compile_again = self._compiled_again
 
     def read(
@@ -160,7 +198,7 @@ class _Loader:
         from sharectl.manifests.compile import compile_file  # noqa: PLC0415 - unchanged files are not compiled
 
         with suppress(OSError):
-            compiled, _ = compile_file(read_regular_file(path)[1], self._drivers)
+            compiled, _ = compile_file(read_regular_file(path)[1], self._drivers, self._defaults)
             if compiled.digests == before.digests:
                 return compiled
         summary = f"{path} was changed while sharectl was at work"
@@ -180,7 +218,7 @@ class _Loader:
         from sharectl.manifests.compile import compile_file, names_in_text  # noqa: PLC0415 - unchanged files are not compiled
 
         data = file.data  # once: it may be another the next time
-        compiled, reading = compile_file(data, self._drivers)
+        compiled, reading = compile_file(data, self._drivers, self._defaults)
         for text in reading.unread:
             self.possible_names |= names_in_text(text)
             self.hides_backends |= _BACKEND in text or not text.isascii()

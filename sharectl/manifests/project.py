@@ -37,6 +37,7 @@ Settings = TypeVar("Settings", SafetyLimits, SchedulerSettings, PackSettings)
 _CACHE_DIRECTORY: Final = ".sharectl/cache"
 _STATE_FILE: Final = ".sharectl/state.db"
 _COPIES_KEPT: Final = 10
+_DEFAULTS: Final = ("spec", "defaults")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Project:
 
     `root` is the folder of the project file, `file` (None where there is no such file). `manifests` are files and folders
     relative to `root`; the paths in `state_url` and `cache_directory` are absolute. `copies_directory` is where copies of the state
-    are kept (None: where they are by default), `copies_kept` how many.
+    are kept (None: where they are by default), `copies_kept` how many. `defaults` are the entries of that setting, as they are written.
     """
 
     root: Path
@@ -58,6 +59,7 @@ class Project:
     copies_directory: Path | None = None
     copies_kept: int = _COPIES_KEPT
     execution: ExecutionSettings = ExecutionSettings()
+    defaults: tuple[JsonObject, ...] = ()
 
     @property
     def state_path(self) -> Path | None:
@@ -210,8 +212,10 @@ def _checked(data: bytes, shown: str) -> tuple[JsonObject | None, list[Diagnosti
                 spec.pop("scheduler", None)
             if "execution" in spec:
                 findings += _take_out_execution(spec, number, is_sound=sound.is_written("spec", "execution"))
-            if not sound.is_written("spec", "manifests"):
-                spec = None
+            if "defaults" in spec:
+                findings = _with_those_of_defaults(findings, spec, number)
+            if not sound.is_written("spec", "manifests") or any(found.path[:2] == _DEFAULTS for found in findings):
+                spec = None  # every document that lacks what stands in one of them would be wrong, too
     elif not problems:
         number = documents[1].number if documents else 0
         remedy = f"write one document with `apiVersion: {API_VERSION}` and `kind: Project`; other documents go into other files"
@@ -230,6 +234,16 @@ def _place(found: Diagnostic) -> tuple[int, int]:
 def _is_out_of_reach(project: Project) -> bool:
     """Tell whether workers are to make calls that they could not get from where the state is."""
     return project.execution.executor != "local" and is_in_file(project.state_url)
+
+
+def _with_those_of_defaults(findings: list[Finding], spec: JsonObject, document: int) -> list[Finding]:
+    """Return the findings with those about the defaults explained; where their form is right, with what else is wrong with them."""
+    from sharectl.manifests.defaults import default_findings, explained  # noqa: PLC0415 - most projects have none
+
+    found = list(map(explained, findings))
+    if any(finding.path[:2] == _DEFAULTS for finding in found):
+        return found
+    return [*found, *default_findings(spec["defaults"], document)]
 
 
 def _take_out_misplaced(spec: JsonObject, document: int) -> list[Finding]:
@@ -325,6 +339,7 @@ def _project(root: Path, file: Path | None, spec: JsonObject) -> Project:
         copies_directory=root / copies["directory"] if "directory" in copies else None,
         copies_kept=int(copies.get("keep", _COPIES_KEPT)),
         execution=_execution(root, spec),
+        defaults=tuple(spec.get("defaults", ())),
     )
 
 

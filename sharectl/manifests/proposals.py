@@ -61,7 +61,13 @@ _OTHER_CHOICES: Final = {
     "protocol": _by_word(
         {_CIFS: "smb smb3 samba", "write NFS; the backend decides which versions it speaks": "nfs3 nfs4 nfsv3 nfsv4"}
     ),
-    "deletionPolicy": _by_word({"write trash": "recycle", "write retain": "keep orphan"}),
+    "deletionPolicy": _by_word(
+        {
+            "write trash": "recycle",
+            "write retain": "keep orphan",
+            "a default that destroys data would be seen in none of the documents: write it in those that it is for": "delete",
+        }
+    ),
 }
 """What other programs write for a choice, in lower-case letters and digits alone."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sharectl.drivers.base import ChecksConfig, DriverError
 from sharectl.drivers.registry import driver_factory, driver_names, make_secret_resolver
 from sharectl.manifests.cache import ManifestCache
+from sharectl.manifests.defaults import NO_DEFAULTS, Defaults
 from sharectl.manifests.loader import addresses_beginning, load
 from sharectl.manifests.schemas import DriverSchemas, compiled_test
 from sharectl.model.diagnostics import did_you_mean, error, warning
@@ -52,7 +53,17 @@ def addresses_in_manifests(project: Project, prefix: str) -> list[Address]:
         base_directory=project.root,
         cache=ManifestCache(project.cache_directory),
         drivers=DriverSchemas(driver_schema, driver_names),
+        defaults=defaults_of(project, project.root),
     )
+
+
+def defaults_of(project: Project, directory: Path) -> Defaults:
+    """Return the project's defaults; their places are as seen from `directory`."""
+    if not project.defaults:
+        return NO_DEFAULTS
+    from sharectl.manifests.project import setting_source  # noqa: PLC0415 - most projects have no defaults
+
+    return Defaults(project.defaults, lambda path: setting_source(project, path, directory))
 
 
 def load_manifests(
@@ -71,11 +82,13 @@ def load_manifests(
         drivers=DriverSchemas(driver_schema, driver_names),
         only=only,
         stdin=stdin,
+        defaults=defaults_of(project, directory),
     )
     wrong = (
         *setting_findings(project, directory),
         *remote_findings(loaded.readable, project),
         *(() if sources else _unknown_remote(loaded.readable, project, directory)),
+        *(() if sources or only is not None else _idle_defaults(loaded, project, directory)),
         *(_idle_executor(project, directory) if only is None or only else ()),  # else it may be a worker who asks
         *server_findings(loaded.readable),
         *config_findings(loaded.readable),
@@ -151,6 +164,21 @@ def _unknown_remote(desired: Desired, project: Project, directory: Path) -> Iter
         source = setting_source(project, ("execution", "backends", name), directory, key=True)
         summary, remedy = f"there is no backend {name}, which is to be remote", near or "describe it, or leave it out"
         yield error("project.execution", summary, remedy=remedy, source=source)
+
+
+def _idle_defaults(loaded: Loaded, project: Project, directory: Path) -> Iterator[Diagnostic]:
+    """Yield a warning of each default that is for no document: its labels may be misspelt."""
+    from sharectl.manifests.project import setting_source  # noqa: PLC0415 - most projects have no defaults
+
+    for number, kind in loaded.unmatched:
+        yield warning(
+            "defaults.idle",
+            f"these defaults are for no {kind}: none has their labels"
+            if "matchLabels" in project.defaults[number]
+            else f"these defaults are for no {kind}: there is none",
+            remedy="correct the labels, or leave the entry out",
+            source=setting_source(project, ("defaults", number), directory),
+        )
 
 
 def _idle_executor(project: Project, directory: Path) -> Iterator[Diagnostic]:

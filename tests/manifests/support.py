@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sharectl.manifests.defaults import NO_DEFAULTS, Defaults
 from sharectl.manifests.loader import Loaded, load
 from sharectl.manifests.schemas import DriverSchemas
 
@@ -45,15 +46,20 @@ def load_text(
     *,
     cache: ManifestCache | None = None,
     only: Collection[str] | None = None,
+    defaults: Defaults = NO_DEFAULTS,
 ) -> Loaded:
     """Write one file and load its folder."""
     folder.mkdir(exist_ok=True)
     (folder / "a.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
-    return load_folder(folder, cache=cache, only=only)
+    return load_folder(folder, cache=cache, only=only, defaults=defaults)
 
 
 def load_folder(
-    folder: Path, *sources: str, cache: ManifestCache | None = None, only: Collection[str] | None = None
+    folder: Path,
+    *sources: str,
+    cache: ManifestCache | None = None,
+    only: Collection[str] | None = None,
+    defaults: Defaults = NO_DEFAULTS,
 ) -> Loaded:
     """Load a folder, or some sources in it."""
     return load(
@@ -62,6 +68,7 @@ def load_folder(
         cache=cache,
         drivers=DriverSchemas(SCHEMAS.get, lambda: tuple(SCHEMAS)),
         only=only,
+        defaults=defaults,
     )
 
 
