@@ -63,21 +63,21 @@ def schema(
 ) -> None:
     """Print a JSON Schema (2020-12), or write those of manifests: editors then check and explain manifests as they are typed.
 
-    They know the settings of the drivers that are installed here. `sharectl-plan` and its like are those of what commands write with
+    They know the settings of the drivers that are installed here, and the defaults of the project. `sharectl-plan` and its like are those of what commands write with
     `--output json`.
     """
     from sharectl.cli.session import standard_output, working_directory
     from sharectl.manifests.schemas import schema_names
     from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
     from sharectl.render.outputs import output_names, schema_of_output
-    from sharectl.workspace.editor_schemas import editor_schema, write_schemas
+    from sharectl.workspace.editor_schemas import defaults_near, editor_schema, write_schemas
 
     output = standard_output()
     names, outputs = schema_names(), output_names()
     if write is not None:
         folder = working_directory.get() / write
         try:
-            count = write_schemas(folder)
+            count = write_schemas(folder, defaults_near(working_directory.get()))
         except OSError as problem:
             summary = f"{problem.filename} could not be written: {problem.strerror}"
             raise DiagnosticError(error("schema.unwritable", summary, remedy="name a folder that can be")) from problem
@@ -85,7 +85,7 @@ def schema(
     elif name is None:
         output.write_lines((*names, *outputs))
     elif name in names:
-        output.write(editor_schema(name))
+        output.write(editor_schema(name, defaults_near(working_directory.get())))
     elif name in outputs:
         output.write(schema_of_output(name))
     else:

@@ -123,13 +123,10 @@ class Defaults:
         keys = [*(f"{_SPEC}{name}" for name in used), *(f"{_LABELS}{name}" for name in added)]
         return Applied(value, {key: given.origins[key] for key in keys}, matched)
 
-    def of(self, document: JsonObject) -> JsonObject:
-        """Return the fields of `spec` that a document would have by default if it said nothing of them."""
-        return {
-            name: value
-            for name, value in self.applied({**document, "spec": {}}).value["spec"].items()
-            if name not in document["spec"] and _ALTERNATIVES.get(name, name) not in document["spec"]
-        }
+    def fields_for(self, kind: str, spec: JsonObject, labels: Mapping[str, str]) -> list[str]:
+        """Return the fields that a document of this kind with this `spec` would have by default."""
+        given = self.applied({"kind": kind, "metadata": {"labels": dict(labels)}, "spec": spec}).given
+        return [key.removeprefix(_SPEC) for key in given if key.startswith(_SPEC)]
 
     def _merge(self, matching: tuple[int, ...]) -> _Given:
         given = _Given({}, {}, {})

@@ -115,7 +115,7 @@ class Linked:
 
     def default_source(self, address: Address, path: Path) -> Source | None:
         """Return where a field of a share or snapshot stands in the project file, if that has given it."""
-        entry = self.entries.get(address) if len(self.defaults) else None
+        entry = self.entries.get(address) if self.defaults else None
         return None if entry is None else self.defaults.source(self.record(entry).given, path)
 
     def place_of(self, address: Address) -> tuple[int, Sequence[int]] | None:
@@ -331,11 +331,16 @@ class Desired:
         file, (document, line, _) = self._place(address)
         return self._positions(file).in_document(document, line).source(document, path)
 
+    @property
+    def defaults(self) -> Defaults:
+        """The project's defaults, which its documents have been given."""
+        return self._linked.defaults
+
     def by_default(self, address: Address) -> Mapping[str, Source | None]:
         """Return the fields (`spec.type`) that a share or snapshot has from the project's defaults, each with its place there."""
-        if not len(self._linked.defaults) or address not in self.digests:
+        if not self.defaults or address not in self.digests:
             return {}
-        return dict(self._linked.defaults.sources(self._record(address, kind_of(address)).given))
+        return dict(self.defaults.sources(self._record(address, kind_of(address)).given))
 
     def describes(self, address: Address) -> bool:
         """Tell whether a backend, share type, client list, share network or security service at `address` stands in a file."""

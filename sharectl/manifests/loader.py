@@ -93,7 +93,7 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
         cache.save()
     if not has_errors(diagnostics):
         desired = Desired(linked, loader.positions)
-        matched = reduce(or_, (file.defaults_matched for file in files), 0) if len(defaults) else 0
+        matched = reduce(or_, (file.defaults_matched for file in files), 0) if defaults else 0
         return Loaded(desired, tuple(diagnostics), desired, tuple(defaults.unmatched(matched)))
     flaws = _flaws(files, loader.hides_backends or has_errors(read.diagnostics))
     sound = linked.without({address for file in files for address in file.unsound})

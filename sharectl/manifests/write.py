@@ -7,6 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from sharectl.manifests.defaults import NO_DEFAULTS, NULLABLE, Defaults
 from sharectl.manifests.fields import written_of
 from sharectl.manifests.rule_options import written_options
 from sharectl.manifests.scalars import needs_quotes
@@ -17,7 +18,7 @@ from sharectl.model.kinds import API_VERSION
 from sharectl.model.table import SPECS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from sharectl.model.access import AccessRule
     from sharectl.model.canonical import JsonObject
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _SAFE_PLAIN: Final = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./@+:\\ -]*")
 _UNSAFE_PART: Final = re.compile(r": |:\Z| \Z| #|  |\A---|\A\.\.\.")
 _MAX_PLAIN_CHARACTERS: Final = 100
+_NULL_TAG: Final = "tag:yaml.org,2002:null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,18 @@ class ManifestDocument:
     comment: str = ""
 
 
-def document_of(spec: Spec, access: Iterable[AccessRule] = (), *, comment: str = "") -> ManifestDocument:
-    """Return the manifest of a spec, with the access rules of a share inline."""
+def document_of(
+    spec: Spec,
+    access: Iterable[AccessRule] = (),
+    *,
+    comment: str = "",
+    defaults: Defaults = NO_DEFAULTS,
+    by_default: Collection[str] = (),
+) -> ManifestDocument:
+    """Return the manifest of a spec, with the access rules of a share inline.
+
+    It says the same with the project's `defaults`: what they would say otherwise is written out, but for the fields `by_default`.
+    """
     kind = next(kind for kind, cls in SPECS.items() if cls is type(spec)).document_kind
     plain = spec.as_plain()
     fields = written_of(type(spec), plain)
@@ -58,6 +70,9 @@ def document_of(spec: Spec, access: Iterable[AccessRule] = (), *, comment: str =
     if rules:
         fields["access"] = rules
     order = schema_of(kind)["properties"]["spec"]["properties"]
+    for name in defaults.fields_for(kind, fields, plain.get("labels", {})):
+        if name not in by_default:
+            fields[name] = None if name in NULLABLE else order[name]["default"]
     fields = {name: fields[name] for name in order if name in fields}
     return ManifestDocument(kind, plain["name"], fields, plain.get("labels", {}), comment)
 
@@ -69,6 +84,7 @@ def dump(documents: Iterable[ManifestDocument]) -> str:
     yaml = YAML()
     yaml.width = 1 << 20
     yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(_NULL_TAG, "null"))
     parts = []
     for document in documents:
         text = io.StringIO()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.model.diagnostics import counted
 from sharectl.model.kinds import Kind, address_of
 from sharectl.planner.saved.document import diagnostic_to_object
+from sharectl.render.by_default import default_facts, default_objects
 from sharectl.render.formats import document, named_fields
 from sharectl.render.tables import Cell, Column, table_lines
 from sharectl.render.text import PLAIN, display_width, paint, visible, wrapped
@@ -37,6 +38,10 @@ def explained_lines(explained: Explained, look: Look = PLAIN) -> Iterator[str]:
         if explained.after:
             yield f"With {counted(explained.after, 'other new share')} placed before it, as a plan does, it sees:"
     yield from explanation_lines(explained.explanation, look)
+    facts = list(default_facts(explained.by_default))
+    if facts:
+        yield ""
+        yield from (visible(f"By default: {text}") for _, text in facts)
 
 
 def explained_object(explained: Explained) -> JsonObject:
@@ -46,6 +51,7 @@ def explained_object(explained: Explained) -> JsonObject:
         "placed_after": explained.after,
         "planned": explained.is_planned,
         "replaces": explained.replaces,
+        "by_default": default_objects(explained.by_default),
     }
 
 

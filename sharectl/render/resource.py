@@ -16,6 +16,7 @@ from sharectl.model.table import SPECS
 from sharectl.mounting.locations import parse_location
 from sharectl.planner.saved.document import changes_to_list
 from sharectl.planner.share_servers.changes import subnet_label
+from sharectl.render.by_default import default_facts, default_objects
 from sharectl.render.formats import document, named_fields
 from sharectl.render.freshness import freshness_object, time_text
 from sharectl.render.mounts_tables import mount_commands
@@ -131,6 +132,7 @@ def resource_object(view: ResourceView) -> JsonObject:
         export_locations=[] if spec is None else [_location_fields(spec, location) for location in locations],
         snapshots=[snapshot.address for snapshot in view.snapshots],
         settings=view.settings,
+        by_default=default_objects(view.by_default),
         used_by=list(view.used_by),
         wanted=changes_to_list(view.wanted),
         last_error=_failure_fields(view.last_failure),
@@ -237,6 +239,7 @@ def _spec_facts(view: ResourceView, spec: JsonObject) -> Iterator[tuple[str, str
     yield "deletion", f"{policy}{keeps}{', protected' if spec.get('protect') else ''}"
     if spec.get("labels"):
         yield "labels", ", ".join(f"{key}={value}" for key, value in sorted(spec["labels"].items()))
+    yield from default_facts(view.by_default)
 
 
 def _scheduled_facts(view: ResourceView, spec: JsonObject) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.registry import driver_names
-from sharectl.manifests.schemas import schema_names, schema_text
+from sharectl.manifests.defaults import NULLABLE
+from sharectl.manifests.schemas import schema_name_of, schema_names, schema_text
+from sharectl.model.diagnostics import DiagnosticError
 from sharectl.model.kinds import Kind
 from sharectl.network.registry import NETWORK_PLUGINS, network_plugin_factory
 from sharectl.private import NAME, make_private
@@ -13,6 +15,7 @@ from sharectl.workspace.validation import driver_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from sharectl.model.canonical import JsonObject
@@ -23,8 +26,18 @@ FOLDER: Final = f"{NAME}/schemas"
 _BACKEND: Final = Kind.BACKEND.value
 
 
-def editor_schema(name: str) -> str:
-    """Return the schema called `name` as JSON text, with an `$id` that those beside it refer to."""
+def defaults_near(directory: Path) -> tuple[JsonObject, ...]:
+    """Return the defaults of the project that the folder is in; none where its file is wrong, for an editor is what mends it."""
+    from sharectl.manifests.project import find_project  # noqa: PLC0415 - `init` asks for none
+
+    try:
+        return find_project(directory).defaults
+    except DiagnosticError:
+        return ()
+
+
+def editor_schema(name: str, defaults: Sequence[JsonObject] = ()) -> str:
+    """Return the schema called `name` as JSON text, with an `$id` that those beside it refer to, for a project with these defaults."""
     import orjson  # noqa: PLC0415 - only where a schema is written
 
     schema: dict[str, Any] = orjson.loads(schema_text(name))
@@ -37,7 +50,24 @@ def editor_schema(name: str) -> str:
             *(_where(("spec", "network"), "plugin", plugin, config) for plugin, config in plugins.items()),
         ]
         schema["allOf"] = [*schema.get("allOf", ()), *chosen]
+    _leave_to_defaults(
+        schema["properties"].get("spec", {}),
+        {field for entry in defaults if schema_name_of(entry["kind"]) == name for field in entry.get("spec", {})},
+    )
     return orjson.dumps(schema, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def _leave_to_defaults(spec: dict[str, Any], given: AbstractSet[str]) -> None:
+    """Change the schema of a `spec` so that it may lack what some default gives, or have `null` to be without."""
+    if not given:
+        return
+    spec["required"] = [field for field in spec.get("required", ()) if field not in given]
+    if given & {"protocol", "protocols"}:
+        spec["not"] = {"required": ["protocol", "protocols"]}
+        spec.pop("oneOf", None)
+    for field in given & NULLABLE:
+        known = spec["properties"][field]
+        spec["properties"][field] = {"description": known["description"], "anyOf": [known, {"type": "null"}]}
 
 
 def _where(path: Sequence[str], field: str, value: str, config: JsonObject) -> JsonObject:
@@ -55,13 +85,13 @@ def file_name(name: str) -> str:
     return f"{name}.schema.json"
 
 
-def write_schemas(directory: Path) -> int:
-    """Write all schemas into a folder, which is made where it is missing; return how many. Raises OSError."""
+def write_schemas(directory: Path, defaults: Sequence[JsonObject] = ()) -> int:
+    """Write all schemas into a folder, for a project with these defaults, which is made where it is missing; return how many. Raises OSError."""
     is_private = directory.parent.name == NAME
     if is_private:
         make_private(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    texts: Mapping[str, str] = {name: editor_schema(name) for name in schema_names()}
+    texts: Mapping[str, str] = {name: editor_schema(name, defaults) for name in schema_names()}
     for name, text in texts.items():
         path = directory / file_name(name)
         if is_private:

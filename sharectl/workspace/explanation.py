@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sharectl.model.diagnostics import DiagnosticError, error, has_errors
-from sharectl.model.frozen import dataclass
+from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, address_of, is_of, name_of
 from sharectl.model.quantities import GIB
 from sharectl.model.settings import SchedulerSettings
@@ -18,10 +18,10 @@ from sharectl.workspace.lookup import allowed_backends
 from sharectl.workspace.survey import Question, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from sharectl.manifests.desired import Desired
-    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.diagnostics import Diagnostic, Source
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan
     from sharectl.model.records import StateView
@@ -64,7 +64,7 @@ class Explained:
     """The scheduler's explanation, and where the share is already, if it is anywhere (`backend#pool`).
 
     `after` counts the other new shares whose places were reserved before. `is_planned` where a plan makes the share: then the
-    decision's host is the plan's. `replaces` is the place at which it is recorded, where a plan makes another in its place.
+    decision's host is the plan's. `replaces` is the place at which it is recorded, where a plan makes another in its place. `by_default` are the fields that the project's defaults give it, with their places.
     """
 
     address: Address
@@ -74,6 +74,7 @@ class Explained:
     diagnostics: tuple[Diagnostic, ...] = ()
     is_planned: bool = False
     replaces: str | None = None
+    by_default: Mapping[str, Source | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,12 @@ def explain_share(repository: Repository, store: StateStore, inquiry: Inquiry) -
         plan, witness = _witnessed(case, PlanOptions(backends=inquiry.limits))
         explanation = witness.explanation or _placed_anew(case, witness)
     explained = Explained(
-        address, explanation, _recorded_place(store, address), witness.after, _said_of(plan, address, allowed)
+        address,
+        explanation,
+        _recorded_place(store, address),
+        witness.after,
+        _said_of(plan, address, allowed),
+        by_default=desired.by_default(address),
     )
     first = next((s.candidates[0] for s in plan.steps if s.address == address and s.candidates), None)
     if first is None:
@@ -161,7 +167,8 @@ def _settled(repository: Repository, store: StateStore, address: Address, inquir
         explanation = _placed_anew(case, witness)
     if loaded.diagnostics:
         repository.tell(loaded.diagnostics)
-    return Explained(address, explanation, place, 0, _said_of(plan, address, allowed))
+    said, by_default = _said_of(plan, address, allowed), desired.by_default(address)
+    return Explained(address, explanation, place, 0, said, by_default=by_default)
 
 
 def _witnessed(case: _Case, options: PlanOptions) -> tuple[Plan, Witness]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sharectl.manifests.access import FoundAccess
+    from sharectl.manifests.defaults import Defaults
     from sharectl.manifests.write import ManifestDocument
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
@@ -25,9 +26,16 @@ if TYPE_CHECKING:
 
 
 def documents_of(
-    unwritten: Chosen, request: ImportRequest, notes: Mapping[Address, Sequence[str]] | None = None
+    unwritten: Chosen,
+    request: ImportRequest,
+    defaults: Defaults,
+    notes: Mapping[Address, Sequence[str]] | None = None,
 ) -> tuple[ManifestDocument, ...]:
-    """Return the manifests of the shares; `notes` are further lines above one."""
+    """Return the manifests of the shares; `notes` are further lines above one.
+
+    Where the project's defaults would have a share be something else than it was found, the manifest says how it was found. What
+    protects it is left to them.
+    """
     from sharectl.manifests.write import document_of  # noqa: PLC0415 - only where manifests are written
 
     return tuple(
@@ -35,6 +43,8 @@ def documents_of(
             spec_of(address, share, request),
             _found_access(share, request).rules,
             comment="\n".join((*_comment(backend, share, request), *(notes or {}).get(address, ()))),
+            defaults=defaults,
+            by_default=("protect", "retainAccess"),
         )
         for address, (backend, share) in unwritten.items()
     )

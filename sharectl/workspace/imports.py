@@ -103,7 +103,7 @@ def find_imports(
         raise DiagnosticError(_without_manifest(list(unwritten), desired))
     chosen = (*guesses_in(unwritten, request), *unwritable_rules(unwritten, request))
     diagnostics = (*_left_out(left_out), *_differences(desired, wanted), *chosen)
-    return FoundImports(options, documents_of(unwritten, request), diagnostics, len(left_out))
+    return FoundImports(options, documents_of(unwritten, request, desired.defaults), diagnostics, len(left_out))
 
 
 def _is_ignored(desired: Desired, backend: str, share: ObservedShare) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sharectl.manifests.desired import Desired
     from sharectl.model.canonical import JsonObject
     from sharectl.model.codec import Spec
-    from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.diagnostics import Diagnostic, Source
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.ignoring import AccessPattern
     from sharectl.model.kinds import Address
@@ -45,7 +45,7 @@ class ResourceView:
     been done since. `manifest_is_unread` where there may be a manifest that could not be read. `ignored` are the access rules of
     others that the share's backend is told to leave alone. `client_lists` are the ClientLists in which the clients of access rules stand, by
     the key of the rule; `used_by` are the shares that use a ClientList. `operations` have begun on it, and their ends are not recorded.
-    `noted` is its use as it was last noted; `freshness` says how old all is that the backend was not asked for.
+    `by_default` are the fields (`spec.type`) that the project's defaults give it, with their places. `noted` is its use as it was last noted; `freshness` says how old all is that the backend was not asked for.
     """
 
     address: Address
@@ -64,6 +64,7 @@ class ResourceView:
     client_lists: Mapping[str, Address] = field(default_factory=dict)
     used_by: tuple[Address, ...] = ()
     operations: tuple[OperationRecord, ...] = ()
+    by_default: Mapping[str, Source | None] = field(default_factory=dict)
     noted: ShareUse | None = None
     freshness: Freshness = Freshness()
 
@@ -101,6 +102,7 @@ def inspect_resource(  # noqa: PLR0913 - the three that may know of it, and how 
         client_lists=desired.clients_of_lists(address) if is_of(Kind.SHARE, address) and spec is not None else {},
         used_by=tuple(desired.users_of(address)) if is_of(Kind.CLIENT_LIST, address) else (),
         operations=operations,
+        by_default=desired.by_default(address),
         noted=_noted_use(store, record) if is_share else None,
         freshness=freshness_of(store),
     )

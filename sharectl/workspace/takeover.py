@@ -153,7 +153,7 @@ class _Takeover:
         imports = {address: Import(backend, share.backend_id) for address, (_, share) in chosen.items()}
         found = FoundImports(
             PlanOptions(imports=imports, targets=frozenset(imports)),
-            documents_of(unwritten, self._import, self._notes(taken)),
+            documents_of(unwritten, self._import, self._desired.defaults, self._notes(taken)),
             (*_differences(self._desired, chosen), *guesses_in(unwritten, self._import)),
         )
         findings = tuple(found.printable() for found in sorted(self._findings, key=lambda each: each.place))

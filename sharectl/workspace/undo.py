@@ -18,12 +18,14 @@ from sharectl.manifests.edits import ADD, Edit
 from sharectl.manifests.write import document_of, dump
 from sharectl.model.access import rule_of
 from sharectl.model.codec import codec_of
+from sharectl.model.field_changes import FieldChange
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import MANAGED_KINDS, Kind, is_of
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy, ShareSpec
 from sharectl.model.table import row_shapes
 from sharectl.model.verbs import Verb
+from sharectl.planner.defaults import fields_of_change
 from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.review.data import is_smaller_policy
 from sharectl.workspace.manifest_edits import (
@@ -213,7 +215,7 @@ class _Undoing:
         rules = [rule_of(rule) for rule in removal.removed.get("access", [])]
         comment = f"Brought back as it was before {removal.entry.at} ({removal.verb})."
         asked = dataclasses.replace(ShareSpec.from_plain(spec), revert_to=None)  # that has been answered
-        self.documents.append(document_of(asked, rules, comment=comment))
+        self.documents.append(document_of(asked, rules, comment=comment, defaults=self.desired.defaults))
 
     def _take_away(self, address: Address, deeds: Sequence[Deed]) -> None:
         if address not in self.desired.digests:
@@ -265,7 +267,8 @@ class _Undoing:
         target = dict(plain)
         for name, (before, after) in changes.items():
             known = field_name(name)
-            if (elsewhere := self._elsewhere(name, before, after, plain)) is not None:
+            elsewhere = self._elsewhere(name, before, after, plain) or self._by_default(address, name, before, plain)
+            if elsewhere is not None:
                 self.edits.leave(address, elsewhere)
                 continue
             if name.startswith(_ACCESS) or known not in codec_of(cls).rules or known == "revert_to":
@@ -296,6 +299,16 @@ class _Undoing:
         if name == "snapshot_policy" and after is not None and plain.get("share_type") and plain.get(name) is None:
             return "its snapshot policy comes from its share type: change it there"
         return None
+
+    def _by_default(self, address: Address, name: str, before: Any, plain: JsonObject) -> str | None:  # noqa: ANN401 - JSON
+        """Return where a field comes from that the project's defaults give another value than it had; None for any other."""
+        given = self.desired.by_default(address)
+        now = None if name.startswith((_ACCESS, _EXPORT)) else plain.get(field_name(name))
+        if not given or is_same(now, plain_value(name, before)):
+            return None
+        fields = fields_of_change(address, FieldChange(name, before, now))
+        found = next((each for each in fields if each in given), None)
+        return None if found is None else f"its {found} comes from the default at {given[found]}: change it there"
 
     def _turn_back_access(self, address: Address, changes: Mapping[str, tuple[Any, Any]]) -> None:
         now, place = self._grants(address), self._written(address)

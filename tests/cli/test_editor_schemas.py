@@ -19,6 +19,8 @@ from tests.cli.console import run
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.cli.console import Console
+
 MODELINE = re.compile(r"\A# yaml-language-server: \$schema=(\S+)\n")
 
 
@@ -87,3 +89,30 @@ def test_every_schema_is_printed_as_it_is_written(tmp_path: Path) -> None:
     assert {path.name.partition(".")[0] for path in tmp_path.glob("*.json")} == set(schema_names())
     for name in ("share", "backend"):
         assert run("schema", name, cwd=tmp_path).out == (tmp_path / f"{name}.schema.json").read_text(encoding="utf-8")
+
+
+def test_an_editor_asks_for_nothing_that_the_project_gives_by_default(console: Console) -> None:
+    """What one can leave out, or be without, depends on the project; where its file is wrong, on nothing, for it has to be mended."""
+    project = (
+        "apiVersion: sharectl/v1\nkind: Project\nspec: {defaults: [{kind: Share, spec: {protocol: NFS, type: t}}]}\n"
+    )
+    share = {
+        "apiVersion": "sharectl/v1",
+        "kind": "Share",
+        "metadata": {"name": "a"},
+        "spec": {"size": "1GiB", "type": None},
+    }
+    allowed = []
+    for text in ("", project, project.replace("type: t", "access: []")):
+        if text:
+            console.write("sharectl.yaml", text)
+        assert console("schema", "--write", str(console.root / "schemas")).code == 0
+        check = validator_of(console.root / "schemas" / "share.schema.json")
+        allowed.append(
+            [
+                check.is_valid({**share, "spec": {**share["spec"], **more}})
+                for more in ({}, {"type": 1}, {"protocol": "NFS", "protocols": ["NFS"]})
+            ]
+        )  # type: ignore[dict-item]
+        assert json.loads(console("schema", "share").out) == check.schema
+    assert allowed == [[False, False, False], [True, False, False], [False, False, False]]

@@ -1,0 +1,53 @@
+"""Tell where a change of many resources comes from: a default of the project, in another file than theirs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sharectl.model.diagnostics import warning
+from sharectl.model.fields import written_name
+from sharectl.model.kinds import kind_of
+from sharectl.model.table import SPECS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sharectl.model.diagnostics import Source
+    from sharectl.model.field_changes import FieldChange
+    from sharectl.model.kinds import Address
+    from sharectl.planner.draft import Draft
+
+
+def tell_changed_defaults(draft: Draft) -> None:
+    """Add a warning for each default by which resources that are there change, at its place; the changes themselves are those of any step."""
+    if not draft.desired.defaults:
+        return
+    found: dict[tuple[str, Source | None], dict[Address, None]] = {}
+    for step in draft.steps.values():
+        if step.address not in draft.records or step.address not in draft.desired.digests or not step.changes:
+            continue
+        given = draft.desired.by_default(step.address)
+        for change in step.changes:
+            for name in fields_of_change(step.address, change):
+                if name in given:
+                    found.setdefault((name, given[name]), {})[step.address] = None
+    for (name, source), addresses in found.items():
+        first = min(addresses)
+        more = f" and {len(addresses) - 1:,} more" if len(addresses) > 1 else ""
+        detail = "what each of them becomes is among the changes."
+        remedy = "a document that is to stay as it is says so itself"
+        summary = f"by this default, {name} of {first}{more} changes"
+        draft.diagnostics.append(
+            warning("defaults.changes", summary, detail=detail, remedy=remedy, address=first, source=source)
+        )
+
+
+def fields_of_change(address: Address, change: FieldChange) -> Iterator[str]:
+    """Yield the fields of a document, as dotted paths, that a change of a share or snapshot is about."""
+    if change.field == "labels":
+        before, after = change.before or {}, change.after or {}
+        yield from (f"metadata.labels.{name}" for name in after if before.get(name) != after[name])
+        return
+    field = SPECS[kind_of(address)].__dataclass_fields__.get("size_bytes" if change.field == "size" else change.field)
+    if field is not None:
+        yield f"spec.{written_name(field)}"
