@@ -144,6 +144,7 @@ def _apply_saved(
         run,
         command=f"apply {plan_file.name}",
         yes=True,
+        reviewed=True,
         instead="",
         allow_unreadable=frozenset(choices.allow_unreadable or ()),
     )

@@ -150,10 +150,12 @@ def _tell(session: Session, problems: Sequence[Diagnostic]) -> None:
         session.output.diagnostics(problems)
 
 
-def show_plan(session: Session, plan: Plan, output: Format, *, verbose: bool = False, hint: bool = False) -> None:
-    """Write the plan in the format that was asked for, and its diagnostics; `hint` adds what to do with it."""
+def show_plan(
+    session: Session, plan: Plan, output: Format, *, verbose: bool = False, hint: bool = False, brief: bool = False
+) -> None:
+    """Write the plan in the format that was asked for, and its diagnostics; `hint` adds what to do with it, a `brief` text is the sum."""
     out = session.output
-    out.show("plan", output, plan, verbose=verbose, hint=hint)
+    out.show("plan", output, plan, verbose=verbose, hint=hint, brief=brief)
     if plan.diagnostics and output is not Format.GITHUB:  # annotations have said so, in the same log
         out.diagnostics(plan.diagnostics)
 
@@ -163,7 +165,7 @@ class RunChoices:
     """The choices of a run as the command line has them; `question` is asked before anything changes, unless `yes`.
 
     `instead` is what to do, besides passing --yes, if nobody can be asked; `before` is called once it is decided, and only
-    where nothing of the plan is refused. `allow_unreadable` are backends that a saved plan need not have read.
+    where nothing of the plan is refused. Of one that was `reviewed` nobody reads again what is not refused. `allow_unreadable` are backends that a saved plan need not have read.
     Of a `whole` run nothing is done where others have promised the room of a part. A run with `wanted` addresses leaves the others to runs beside it, where the state can be shared; None takes all. What was `seen` of use is noted in the state at the end, and what is `measured` for a monitoring system.
     """
 
@@ -175,6 +177,7 @@ class RunChoices:
     instead: str = ""
     before: Callable[[LockedRun], None] | None = None
     writes: bool = False
+    reviewed: bool = False
     allow_unreadable: frozenset[str] = frozenset()
     whole: bool = False
     wanted: frozenset[Address] | None = None
@@ -296,7 +299,8 @@ def _recovery_view(session: Session, *, json: bool) -> Iterator[Callable[[Event]
 def _agree(session: Session, plan: Plan, choices: RunChoices) -> None:
     """Show the plan and ask; ends the command where the plan cannot be applied, or is not wanted."""
     if choices.output is not Format.JSON:
-        show_plan(session, plan, choices.output)
+        is_refused = plan.is_stopped or bool(choices.reviewed and plan.held)
+        show_plan(session, plan, choices.output, brief=is_refused)
     elif plan.diagnostics:
         session.output.diagnostics(plan.diagnostics)
     if plan.is_stopped or (plan.held and choices.writes):
@@ -336,7 +340,8 @@ def _applied(
     from sharectl.workspace.run import apply_plan
 
     cancellation = Cancellation()
-    with diverted(cancellation.request), progress_view(session.output, mode="json" if json else "auto") as show:
+    view = progress_view(session.output, mode="json" if json else "auto", plan=plan)
+    with diverted(cancellation.request), view as show:
         return apply_plan(run, plan, show if watching is None else watching(show), cancellation)
 
 
@@ -349,4 +354,4 @@ def _report(session: Session, plan: Plan, result: RunResult, output: Format, cod
     else:
         from sharectl.render.result import result_lines
 
-        session.output.write_lines(result_lines(plan, result, session.output.look))
+        session.output.draw_lines(result_lines(plan, result, session.output.look))

@@ -20,7 +20,7 @@ from sharectl.render.output import Output
 from sharectl.workspace.repository import Input, Repository, project_at
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import datetime
 
     from sharectl.manifests.desired import Desired
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.state.contract import StateStore
     from sharectl.workspace.interventions import Edit
+    from sharectl.workspace.parallel import Waiting
 
 _DURATION: Final = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -190,8 +191,24 @@ def _session(directory: Path, project: Project, files: Sequence[str] | None) -> 
     output = standard_output()
     output.directory = directory
     stdin = Input(None if sys.stdin is None else sys.stdin.buffer)
-    repository = Repository(directory, project, os.environ, output.diagnostics, tuple(files or ()), stdin)
+    repository = Repository(
+        directory, project, os.environ, output.diagnostics, tuple(files or ()), stdin, _shows_waiting(output)
+    )
     return Session(repository, output)
+
+
+def _shows_waiting(output: Output) -> Callable[[Waiting | None], object]:
+    """Return what shows who is waited for; made when somebody is."""
+    views: list[Callable[[Waiting | None], object]] = []
+
+    def show(waiting: Waiting | None) -> None:
+        from sharectl.render.waiting import WaitingView
+
+        if not views:
+            views.append(WaitingView(output))
+        views[0](waiting)
+
+    return show
 
 
 def standard_output() -> Output:

@@ -49,7 +49,7 @@ class Effect(Enum):
 
 
 class VerbEntry(NamedTuple):
-    """What holds for a verb: the kind that it is done to (None: any that the state records), and its effect.
+    """What holds for a verb: the kind that it is done to (None: any that the state records), its effect, and the word for a step under way.
 
     One that `destroys` takes data away for good. `fate` says what becomes of what is removed, for people; `{old}` is replaced by `old `
     where another resource takes its place.
@@ -57,40 +57,47 @@ class VerbEntry(NamedTuple):
 
     kind: Kind | None
     effect: Effect
+    doing: str
     destroys: bool = False
     fate: str = ""
 
 
 VERBS: Final[Mapping[Verb, VerbEntry]] = {
-    Verb.PREPARE_BACKEND: VerbEntry(Kind.BACKEND, Effect.CHANGES),
-    Verb.CREATE_SHARE: VerbEntry(Kind.SHARE, Effect.MAKES),
-    Verb.EXTEND_SHARE: VerbEntry(Kind.SHARE, Effect.CHANGES),
-    Verb.SHRINK_SHARE: VerbEntry(Kind.SHARE, Effect.CHANGES),
-    Verb.REVERT_SHARE: VerbEntry(Kind.SHARE, Effect.CHANGES, destroys=True),
-    Verb.UPDATE_ACCESS: VerbEntry(Kind.SHARE, Effect.CHANGES),
-    Verb.SCHEDULE_SNAPSHOTS: VerbEntry(Kind.SHARE, Effect.CHANGES),
-    Verb.UPDATE_RECORD: VerbEntry(None, Effect.RECORDS),
+    Verb.PREPARE_BACKEND: VerbEntry(Kind.BACKEND, Effect.CHANGES, "preparing"),
+    Verb.CREATE_SHARE: VerbEntry(Kind.SHARE, Effect.MAKES, "creating"),
+    Verb.EXTEND_SHARE: VerbEntry(Kind.SHARE, Effect.CHANGES, "extending"),
+    Verb.SHRINK_SHARE: VerbEntry(Kind.SHARE, Effect.CHANGES, "shrinking"),
+    Verb.REVERT_SHARE: VerbEntry(Kind.SHARE, Effect.CHANGES, "reverting", destroys=True),
+    Verb.UPDATE_ACCESS: VerbEntry(Kind.SHARE, Effect.CHANGES, "changing access"),
+    Verb.SCHEDULE_SNAPSHOTS: VerbEntry(Kind.SHARE, Effect.CHANGES, "scheduling snapshots"),
+    Verb.UPDATE_RECORD: VerbEntry(None, Effect.RECORDS, "recording"),
     Verb.DELETE_SHARE: VerbEntry(
-        Kind.SHARE, Effect.REMOVES, destroys=True, fate="the {old}share and all data in it are destroyed"
+        Kind.SHARE, Effect.REMOVES, "deleting", destroys=True, fate="the {old}share and all data in it are destroyed"
     ),
     Verb.TRASH_SHARE: VerbEntry(
-        Kind.SHARE, Effect.REMOVES, fate="the {old}share goes to the trash, out of everybody's reach"
+        Kind.SHARE,
+        Effect.REMOVES,
+        "moving to the trash",
+        fate="the {old}share goes to the trash, out of everybody's reach",
     ),
-    Verb.CREATE_SNAPSHOT: VerbEntry(Kind.SNAPSHOT, Effect.MAKES),
+    Verb.CREATE_SNAPSHOT: VerbEntry(Kind.SNAPSHOT, Effect.MAKES, "creating"),
     Verb.DELETE_SNAPSHOT: VerbEntry(
-        Kind.SNAPSHOT, Effect.REMOVES, destroys=True, fate="the {old}snapshot is destroyed"
+        Kind.SNAPSHOT, Effect.REMOVES, "deleting", destroys=True, fate="the {old}snapshot is destroyed"
     ),
-    Verb.ADOPT: VerbEntry(None, Effect.TAKES_OVER),
-    Verb.RESTORE_SHARE: VerbEntry(Kind.SHARE, Effect.TAKES_OVER),
+    Verb.ADOPT: VerbEntry(None, Effect.TAKES_OVER, "adopting"),
+    Verb.RESTORE_SHARE: VerbEntry(Kind.SHARE, Effect.TAKES_OVER, "restoring"),
     Verb.FORGET: VerbEntry(
-        None, Effect.REMOVES, fate="the {old}share stays on its backend, and sharectl no longer looks after it"
+        None,
+        Effect.REMOVES,
+        "forgetting",
+        fate="the {old}share stays on its backend, and sharectl no longer looks after it",
     ),
-    Verb.MOVE: VerbEntry(None, Effect.RECORDS),
-    Verb.CREATE_SHARE_SERVER: VerbEntry(Kind.SHARE_SERVER, Effect.MAKES),
-    Verb.REPAIR_SHARE_SERVER: VerbEntry(Kind.SHARE_SERVER, Effect.CHANGES),
-    Verb.UPDATE_SHARE_SERVER: VerbEntry(Kind.SHARE_SERVER, Effect.CHANGES),
-    Verb.DELETE_SHARE_SERVER: VerbEntry(Kind.SHARE_SERVER, Effect.REMOVES),
-    Verb.RELEASE_ALLOCATION: VerbEntry(Kind.NETWORK_ALLOCATION, Effect.REMOVES),
+    Verb.MOVE: VerbEntry(None, Effect.RECORDS, "moving"),
+    Verb.CREATE_SHARE_SERVER: VerbEntry(Kind.SHARE_SERVER, Effect.MAKES, "creating"),
+    Verb.REPAIR_SHARE_SERVER: VerbEntry(Kind.SHARE_SERVER, Effect.CHANGES, "repairing"),
+    Verb.UPDATE_SHARE_SERVER: VerbEntry(Kind.SHARE_SERVER, Effect.CHANGES, "changing"),
+    Verb.DELETE_SHARE_SERVER: VerbEntry(Kind.SHARE_SERVER, Effect.REMOVES, "deleting"),
+    Verb.RELEASE_ALLOCATION: VerbEntry(Kind.NETWORK_ALLOCATION, Effect.REMOVES, "releasing"),
 }
 
 

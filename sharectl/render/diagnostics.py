@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MOST_IN_FULL: Final = 50
 EXCERPT_WIDTH: Final = 100
-_LEAST_TEXT_WIDTH: Final = 30
+_LEAST_TEXT_WIDTH: Final = 20
 _CUT: Final = "…"
 
 
@@ -60,14 +60,15 @@ def _block(diagnostic: Diagnostic, *, color: bool, width: int | None) -> Iterato
         arrow = paint(f"{' ' * margin}-->", "accent", color)
         yield f"{arrow} {visible(str(source))}"
         if source.excerpt is not None:
-            yield from _excerpt(source, source.excerpt, margin, diagnostic.severity, color=color)
+            room = EXCERPT_WIDTH if width is None else min(EXCERPT_WIDTH, max(width - margin - 5, _LEAST_TEXT_WIDTH))
+            yield from _excerpt(source, margin, diagnostic.severity, room=room, color=color)
     for label, text in (("", diagnostic.detail), ("help: ", diagnostic.remedy)):
         if text:
             yield from _remark(label, text, margin, color=color, width=width)
 
 
-def _excerpt(source: Source, excerpt: str, margin: int, severity: Severity, *, color: bool) -> Iterator[str]:
-    text, caret = _window(excerpt, source.column)
+def _excerpt(source: Source, margin: int, severity: Severity, *, room: int, color: bool) -> Iterator[str]:
+    text, caret = _window(source.excerpt or "", source.column, room)
     bar = paint("|", "accent", color)
     number = paint(f"{source.line:>{margin}}", "accent", color)
     yield f"{' ' * margin} {bar}"
@@ -84,14 +85,14 @@ def _remark(label: str, text: str, margin: int, *, color: bool, width: int | Non
         yield f"{' ' * margin} {lead} {shown}{line}"
 
 
-def _window(excerpt: str, column: int) -> tuple[str, int]:
-    """Return the excerpt, cut around `column` (from 1) where it is long, and the columns before its caret.
+def _window(excerpt: str, column: int, room: int) -> tuple[str, int]:
+    """Return the excerpt, cut to about `room` characters around `column` (from 1) where it is long, and the columns before its caret.
 
     A tab becomes two spaces, another control character its escape; the caret stays under the character that it names.
     """
     at = min(max(column - 1, 0), len(excerpt))
-    start = 0 if at < EXCERPT_WIDTH * 3 // 4 else at - EXCERPT_WIDTH // 2
-    end = start + EXCERPT_WIDTH
+    start = 0 if at < room * 3 // 4 else at - room // 2
+    end = start + room
     before = (_CUT if start else "") + _shown(excerpt[start:at])
     after = _shown(excerpt[at:end]) + (_CUT if end < len(excerpt) else "")
     return before + after, display_width(before)

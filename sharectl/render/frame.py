@@ -1,155 +1,20 @@
-"""Progress as a picture: what an apply has done, by backend, the longest-running steps, the last problems."""
+"""Progress as a picture: what an apply has done, by backend, how long the rest takes, the slowest steps, the last problems."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import counted
-from sharectl.model.events import (
-    CancelRequested,
-    CandidateFailed,
-    RunStarted,
-    StepFailed,
-    StepFinished,
-    StepRetried,
-    StepSkipped,
-    StepStarted,
-    StepTaken,
-    worker_name,
-)
-from sharectl.render.text import clipped, display_width, duration, padded, paint, visible
+from sharectl.model.events import worker_name
+from sharectl.model.verbs import VERBS
+from sharectl.render.forecast import rest_of
+from sharectl.render.text import clipped, display_width, duration, first_fitting, padded, paint, shortened, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from sharectl.model.events import Event
-    from sharectl.model.kinds import Address
-
-_REMEMBERED_PROBLEMS: Final = 5
-
-
-@dataclass(slots=True)
-class BackendTally:
-    """The steps of one backend; steps of the state alone are under an empty name."""
-
-    total: int = 0
-    done: int = 0
-    failed: int = 0
-    skipped: int = 0
-    retries: int = 0
-    running: int = 0
-
-    @property
-    def settled(self) -> int:
-        """Steps that need nothing any more."""
-        return self.done + self.failed + self.skipped
-
-    @property
-    def is_over(self) -> bool:
-        """Tell whether every step is settled."""
-        return self.settled >= self.total
-
-
-@dataclass(slots=True)
-class RunningStep:
-    """A step under way: its start, seconds on the clock that the tally was given, how often it was tried again, and the worker that makes its call."""
-
-    event: StepStarted
-    started_at: float
-    retries: int = 0
-    worker: str | None = None
-
-
-@dataclass(slots=True)
-class Tally:
-    """Add events in their order with the seconds of a monotonic clock, then read the numbers. Constant work for each event."""
-
-    backends: dict[str, BackendTally] = field(default_factory=dict)
-    running: dict[str, RunningStep] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    started_at: float | None = None
-    cancelled: bool = False
-    _planned: dict[Address, str] = field(default_factory=dict)
-    _moved: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def all(self) -> BackendTally:
-        """The sum over all backends."""
-        found = self.backends.values()
-        return BackendTally(
-            *(
-                sum(getattr(each, name) for each in found)
-                for name in ("total", "done", "failed", "skipped", "retries", "running")
-            )
-        )
-
-    def add(self, event: Event, now: float) -> None:
-        """Count one event."""
-        match event:
-            case RunStarted():
-                self.started_at = now
-                self.backends = {name: BackendTally(total) for name, total in sorted(event.steps_by_backend.items())}
-            case StepStarted():
-                self._close(event.step_id)
-                self._follow(event)
-                self.running[event.step_id] = RunningStep(event, now, worker=event.worker)
-                self._of(event.backend).running += 1
-            case StepTaken():
-                if event.step_id in self.running:
-                    self.running[event.step_id].worker = event.worker
-            case StepRetried() | CandidateFailed():
-                self._note_trouble(event)
-            case StepFinished() | StepFailed() | StepSkipped():
-                self._settle(event)
-            case CancelRequested():
-                self.cancelled = True
-            case _:
-                pass
-
-    def _note_trouble(self, event: StepRetried | CandidateFailed) -> None:
-        if isinstance(event, CandidateFailed):
-            self._close(event.step_id)
-            self._planned.setdefault(event.address, event.backend)
-            self._tell(f"{event.address}: {event.backend}#{event.pool} refused: {event.error}")
-            return
-        self._of(event.backend).retries += 1
-        if event.step_id in self.running:
-            self.running[event.step_id].retries += 1
-
-    def _settle(self, event: StepFinished | StepFailed | StepSkipped) -> None:
-        self._close(event.step_id)
-        backend = self._of(self._moved.pop(event.step_id, event.backend))
-        if isinstance(event, StepFinished):
-            backend.done += 1
-        elif isinstance(event, StepSkipped):
-            backend.skipped += 1
-        else:
-            backend.failed += 1
-            self._tell(f"{event.address}: {event.error}")
-
-    def _follow(self, event: StepStarted) -> None:
-        """Count a step under the backend that it has come to, where an earlier candidate could not take its share."""
-        planned = self._planned.get(event.address)
-        if planned is None:
-            return
-        before, after = self._moved.get(event.step_id, planned), event.backend or ""
-        self._of(before).total -= 1
-        self._of(after).total += 1
-        self._moved[event.step_id] = after
-
-    def _of(self, backend: str | None) -> BackendTally:
-        return self.backends.setdefault(backend or "", BackendTally())
-
-    def _close(self, step_id: str) -> None:
-        step = self.running.pop(step_id, None)
-        if step is not None:
-            self._of(step.event.backend).running -= 1
-
-    def _tell(self, problem: str) -> None:
-        self.problems.append(problem)
-        del self.problems[:-_REMEMBERED_PROBLEMS]
-
+    from sharectl.render.tally import BackendTally, RunningStep, Tally
 
 STATE_NAME: Final = "(state)"
 _MOST_STEPS: Final = 5
@@ -157,7 +22,7 @@ _MOST_PROBLEMS: Final = 3
 _BAR_WIDTH: Final = 20
 _WIDEST_NAME: Final = 24
 _LEAST_WIDTH_FOR_BARS: Final = 60
-_SECONDS_BEFORE_GUESS: Final = 2.0
+_LEAST_ADDRESS: Final = 12
 
 
 def bar(share: float, width: int, *, empty: str = "░") -> str:
@@ -168,17 +33,26 @@ def bar(share: float, width: int, *, empty: str = "░") -> str:
 
 def frame_lines(tally: Tally, now: float, *, width: int, height: int, color: bool) -> list[str]:
     """Return the picture at `now` (the tally's clock, seconds), no wider than `width` and no higher than `height`."""
-    steps = _step_lines(tally, now, width, color=color)
-    problems = [
-        paint(clipped(f"  ✗ {visible(text)}", width), "error", color) for text in tally.problems[-_MOST_PROBLEMS:]
-    ]
-    room = max(height - len(steps) - len(problems) - 2, 1)
-    lines = [*_backend_lines(tally, now, width, room, color=color), *steps, *problems]
+    ends = [clipped(_total_line(tally, now, width), width)]
     if tally.cancelled:
-        lines.append(
-            paint(clipped("Cancelled: running steps finish; Ctrl-C again stops at once.", width), "warning", color)
+        words = (
+            "Cancelled: running steps finish; Ctrl-C again stops at once.",
+            "Cancelled; Ctrl-C again stops at once.",
         )
-    return lines[:height]
+        ends.append(paint(first_fitting(width, *words), "warning", color))
+    room = max(height - len(ends), 0)
+    problems = tally.problems[-min(_MOST_PROBLEMS, room // 4) :] if room // 4 else []
+    room -= len(problems)
+    of_backends = max(min(len(tally.backends), room - min(_MOST_STEPS, room // 2, len(tally.running))), min(room, 1))
+    backends = list(_backend_lines(tally, now, width, of_backends, color=color)) if of_backends else []
+    steps = islice(tally.oldest(), max(min(_MOST_STEPS, room - len(backends)), 0))
+    return [
+        *backends,
+        *ends[:1],
+        *(paint(step_text(step, now, width), "faint", color) for step in steps),
+        *(paint(shortened(f"  ✗ {visible(text)}", width), "error", color) for text in problems),
+        *ends[1:],
+    ][:height]
 
 
 def _backend_lines(tally: Tally, now: float, width: int, room: int, *, color: bool) -> Iterator[str]:
@@ -186,60 +60,90 @@ def _backend_lines(tally: Tally, now: float, width: int, room: int, *, color: bo
     shown = ranked if len(ranked) <= room else ranked[: room - 1]
     column = min(max((display_width(_name(name)) for name, _ in shown), default=0), _WIDEST_NAME)
     elapsed = 0.0 if tally.started_at is None else now - tally.started_at
+    waiting = [step.event.backend or "" for step in tally.running.values() if step.is_waiting(now)]
     for name, each in sorted(shown):
-        yield _backend_line(padded(clipped(_name(name), column), column), each, elapsed, width, color=color)
+        words = _backend_words(each, tally.outline.widths.get(name), waiting.count(name), elapsed)
+        yield _backend_line(padded(clipped(_name(name), column), column), each, words, width, color=color)
     if len(shown) < len(ranked):
         yield clipped(f"  and {counted(len(ranked) - len(shown), 'more backend')}", width)
-    yield clipped(_total_line(tally, elapsed), width)
 
 
-def _backend_line(name: str, each: BackendTally, elapsed: float, width: int, *, color: bool) -> str:
-    digits = len(str(each.total))
-    share = each.settled / each.total if each.total else 1.0
-    words = [f"{each.settled:>{digits}}/{each.total}"]
-    if each.running:
-        words.append(f"{each.running} running")
+def _backend_words(each: BackendTally, width: int | None, waiting: int, elapsed: float) -> Iterator[str]:
+    """Yield what is to be said of a backend, the most important first."""
+    yield f"{each.settled:>{len(str(each.total))}}/{each.total}"
+    running = each.running - waiting
+    if width is not None and not each.is_over:
+        yield f"{min(running, width)} of {width} running"
+    elif running:
+        yield f"{running} running"
     if each.failed:
-        words.append(f"{each.failed} failed")
+        yield f"{each.failed} failed"
+    if waiting:
+        yield f"{waiting} to be tried again"
     if each.skipped:
-        words.append(f"{each.skipped} skipped")
-    if each.retries:
-        words.append(f"{each.retries} tried again")
+        yield f"{each.skipped} skipped"
     if elapsed > 0 and each.done and not each.is_over:
-        words.append(f"{each.done / elapsed:.1f}/s")
+        yield f"{each.done / elapsed:.1f}/s"
+    if each.retries:
+        yield f"{each.retries} tried again"
+
+
+def _backend_line(name: str, each: BackendTally, words: Iterator[str], width: int, *, color: bool) -> str:
     if width < _LEAST_WIDTH_FOR_BARS:
-        return clipped("  ".join([name, *words]), width)
-    tail = clipped("  ".join(words), width - display_width(name) - _BAR_WIDTH - 4)
+        return clipped(_joined((name, *words), width), width)
+    share = each.settled / each.total if each.total else 1.0
     style = "error" if each.failed else "done"
+    tail = _joined(tuple(words), width - display_width(name) - _BAR_WIDTH - 4)
     return f"{name}  {paint(bar(share, _BAR_WIDTH), style, color)}  {tail}"
 
 
-def _total_line(tally: Tally, elapsed: float) -> str:
+def _joined(words: Sequence[str], width: int) -> str:
+    """Return as many of the words as fit."""
+    text = words[0]
+    for word in words[1:]:
+        if display_width(text) + 2 + display_width(word) > width:
+            break
+        text = f"{text}  {word}"
+    return text
+
+
+def _total_line(tally: Tally, now: float, width: int) -> str:
     total = tally.all
-    text = f"{total.settled} of {counted(total.total, 'step')}, {duration(elapsed)}"
-    left = _seconds_left(tally, elapsed)
-    return text if left is None else f"{text}, about {duration(left)} left"
+    count = f"{total.settled} of {total.total}"
+    passed = duration(0.0 if tally.started_at is None else now - tally.started_at)
+    lead, short = f"{count} {'step' if total.total == 1 else 'steps'}, {passed}", f"{count}, {passed}"
+    rest = rest_of(tally, now)
+    words, brief = rest.words(named=sum(not each.is_over for each in tally.backends.values()) > 1), rest.brief
+    if not words:
+        return first_fitting(width, lead, short)
+    plain = rest.words(named=False)
+    return first_fitting(
+        width, f"{lead}, {words}", f"{lead}, {plain}", f"{lead}, {brief or plain}", f"{short}, {brief or plain}"
+    )
 
 
-def _seconds_left(tally: Tally, elapsed: float) -> float | None:
-    """Return the time that the slowest backend still needs at its rate so far; None while a backend has none yet."""
-    slow = [each for each in tally.backends.values() if not each.is_over]
-    if elapsed < _SECONDS_BEFORE_GUESS or not slow or not all(each.settled for each in slow):
-        return None
-    return max((each.total - each.settled) * elapsed / each.settled for each in slow)
-
-
-def _step_lines(tally: Tally, now: float, width: int, *, color: bool) -> list[str]:
-    oldest = list(tally.running.values())[:_MOST_STEPS]
-    return [paint(clipped(_step_text(step, now), width), "faint", color) for step in oldest]
-
-
-def _step_text(step: RunningStep, now: float) -> str:
-    event = step.event
-    text = f"  ▸ {event.verb.value} {visible(event.address)}{place(event.backend, event.pool)}  {duration(now - step.started_at)}"
-    if step.retries:
-        text = f"{text}, tried again {counted(step.retries, 'time')}"
-    return f"{text}{by(step.worker)}"
+def step_text(step: RunningStep, now: float, width: int, head: str = "  ▸ ") -> str:
+    """Return what a step is at and since when, with as much as fits beside it: what it waits for, what is usual, where, who."""
+    event, address = step.event, visible(step.event.address)
+    tail = f": {VERBS[event.verb].doing}, {duration(now - step.started_at)}"
+    usual = "" if step.usual_seconds is None else f", usually {duration(step.usual_seconds)}"
+    trouble = ""
+    if step.is_waiting(now):
+        trouble = f", try {step.retries + 1} in {duration(step.waits_until - now)}"
+    elif step.retries:
+        trouble = f", try {step.retries + 1}"
+    forms = (
+        f"{head}{address}{place(event.backend, event.pool)}{tail}{usual}{trouble}{by(step.worker)}",
+        f"{head}{address}{place(event.backend)}{tail}{usual}{trouble}",
+        f"{head}{address}{tail}{usual}{trouble}",
+        f"{head}{address}{tail}{trouble}",
+        f"{head}{address}{tail}",
+    )
+    found = next((form for form in forms if display_width(form) <= width), None)
+    if found is not None:
+        return found
+    room = width - display_width(head) - display_width(tail)
+    return f"{head}{clipped(address, room)}{tail}" if room >= _LEAST_ADDRESS else clipped(f"{head}{address}", width)
 
 
 def place(backend: str | None, pool: str | None = None) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _COLUMNS: Final = (
     Column("SHARE"),
     Column("STATE", whole=True),
-    Column("USED", right=True),
+    Column("USED", right=True, optional=True),
     Column("SIZE", right=True),
     Column("FULL", right=True, optional=True),
     Column("OVER", optional=True, whole=True),

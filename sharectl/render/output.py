@@ -14,7 +14,7 @@ import orjson
 from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.render.diagnostics import diagnostics_lines
 from sharectl.render.formats import Format, writer
-from sharectl.render.text import Look, encodable, harmless, without_commands
+from sharectl.render.text import Look, encodable, fitted, harmless, without_commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -65,6 +65,11 @@ class Output:
         return self._err.stream
 
     @property
+    def draws(self) -> bool:
+        """Tell whether something may be drawn on standard error that is drawn over later."""
+        return self.stderr is not None and self.err_is_terminal and not self.is_dumb
+
+    @property
     def width(self) -> int:
         """Columns of the terminal now (it may be resized): `COLUMNS` where it is set, 100 where there is no terminal."""
         if self._columns.isdecimal() and int(self._columns) > 0:
@@ -92,7 +97,7 @@ class Output:
 
             values = tuple(in_repository(value, self.directory) for value in values)
         if style in {Format.TEXT, Format.WIDE}:
-            self.write_lines(write(*values, look=self.look, **choices))
+            self.draw_lines(write(*values, look=self.look, **choices))
         elif style is Format.JSON and on_one_line:
             self.write_json_line(write(*values))
         elif style in {Format.JSON, Format.SARIF}:
@@ -118,6 +123,11 @@ class Output:
         self._out.write_lines(self._told(lines))
         self._out.check()
 
+    def draw_lines(self, lines: Iterable[str]) -> None:
+        """Write lines for people to standard output, on a terminal folded between words."""
+        width = self.look.width
+        self.write_lines(lines if width is None else (part for line in lines for part in fitted(line, width)))
+
     def write_json(self, value: object) -> None:
         """Write one JSON document, indented by 2, and a line end; see json_parts()."""
         for part in json_parts(value):
@@ -129,21 +139,23 @@ class Output:
         self._out.write(json_text(value, indent=False) + "\n")
 
     def note(self, text: str) -> None:
-        """Write a remark for people to standard error, with a line end."""
-        if self._note_sink is not None:
-            self._note_sink(text)
-        else:
-            self._err.write_lines(self._told([text]))
+        """Write a remark for people to standard error, with a line end; on a terminal it is folded between words."""
+        self._say([text])
 
     def diagnostics(self, diagnostics: Sequence[Diagnostic]) -> None:
         """Write diagnostics to standard error; nothing where there are none."""
         width = self.width if self.err_is_terminal else None
-        lines = diagnostics_lines(diagnostics, color=self.color_err, width=width)
-        if self._note_sink is not None:
-            for line in lines:
-                self._note_sink(line)
-        else:
+        self._say(diagnostics_lines(diagnostics, color=self.color_err, width=width))
+
+    def _say(self, lines: Iterable[str]) -> None:
+        if self.err_is_terminal:
+            width = self.width
+            lines = (part for text in lines for line in text.split("\n") for part in fitted(line, width))
+        if self._note_sink is None:
             self._err.write_lines(self._told(lines))
+            return
+        for line in lines:
+            self._note_sink(line)
 
     def divert_notes(self, sink: Callable[[str], None] | None) -> None:
         """Give notes to `sink` while a view draws on standard error; None ends that."""

@@ -67,11 +67,17 @@ _LEAST_COLUMN: Final = 20
 _WIDEST_COLUMN: Final = 48
 
 
-def plan_lines(plan: Plan, look: Look = PLAIN, *, verbose: bool = False, hint: bool = True) -> Iterator[str]:
+def plan_lines(
+    plan: Plan, look: Look = PLAIN, *, verbose: bool = False, hint: bool = True, brief: bool = False
+) -> Iterator[str]:
     """Yield the plan; `verbose` adds every field of new resources, all candidates with their weights, and all reasons.
 
-    `hint` ends it with the commands that apply or keep it, for whoever has not given one of them yet.
+    `hint` ends it with the commands that apply or keep it, for whoever has not given one of them yet. Of a `brief` one only its sum
+    is shown, and what is held: it is refused, at least in part, and why is not to be looked for below all of it.
     """
+    if brief:
+        yield from _brief_lines(plan, color=look.color)
+        return
     blocks, color = plan_blocks(plan), look.color
     review = _review_of(plan)
     if review is not None:
@@ -91,6 +97,15 @@ def plan_lines(plan: Plan, look: Look = PLAIN, *, verbose: bool = False, hint: b
         yield from held_lines(plan, color=color)
         yield ""
     yield from _closing_lines(plan, destroyed(blocks), color=color, hint=hint)
+
+
+def _brief_lines(plan: Plan, *, color: bool) -> Iterator[str]:
+    if plan.held:
+        yield from held_lines(plan, color=color)
+        yield ""
+    yield from _closing_lines(plan, (), color=color, hint=False)
+    if plan.is_stopped and not plan.is_empty:
+        yield "`sharectl plan` shows all of it."
 
 
 def drift_lines(plan: Plan, look: Look = PLAIN) -> Iterator[str]:
@@ -220,5 +235,6 @@ def _closing_lines(plan: Plan, losses: Sequence[Block], *, color: bool, hint: bo
 
 
 def _column(addresses: Iterable[str]) -> int:
-    widest = max((display_width(visible(address)) for address in addresses), default=0)
-    return min(max(widest, _LEAST_COLUMN), _WIDEST_COLUMN)
+    """Return how wide the column of addresses is: one in ten may be longer, which then makes its own line longer and no other."""
+    widths = sorted(display_width(visible(address)) for address in addresses)
+    return min(max(widths[-1 - len(widths) // 10] if widths else 0, _LEAST_COLUMN), _WIDEST_COLUMN)

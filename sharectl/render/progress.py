@@ -11,24 +11,11 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Final, Literal, cast
 
-from sharectl.model.diagnostics import counted, listed
-from sharectl.model.events import (
-    CallsUnderWay,
-    CancelRequested,
-    CandidateFailed,
-    OperationRecovered,
-    RecoveryStarted,
-    RunStarted,
-    StepFailed,
-    StepFinished,
-    StepRetried,
-    StepSkipped,
-    StepTaken,
-    worker_name,
-)
 from sharectl.render.formats import document
-from sharectl.render.frame import Tally, by, frame_lines, place
-from sharectl.render.text import duration, harmless, paint, sayable, visible
+from sharectl.render.frame import frame_lines
+from sharectl.render.log import EVERY_SECONDS, PlainView, logged
+from sharectl.render.tally import Tally, outline_of
+from sharectl.render.text import harmless, sayable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -38,6 +25,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.canonical import JsonObject
     from sharectl.model.events import Event
+    from sharectl.model.plans import Plan
     from sharectl.render.output import Output
 
 _BETWEEN_WORDS: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -57,30 +45,37 @@ def event_object(event: Event, at: str) -> JsonObject:
 
 
 Mode = Literal["auto", "plain", "json"]
-REFRESHES_PER_SECOND: Final = 10
-_NAMED_SKIPS: Final = 3
+REFRESHES_PER_SECOND: Final = 4
+"""Drawing takes the interpreter from the calls: at this pace, little of it."""
 
 
 @contextmanager
 def progress_view(
-    output: Output, *, mode: Mode, monotonic: Callable[[], float] = time.monotonic
+    output: Output,
+    *,
+    mode: Mode,
+    plan: Plan | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+    every_seconds: float = EVERY_SECONDS,
 ) -> Iterator[Callable[[Event], None]]:
     """Yield the observer that shows events as they come; it is called from one thread at a time.
 
     `auto` draws on standard error where that is a terminal that can be drawn on, and is `plain` elsewhere; the picture is gone
-    when the block ends. `plain` writes lines to standard error, `json` one object per event to standard output.
+    when the block ends. `plain` writes lines to standard error, one at least `every_seconds`; `json` writes one object per event to
+    standard output. What the `plan` says tells how many calls run at once, and how long the rest takes.
     """
     if mode == "json":
         yield lambda event: output.write_json_line(event_object(event, _utc_now()))
-    elif mode == "auto" and output.stderr is not None and output.err_is_terminal and not output.is_dumb:
-        with _live_view(output, output.stderr, monotonic) as observe:
+    elif mode == "auto" and output.draws and output.stderr is not None:
+        with _live_view(output, output.stderr, _tally_of(plan), monotonic) as observe:
             yield observe
     else:
-        view = PlainView(output)
-        try:
-            yield view.observe
-        finally:
-            view.finish()
+        with logged(PlainView(output, _tally_of(plan), monotonic, every_seconds), every_seconds) as observe:
+            yield observe
+
+
+def _tally_of(plan: Plan | None) -> Tally:
+    return Tally() if plan is None else Tally(outline_of(plan))
 
 
 def _utc_now() -> str:
@@ -88,12 +83,14 @@ def _utc_now() -> str:
 
 
 @contextmanager
-def _live_view(output: Output, stream: TextIO, monotonic: Callable[[], float]) -> Iterator[Callable[[Event], None]]:
+def _live_view(
+    output: Output, stream: TextIO, tally: Tally, monotonic: Callable[[], float]
+) -> Iterator[Callable[[Event], None]]:
     from rich.console import Console, Group  # noqa: PLC0415 - only a terminal needs it
     from rich.live import Live  # noqa: PLC0415 - only a terminal needs it
     from rich.text import Text  # noqa: PLC0415 - only a terminal needs it
 
-    tally, mutex = Tally(), threading.Lock()
+    mutex = threading.Lock()
     encoding = stream.encoding
     console = Console(file=stream, force_terminal=True, no_color=not output.color_err, highlight=False)
 
@@ -122,91 +119,3 @@ def _live_view(output: Output, stream: TextIO, monotonic: Callable[[], float]) -
             yield observe
         finally:
             output.divert_notes(None)
-
-
-class PlainView:
-    """Writes a line for each step that is done, failed or tried again; steps that are skipped for one cause share a line."""
-
-    def __init__(self, output: Output) -> None:
-        """Write to the standard error of `output`."""
-        self._output = output
-        self._total = self._settled = 0
-        self._skipped: list[StepSkipped] = []
-
-    def observe(self, event: Event) -> None:
-        """Show an event."""
-        if isinstance(event, StepSkipped):
-            if self._skipped and self._skipped[-1].cause != event.cause:
-                self.finish()
-            self._settled += 1
-            self._skipped.append(event)
-            return
-        self.finish()
-        if isinstance(event, RunStarted):
-            self._total = sum(event.steps_by_backend.values())
-        elif isinstance(event, StepFinished | StepFailed):
-            self._settled += 1
-        line = self._line(event)
-        if line:
-            self._output.note(line)
-
-    def finish(self) -> None:
-        """Show what has been held back."""
-        if self._skipped:
-            steps = [f"{event.verb.value} {visible(event.address)}" for event in self._skipped]
-            cause, reason = self._skipped[0].cause, self._skipped[0].reason
-            why = f"because {visible(cause)} failed" if cause else visible(reason)
-            count = counted(len(self._skipped), "step")
-            named = listed(steps, _NAMED_SKIPS)
-            self._skipped.clear()
-            self._output.note(f"{self._counter()} {self._word('skipped', 'warning')} {count}, {why}: {named}")
-
-    def _line(self, event: Event) -> str:
-        """Return the line of an event, or nothing; what settles a step carries the counter."""
-        lead = " " * len(self._counter())
-        match event:
-            case StepFinished():
-                lead, word, style = self._counter(), "done", "done"
-                what = f"{event.verb.value} {visible(event.address)}{place(event.backend, event.pool)}"
-                what = f"{what} ({duration(event.seconds)}){by(event.worker)}"
-            case StepFailed():
-                lead, word, style = self._counter(), "failed", "error"
-                where = f"{place(event.backend)}{by(event.worker)}"
-                what = f"{event.verb.value} {visible(event.address)}{where}: {visible(event.error)}"
-            case StepRetried():
-                word, style = "again", "warning"
-                when = f"in {duration(event.delay_seconds)}, after attempt {event.attempt}"
-                what = f"{visible(event.address)}{place(event.backend)} {when}: {visible(event.error)}"
-            case StepTaken() if event.lost is not None:
-                word, style = "taken", "note"
-                what = (
-                    f"{visible(event.address)} again{by(event.worker)}, in place of {visible(worker_name(event.lost))}"
-                )
-            case CandidateFailed():
-                word, style = "refused", "warning"
-                where = place(event.backend, event.pool)
-                what = f"{visible(event.address)}{where}: {visible(event.error)}; the next pool is tried"
-            case RecoveryStarted():
-                word, style = "asking", "note"
-                count = counted(event.operations, "operation")
-                what = f"what became of {count} that an earlier run left open"
-            case CallsUnderWay():
-                word, style = "waiting", "note"
-                others = f" and {len(event.addresses) - 1} more" if len(event.addresses) > 1 else ""
-                until = f"free in {duration(max(0.0, event.seconds))} at the latest if its worker is gone"
-                what = f"a worker is still at {visible(event.addresses[0])}{others}, for an earlier run; {until}"
-            case OperationRecovered():
-                word, style = "resolved", "note"
-                what = f"{event.verb} {visible(event.address)}{place(event.backend)}: {visible(event.outcome)}"
-            case CancelRequested():
-                word, style = "cancel", "warning"
-                what = "stopping now" if event.immediate else "running steps finish, no others start"
-            case _:
-                return ""
-        return f"{lead} {self._word(word, style)} {what}"
-
-    def _counter(self) -> str:
-        return f"[{self._settled:>{len(str(self._total))}}/{self._total}]"
-
-    def _word(self, word: str, style_name: str) -> str:
-        return paint(f"{word:<8}", style_name, self._output.color_err)

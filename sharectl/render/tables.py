@@ -51,13 +51,16 @@ class Column:
 
 
 Row = tuple[Cell, ...]
+_MARK: Final = "\ue000"
+"""Stands for a name that is on a line of its own; a text that is visible() has none of these."""
 
 
 def table_lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]], look: Look = PLAIN) -> Iterator[str]:
     """Yield the head and the rows, two spaces between columns and none at the end of a line.
 
     A column that is empty in every row is left out. On a terminal texts are folded in their column, between words; optional columns
-    are left out, from the right, until the rest fits. Where it cannot, each row takes several lines.
+    are left out, from the right, until the rest fits; what a row is about stands above it where it would be broken within a word.
+    Where the rest cannot fit, each row takes several lines.
     """
     cells = [tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in row) for row in rows]
     kept = [n for n in range(len(columns)) if not cells or any(row[n].text for row in cells)]
@@ -117,7 +120,34 @@ def _drawn_lines(columns: Sequence[Column], rows: Sequence[Row], look: Look, wid
     kept = _fitting(columns, rows, width)
     columns, rows = [columns[n] for n in kept], [tuple(row[n] for n in kept) for row in rows]
     widths = _shared_out(columns, rows, width)
-    return _stacked_lines(columns, rows, look, width) if widths is None else _table_lines(columns, rows, look, widths)
+    if widths is None:
+        yield from _stacked_lines(columns, rows, look, width)
+        return
+    lead = _lead(columns)
+    names = [row[lead] for row in rows if _is_longer(row[lead], widths[lead])]
+    if not names:
+        yield from _table_lines(columns, rows, look, widths)
+        return
+    marked = [
+        (*row[:lead], Cell(_MARK), *row[lead + 1 :]) if _is_longer(row[lead], widths[lead]) else row for row in rows
+    ]
+    above = iter(names)
+    for line in _table_lines(columns, marked, look, widths):
+        if _MARK in line:
+            name = next(above)
+            for part in _pieces(name.text, width):
+                yield part if name.style_name is None else paint(part, name.style_name, look.color)
+        yield line.replace(_MARK, " ")
+
+
+def _lead(columns: Sequence[Column]) -> int:
+    """Return which column says what a row is about: the first one that has a head."""
+    return next((n for n, column in enumerate(columns) if column.head), 0)
+
+
+def _is_longer(cell: Cell, width: int) -> bool:
+    """Tell whether what a row is about would be broken within a word: it stands on a line of its own above the row then."""
+    return max(map(display_width, cell.text.split(" "))) > width
 
 
 def _table_lines(columns: Sequence[Column], rows: Sequence[Row], look: Look, widths: Sequence[int]) -> Iterator[str]:
@@ -153,7 +183,7 @@ def _table_lines(columns: Sequence[Column], rows: Sequence[Row], look: Look, wid
 
 def _stacked_lines(columns: Sequence[Column], rows: Sequence[Row], look: Look, width: int) -> Iterator[str]:
     """Yield a row in several lines: what it is about, and below that a line for each further cell that is not empty."""
-    about = 1 + next((n for n, column in enumerate(columns) if column.head), 0)
+    about = 1 + _lead(columns)
     heads = max((len(column.head) for column in columns[about:]), default=0)
     for row in rows:
         for part in _pieces(" ".join(cell.text for cell in row[:about] if cell.text), width):
@@ -221,7 +251,7 @@ def _least_width(column: Column, texts: Sequence[str]) -> int:
 
 _STYLES_OF_RICH: Final = {
     "error": "bold red",
-    "warning": "bold yellow",
+    "warning": "bold magenta",
     "done": "green",
     "heading": "bold",
     "faint": "dim",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -28,6 +29,8 @@ _ASCII_STAND_INS: Final = str.maketrans(
 )
 _NOT_OF_A_TERMINAL: Final = re.compile(r"\x1b(?!\[[0-9;]{0,16}m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
 _OF_A_RUNNER: Final = re.compile(r"^\s*:(?=:)|#(?=#\[)", re.MULTILINE)
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+_GAP: Final = re.compile(r"(?<=\S) {2,}(?=\S)")
 _SECONDS_PER_MINUTE: Final = 60
 _SECONDS_PER_HOUR: Final = 3600
 
@@ -116,6 +119,47 @@ def wrapped(text: str, width: int | None) -> Iterator[str]:
     yield line
 
 
+def shortened(text: str, width: int) -> str:
+    """Return `text`, cut to at most `width` columns with an ellipsis, between words where that leaves half of them or more."""
+    cut = clipped(text, width)
+    if cut == text:
+        return text
+    words, _, _ = cut.rpartition(" ")
+    return f"{words} {ELLIPSIS}" if display_width(words) * 2 >= width else cut
+
+
+def first_fitting(width: int, *forms: str) -> str:
+    """Return the first of these that fits into `width` columns; the last one is shortened."""
+    return next((form for form in forms if display_width(form) <= width), shortened(forms[-1], width))
+
+
+def fitted(line: str, width: int | None) -> Iterator[str]:
+    """Yield a drawn line, colours and all, folded between words at `width` columns (None: not at all).
+
+    What follows is set below the text that it belongs to: behind the last gap of a table if that is in the first half, else behind
+    the indentation. A word that is longer than a line stays whole, so that it can be copied.
+    """
+    if width is None or len(line) <= width or display_width(plain := _COLOUR.sub("", line)) <= width:
+        yield line
+        return
+    lead = len(plain) - len(plain.lstrip(" "))
+    gaps = [gap.end() for gap in _GAP.finditer(plain) if gap.end() <= width // 2]
+    least = lead + 2 * (lead > 0)
+    margin = display_width(plain[: gaps[-1]]) if gaps else least
+    folded, filled = "", 0
+    for number, word in enumerate(line.split(" ")):
+        cells = display_width(_COLOUR.sub("", word))
+        if number > lead and cells and filled + 1 + cells > width:
+            yield folded.rstrip(" ")
+            filled = margin if margin + cells <= width else least
+            folded, filled = f"{' ' * filled}{word}", filled + cells
+        elif number:
+            folded, filled = f"{folded} {word}", filled + 1 + cells
+        else:
+            folded, filled = word, cells
+    yield folded
+
+
 def duration(seconds: float) -> str:
     """Return a duration as people read it: `0.4 s`, `12.3 s`, `4m05s`, `2h03m`."""
     if seconds < _SECONDS_PER_MINUTE:
@@ -124,6 +168,17 @@ def duration(seconds: float) -> str:
     if whole < _SECONDS_PER_HOUR:
         return f"{whole // _SECONDS_PER_MINUTE}m{whole % _SECONDS_PER_MINUTE:02d}s"
     return f"{whole // _SECONDS_PER_HOUR}h{whole % _SECONDS_PER_HOUR // _SECONDS_PER_MINUTE:02d}m"
+
+
+def roughly(seconds: float) -> str:
+    """Return an estimated duration no more exactly than it is known: `25 s`, `4 min`, `2h10m`."""
+    if seconds < _SECONDS_PER_MINUTE:
+        return f"{max(1, math.ceil(seconds / 5)) * 5} s"
+    minutes = round(seconds / _SECONDS_PER_MINUTE)
+    if minutes < _SECONDS_PER_MINUTE:
+        return f"{minutes} min"
+    tens = round(minutes / 10)
+    return f"{tens // 6}h{tens % 6 * 10:02d}m"
 
 
 def _escape(char: str) -> str:
@@ -140,22 +195,26 @@ RESET: Final = "\x1b[0m"
 
 STYLES: Final[Mapping[str, str]] = {
     "create": "\x1b[32m",
-    "update": "\x1b[33m",
+    "update": "\x1b[35m",
     "delete": "\x1b[31m",
-    "replace": "\x1b[35m",
+    "replace": "\x1b[31m",
     "adopt": "\x1b[36m",
-    "forget": "\x1b[33m",
+    "forget": "\x1b[35m",
     "move": "\x1b[36m",
     "danger": "\x1b[1;31m",
     "error": "\x1b[1;31m",
-    "warning": "\x1b[1;33m",
-    "note": "\x1b[1;36m",
+    "warning": "\x1b[1;35m",
+    "note": "\x1b[36m",
     "done": "\x1b[32m",
     "heading": "\x1b[1m",
     "faint": "\x1b[2m",
     "accent": "\x1b[36m",
 }
-"""What a text is, and the sequence that switches its colour on."""
+"""What a text is, and the sequence that switches its colour on.
+
+Only colours that can be read on light and on dark grounds: no yellow, white or blue, and nothing bold that many terminals then draw
+brighter, but red and magenta.
+"""
 
 
 def paint(text: str, style_name: str, enabled: bool) -> str:  # noqa: FBT001 - called for every line of a plan

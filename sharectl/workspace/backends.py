@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sharectl.model.backends import BackendSpec
     from sharectl.model.checks import ConfigProblem
     from sharectl.model.diagnostics import Diagnostic
+    from sharectl.workspace.parallel import Waiting
     from sharectl.workspace.remote import RemoteBackends
 
 
@@ -55,10 +56,12 @@ class Backends:
 
         Workers serve those of `remote_names`: their drivers ask through `remote`, and their secrets are not looked for here.
         `formerly_remote` opens the way to what workers may still do from when others were remote (None: none ever was).
+        Who asks all of them gives `tell`, which may be set, to ask_each().
         """
         self._specs = dict(specs)
         self.remote = remote
         self.formerly_remote = formerly_remote
+        self.tell: Callable[[Waiting | None], object] | None = None
         self._remote_names = remote_names
         resolver = make_secret_resolver(base_directory)
         self._environment = DriverEnvironment(base_directory, resolver)
@@ -138,13 +141,17 @@ def _not_closed(backend: str, what: str, problem: str) -> Diagnostic:
 
 @contextmanager
 def opened_backends(
-    specs: Mapping[str, BackendSpec], project: Project, warn: Callable[[Sequence[Diagnostic]], object]
+    specs: Mapping[str, BackendSpec],
+    project: Project,
+    warn: Callable[[Sequence[Diagnostic]], object],
+    tell: Callable[[Waiting | None], object] | None = None,
 ) -> Iterator[Backends]:
-    """Yield the backends, and close their drivers afterwards; `warn` is told of those that could not be."""
+    """Yield the backends, and close their drivers afterwards; `warn` is told of those that could not be, `tell` of those that are slow."""
     remote_names = project.execution.remote & specs.keys()
     remote = _remote(specs, project, warn) if remote_names else None
     formerly_remote = nullcontext if is_in_file(project.state_url) else partial(_formerly_remote, specs, project, warn)
     backends = Backends(specs, str(project.root), remote, remote_names, formerly_remote)
+    backends.tell = tell
     try:
         yield backends
     finally:

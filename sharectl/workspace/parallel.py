@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from time import monotonic
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from sharectl.model.frozen import dataclass
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 T = TypeVar("T")
+_TOLD_EVERY_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +42,47 @@ class _Asker(threading.Thread, Generic[T]):
             self.answer = Answer(error=error)
 
 
+class Waiting(NamedTuple):
+    """Who has not answered yet, `seconds` after all were asked; they are waited for until `limit_seconds` after that."""
+
+    names: tuple[str, ...]
+    seconds: float
+    limit_seconds: float
+
+
 def ask_each(
-    names: Iterable[str], ask: Callable[[str], T], timeout_seconds: float | Mapping[str, float]
+    names: Iterable[str],
+    ask: Callable[[str], T],
+    timeout_seconds: float | Mapping[str, float],
+    tell: Callable[[Waiting | None], object] | None = None,
 ) -> dict[str, Answer[T]]:
-    """Return `ask(name)` for each name, in the given order; no longer than `timeout_seconds` in all, or than each may take by its name."""
+    """Return `ask(name)` for each name, in the given order; no longer than `timeout_seconds` in all, or than each may take by its name.
+
+    Where that takes a while, `tell` is told every second who is waited for, and at the end that nobody is (None).
+    """
     askers = {name: _Asker(name, ask) for name in names}
     for asker in askers.values():
         asker.start()
     begun = monotonic()
-    for name, asker in askers.items():
-        seconds = timeout_seconds[name] if isinstance(timeout_seconds, Mapping) else timeout_seconds
-        asker.join(max(0.0, begun + seconds - monotonic()))
+    limits = timeout_seconds if isinstance(timeout_seconds, Mapping) else dict.fromkeys(askers, timeout_seconds)
+    told_at = begun
+    try:
+        for name, asker in askers.items():
+            until = begun + limits[name]
+            while tell is not None and asker.is_alive() and (now := monotonic()) < until:
+                asker.join(max(0.0, min(until, told_at + _TOLD_EVERY_SECONDS) - now))
+                now = monotonic()
+                if now >= told_at + _TOLD_EVERY_SECONDS:
+                    told_at = now
+                    slow = tuple(
+                        each for each, other in askers.items() if other.is_alive() and now < begun + limits[each]
+                    )
+                    if slow:
+                        tell(Waiting(slow, now - begun, max(limits[each] for each in slow)))
+            asker.join(max(0.0, until - monotonic()))
+    finally:
+        if tell is not None and told_at > begun:
+            tell(None)
     return {name: asker.answer for name, asker in askers.items()}
 
 

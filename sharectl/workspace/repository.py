@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sharectl.planner.options import Elsewhere
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
+    from sharectl.workspace.parallel import Waiting
 
 STATE_VARIABLE: Final = "SHARECTL_STATE"
 
@@ -64,7 +65,7 @@ class Repository:
     """A project and what a command was told of it.
 
     Relative paths are under `directory`. `files` are the manifests that were named instead of the project's own, `stdin` is where `-`
-    reads from. `tell` is given the diagnostics that stop nothing.
+    reads from. `tell` is given the diagnostics that stop nothing, `wait` the backends that are waited for.
     """
 
     directory: Path
@@ -73,6 +74,7 @@ class Repository:
     tell: Callable[[Sequence[Diagnostic]], object]
     files: tuple[str, ...] = ()
     stdin: Input | None = None
+    wait: Callable[[Waiting | None], object] | None = None
 
     def load(self, only: Collection[Address] | None = None) -> Loaded:
         """Return the manifests with all that is wrong. Raises DiagnosticError where there is nothing to work on at all.
@@ -258,7 +260,7 @@ class Repository:
         """Open these backends, each when it is first asked; what cannot be closed is told."""
         from sharectl.workspace.backends import opened_backends  # noqa: PLC0415 - a command may need none
 
-        return opened_backends(specs, self.project, self.tell)
+        return opened_backends(specs, self.project, self.tell, self.wait)
 
     def _loaded(
         self,

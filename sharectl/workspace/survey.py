@@ -75,7 +75,7 @@ def survey(specs: Mapping[str, BackendSpec], backends: Backends, questions: Mapp
     """Ask every backend its question, side by side; one that does not answer is observed with its error."""
     asked = {name: question for name, question in questions.items() if question.lists_something or question.pools}
     seconds = {name: specs[name].list_timeout_seconds for name in asked}
-    answers = ask_each(sorted(asked), lambda name: _ask(specs[name], backends, asked[name]), seconds)
+    answers = ask_each(sorted(asked), lambda name: _ask(specs[name], backends, asked[name]), seconds, backends.tell)
     observed: dict[str, BackendObservation] = {}
     pools: list[Pool] = []
     for name in sorted(specs):

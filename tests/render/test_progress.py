@@ -24,9 +24,10 @@ from sharectl.model.events import (
     StepTaken,
 )
 from sharectl.model.verbs import Verb
-from sharectl.render.frame import Tally, frame_lines
+from sharectl.render.frame import frame_lines
 from sharectl.render.output import Output
 from sharectl.render.progress import event_object, progress_view
+from sharectl.render.tally import Tally
 from tests.render.test_tally import EVENTS, START, failed, finished, skipped, started
 
 if TYPE_CHECKING:
@@ -139,18 +140,6 @@ def test_who_makes_a_call_is_told() -> None:
     ]
     _, quiet = shown("plain", StepTaken(step_id, "share/a", "nas1", second))
     assert quiet == ""
-
-
-def test_the_picture_names_the_worker_after_what_matters_more() -> None:
-    """A narrow terminal cuts it off, and keeps the step and its age."""
-    tally = Tally()
-    event = StepStarted("s", "share/projects", Verb.CREATE_SHARE, "nas1", "default", "nas1@store-17-4711-0123abcd")
-    tally.add(RunStarted("run-1", 1, {"nas1": 1}), 0.0)
-    tally.add(event, 0.0)
-    wide, narrow = (frame_lines(tally, 12.0, width=width, height=20, color=False)[-1] for width in (80, 50))
-    assert wide == "  ▸ create-share share/projects on nas1#default  12.0 s by nas1@store-17-4711"
-    assert narrow.startswith("  ▸ create-share share/projects on nas1#default")
-    assert len(narrow) <= 50
 
 
 def test_a_picture_before_the_run_has_begun_counts_no_time() -> None:

@@ -23,7 +23,8 @@ from sharectl.model.events import (
     StepStarted,
 )
 from sharectl.model.verbs import Verb
-from sharectl.render.frame import BackendTally, Tally, bar, frame_lines
+from sharectl.render.frame import bar, frame_lines
+from sharectl.render.tally import BackendTally, Tally
 from sharectl.render.text import display_width
 
 if TYPE_CHECKING:
@@ -158,22 +159,6 @@ def test_many_backends_share_the_room_that_there_is() -> None:
     assert lines[0].startswith("nas01")
     assert any(re.fullmatch(r"  and \d+ more backends", line) for line in lines)
     assert sum("▸" in line for line in lines) == 5
-
-
-def test_the_time_left_is_that_of_the_slowest_backend() -> None:
-    """Nobody guesses while a backend has not finished anything."""
-    tally = tally_of(RunStarted("r", 20, {"nas1": 10, "nas2": 10}), *(finished(str(n)) for n in range(9)))
-    assert frame_lines(tally, 18.0, width=80, height=20, color=False)[2] == "9 of 20 steps, 18.0 s"
-    tally.add(finished("x", "nas2"), 18.0)
-    assert frame_lines(tally, 18.0, width=80, height=20, color=False)[2] == "10 of 20 steps, 18.0 s, about 2m42s left"
-
-
-def test_a_step_says_how_often_it_was_tried_again() -> None:
-    """Beside its age."""
-    tally = tally_of(*EVENTS[:6])
-    assert "  ▸ create-share share/b on nas1#default  17.0 s, tried again 2 times" in frame_lines(
-        tally, 20.0, width=100, height=30, color=False
-    )
 
 
 @settings(deadline=None)
