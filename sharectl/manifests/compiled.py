@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import struct
 import sys
 from array import array
@@ -21,6 +20,7 @@ from sharectl.model.kinds import Kind, address_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from sharectl.manifests.findings import Finding, Path
     from sharectl.model.canonical import JsonObject
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _Text = TypeVar("_Text", str, str | None)
 
-_JSON_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _FEW_ADDRESSES: Final = 8
 """Few are looked for one by one; of many, all texts of a file are looked up."""
 
@@ -182,12 +181,13 @@ class CompiledFile:
             self._index_json = orjson.dumps(values)
         return self._index_json
 
-    def mentions(self, quoted_addresses: Collection[bytes]) -> bool:
-        """Tell whether the file may hold or refer to one of these addresses, given as JSON strings."""
-        index_json = self.index_json
-        if len(quoted_addresses) <= _FEW_ADDRESSES:
-            return any(address in index_json for address in quoted_addresses)
-        return not frozenset(quoted_addresses).isdisjoint(_JSON_STRING.findall(index_json))
+    def mentions(self, text: bytes) -> bool:
+        """Tell whether the index holds this text, which is a part of JSON."""
+        return text in self.index_json
+
+    def mentions_any(self, addresses: AbstractSet[bytes]) -> bool:
+        """Tell whether the file may hold or refer to one of many addresses."""
+        return not addresses.isdisjoint(self.index_json.split(b'"'))
 
     def digest(self, number: int) -> bytes:
         """Return the digest of the resource `index.addresses[number]`."""
@@ -204,6 +204,16 @@ class CompiledFile:
     def let_go(self) -> None:
         """Hold no records any more that can be had again."""
         self._lines = None
+
+
+def numbers_mentioning(files: Sequence[CompiledFile], addresses: Collection[Address]) -> Iterator[int]:
+    """Yield the numbers of the files that may hold or refer to one of the addresses."""
+    if len(addresses) <= _FEW_ADDRESSES:
+        quoted = [f'"{address}"'.encode() for address in addresses]
+        yield from (number for number, file in enumerate(files) if any(map(file.mentions, quoted)))
+        return
+    plain = frozenset(address.encode() for address in addresses)
+    yield from (number for number, file in enumerate(files) if file.mentions_any(plain))
 
 
 def decoded_index(values: Sequence[Any]) -> Index:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sharectl.manifests.defaults import NO_DEFAULTS, Defaults
 from sharectl.manifests.findings import NO_FLAWS, Flaws
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec
 
 Value = TypeVar("Value")
+
+_MOST_RECORDS: Final = 2_000
+"""So many are held of those that are asked for alone; the rest is decoded again."""
 
 
 class Entry(NamedTuple):
@@ -76,6 +79,7 @@ class Linked:
     _entries: dict[Address, Entry] | None = None
     _are_given: bool = False
     _lists: ClientLists | None = None
+    _records: dict[Entry, ResourceRecord] = field(default_factory=dict)
 
     @property
     def lists(self) -> ClientLists:
@@ -106,12 +110,20 @@ class Linked:
         """Hold nothing that can be had from the files again."""
         if not self._are_given:
             self._entries = None
+        self._records.clear()
         for file in self.files:
             file.let_go()
 
     def record(self, entry: Entry) -> ResourceRecord:
-        """Return the record of a share or snapshot."""
-        return self.files[entry.file].record(entry.number)
+        """Return the record of a share or snapshot; of a few that are all there is, it is asked for again and again."""
+        if not self._are_given:
+            return self.files[entry.file].record(entry.number)
+        found = self._records.get(entry)
+        if found is None:
+            if len(self._records) >= _MOST_RECORDS:
+                self._records.clear()
+            found = self._records[entry] = self.files[entry.file].record(entry.number)
+        return found
 
     def default_source(self, address: Address, path: Path) -> Source | None:
         """Return where a field of a share or snapshot stands in the project file, if that has given it."""

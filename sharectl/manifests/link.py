@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.manifests.compiled import ENTRY_DIGEST_SIZE_BYTES, PLACEMENT_FIELDS, lists_named
+from sharectl.manifests.compiled import ENTRY_DIGEST_SIZE_BYTES, PLACEMENT_FIELDS, lists_named, numbers_mentioning
 from sharectl.manifests.defaults import NO_DEFAULTS, Defaults
 from sharectl.manifests.desired import Entry, Linked, RuleEntry
 from sharectl.manifests.fields import references_of
@@ -46,7 +46,7 @@ class Linker:
         self._declared: set[Address] = {address for file in files for address, _ in file.declared}
         self._unsound = {address: paths for file in files for address, paths in file.unsound.items()}
         self._is_partial = False
-        self._mentioned: tuple[frozenset[bytes], list[int]] | None = None
+        self._mentioned: tuple[frozenset[Address], list[int]] | None = None
         self._guesses = 0
         self._checkers: list[tuple[int, Checker]] = []
 
@@ -155,11 +155,12 @@ class Linker:
         if addresses is None:
             yield from enumerate(self._files)
             return
-        needles = frozenset(f'"{address}"'.encode() for address in addresses)
-        if self._mentioned is None or self._mentioned[0] != needles:  # most often the same are looked for again
-            files = self._files if needles else ()
-            self._mentioned = needles, [number for number, file in enumerate(files) if file.mentions(needles)]
-        for number in self._mentioned[1]:
+        wanted = frozenset(addresses)
+        if wanted and (
+            self._mentioned is None or self._mentioned[0] != wanted
+        ):  # most often the same are looked for again
+            self._mentioned = wanted, list(numbers_mentioning(self._files, wanted))
+        for number in self._mentioned[1] if wanted and self._mentioned else ():
             yield number, self._files[number]
 
     def _take(self, entries: dict[Address, Entry]) -> None:

@@ -136,7 +136,7 @@ def addresses_beginning(  # noqa: PLR0913 - as above, and what is looked for
     return [
         address
         for file in files
-        if file.mentions([needle])
+        if file.mentions(needle)
         for address in file.index.addresses
         if address.startswith(prefix)
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from functools import lru_cache
+from string import ascii_letters, digits
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.manifests.reader import MAX_DEPTH
@@ -105,6 +106,7 @@ def _indent(line: str) -> int:
 Step = str | int
 _DOCUMENT_START: Final = re.compile(rb"^(?:\xef\xbb\xbf)?---(?=\s|\Z)", re.MULTILINE)
 _ODD_LINE_END: Final = re.compile(rb"\r(?!\n)|\xc2\x85|\xe2\x80[\xa8\xa9]")
+_WORD_BYTES: Final = frozenset(b"_.:/\\-" + f"{ascii_letters}{digits}".encode())
 _MAX_EXCERPT_CHARACTERS: Final = 200
 
 
@@ -192,20 +194,20 @@ class FilePositions:
     def line_with(self, line: int, text: str) -> Source | None:
         """Return where `text` stands as a word of its own, from `line` to the end of the document, without reading any YAML; None where that is not plain."""
         if self._plain_lines is None:
-            is_odd = b"\r" in self._data or _ODD_LINE_END.search(self._data) is not None
+            data = self._data
+            is_odd = b"\r" in data or (not data.isascii() and _ODD_LINE_END.search(data) is not None)
             self._plain_lines = [] if is_odd else self._data.split(b"\n")
         found: Source | None = None
-        word = re.compile(rb"(?<![\w.:/\\-])" + re.escape(text.encode(errors="replace")) + rb"(?![\w.:/\\-])")
+        wanted = text.encode(errors="replace")
         for number, content in enumerate(self._plain_lines[line - self._first_line :], line):
             if content.startswith((b"---", b"...")):
                 break
-            at = word.search(content) if b"#" not in content else None
-            if b"#" in content and word.search(content) is not None:
-                return None  # it may be said in a comment alone
-            if at is not None:
-                if found is not None:
-                    return None
-                found = Source(self.path, number, len(content[: at.start()].decode(errors="replace")) + 1)
+            at = _word_in(content, wanted)
+            if at is None:
+                continue
+            if found is not None or b"#" in content:  # it may be said in a comment alone
+                return None
+            found = Source(self.path, number, len(content[:at].decode(errors="replace")) + 1)
         return found
 
     def spot(self, document: int, path: Sequence[Step], *, key: bool = False) -> Spot:
@@ -274,6 +276,17 @@ def _secrets_in(roots: dict[int, _Node], concealed: set[tuple[int, tuple[Step, .
         for name, (_, part) in node.entries.items():
             is_reference = is_secret and name in {"env", "file"} and len(node.entries) == 1
             open_nodes.append((part, not is_reference and (is_secret or may_name_secret(name))))
+
+
+def _word_in(line: bytes, word: bytes) -> int | None:
+    """Return where a line has `word` with nothing around it that could belong to it; of a line without it, that is known at once."""
+    at = line.find(word) if word else -1
+    while at >= 0:
+        end = at + len(word)
+        if _WORD_BYTES.isdisjoint(line[max(0, at - 1) : at]) and _WORD_BYTES.isdisjoint(line[end : end + 1]):
+            return at
+        at = line.find(word, at + 1)
+    return None
 
 
 def _document_starts(data: bytes) -> tuple[list[int], list[int]]:
