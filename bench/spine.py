@@ -18,7 +18,10 @@ from pathlib import Path
 
 from command import THIS, Tree
 from rows import Row, Site, UnmeasurableError, measure
-from spine_rows import ROWS
+from spine_answers import ROWS as ANSWERS
+from spine_rows import ROWS as SPINE
+
+ROWS = (*SPINE, *ANSWERS)
 
 
 def broken_in(row: Row, sites: list[Site]) -> list[str]:

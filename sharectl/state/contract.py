@@ -233,6 +233,12 @@ class UsageNotes(Protocol):
     def usage(self, resource_ids: Collection[str] | None = None) -> Mapping[str, ShareUse]:
         """Return what is known of the use of these shares (None: of all), by resource id; of some it costs in proportion to them. Raises StateError."""
 
+    def largest(self, number: int) -> Collection[str]:
+        """Return the ids of the so many shares that use most, and of those that use as much as the last of them.
+
+        Empty where fewer are noted, or too many are alike: then all have to be looked at. Raises StateError.
+        """
+
     def share_samples(self, resource_ids: Collection[str] | None = None) -> Mapping[str, Sequence[ShareSample]]:
         """Return the samples of these shares (None: of all), oldest first, with what was seen last. Raises StateError."""
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _SHARE_SAMPLE: Final = Struct(">QQ")
 _POOL_SAMPLE: Final = Struct(">QQQQ")
 _UNKNOWN: Final = (1 << 64) - 1
+MOST_ALIKE: Final = 2_000
+"""So many may use as much as the last of the largest."""
 
 
 class UseRow(NamedTuple):

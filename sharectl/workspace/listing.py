@@ -137,7 +137,11 @@ def list_shares(store: StateStore, reader: StateReader, wanted: ListWanted) -> L
     meant = None if needs_none else _addresses(reader, conditions, wanted)
     if meant is not None and wanted.names_alone and wanted.may_be_cut:
         return Listing((ListedShare(address, Condition.OK) for address in meant), freshness)
-    addresses = _ranked(reader, use_of, meant, wanted) if meant is None or is_ranked else meant
+    largest = _largest(store, reader, wanted) if meant is None else None
+    if largest is not None:
+        addresses: Sequence[Address] = largest
+    else:
+        addresses = _ranked(reader, use_of, meant, wanted) if meant is None or is_ranked else meant
     if not wanted.labels and not wanted.broken:
         addresses = addresses[: wanted.limit]
     shares = _chosen(_pages(reader, addresses), conditions, use_of, wanted)
@@ -231,6 +235,21 @@ def _listed(record: Record, spec: JsonObject, conditions: _Conditions, use: Shar
         labels=spec.get("labels", {}),
         export_locations=tuple(attributes_of(record).get("export_locations", ())),
     )
+
+
+def _largest(store: StateStore, reader: StateReader, wanted: ListWanted) -> list[Address] | None:
+    """Return the first so many by use, where that is known without looking at all shares; else None."""
+    if wanted.limit is None or wanted.limit > _PAGE or wanted.full_above is not None:
+        return None
+    if wanted.order is not Order.USED or not isinstance(store, KeepsUsage):
+        return None
+    notes = store.usage_notes()
+    uses = notes.usage(notes.largest(wanted.limit))
+    found = [record for record in reader.with_ids(uses.keys()).values() if record.kind == Kind.SHARE]
+    if len(found) < wanted.limit:
+        return None  # fewer are noted, or notes have outlived their shares
+    found.sort(key=lambda record: (-uses[record.resource_id].used_bytes, record.address))
+    return [record.address for record in found]
 
 
 def _ranked(

@@ -12,9 +12,10 @@ import pytest
 from sharectl.cli import main
 from sharectl.model.canonical import canonical_json
 from sharectl.model.records import BeginOperation, PutResource, PutRun
+from sharectl.model.usage import BackendUse
 from sharectl.state.sqlite.store import open_store
 from sharectl.state.testing.samples import ALICE, RUN, make_operation, make_record
-from sharectl.workspace.listing import ListWanted, list_shares
+from sharectl.workspace.listing import ListWanted, Order, list_shares
 from tests.cli.conftest import SIMULATED
 from tests.cli.console import Console
 
@@ -92,6 +93,23 @@ def test_the_largest_come_first(look: Console) -> None:
     assert by_size == ["share/two", "share/one"]
     assert [each["address"] for each in shares(look, "--sort", "size", "--label", "team=a")] == ["share/one"]
     assert len(shares(look, "--limit", "1")) == 1
+
+
+def test_the_first_few_by_use_are_the_first_of_all_by_use(tmp_path: Path) -> None:
+    """Whether uses are equal, not known, or those of shares that are no more."""
+    noted = {"a": 5, "b": 9, "c": 5, "d": 5, "e": None, "gone": 7}
+    with closing(open_store(tmp_path / "state.db", create=True)) as store:
+        lease = store.acquire(ALICE, duration_seconds=60)
+        store.commit(lease, [PutRun(RUN), *(PutResource(make_record(name), None) for name in noted if name != "gone")])
+        uses = {make_record(name).resource_id: used for name, used in noted.items()}
+        store.usage_notes().take([BackendUse(make_record("a").backend or "", 1_770_000_000, uses, is_whole=False)])
+        with store.read() as reader:
+            by_use = [
+                [each.address for each in list_shares(store, reader, ListWanted(order=Order.USED, limit=limit)).shares]
+                for limit in (None, 1, 2, 3, 4, 5)
+            ]
+    assert by_use[0] == ["share/b", "share/a", "share/c", "share/d", "share/e"]
+    assert by_use[1:] == [by_use[0][:limit] for limit in (1, 2, 3, 4, 5)]
 
 
 def test_csv_has_one_row_for_each_share(look: Console) -> None:

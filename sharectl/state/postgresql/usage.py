@@ -13,6 +13,7 @@ from sharectl.state.contract import StateBusyError, StateUnavailableError
 from sharectl.state.postgresql.reader import can_be_stored, fetch
 from sharectl.state.postgresql.schema import MIGRATIONS, read_meta
 from sharectl.state.usage import (
+    MOST_ALIKE,
     Notes,
     PoolNote,
     ShareNote,
@@ -71,6 +72,15 @@ class NotesInTables:
             listings = _listings(connection, self._schema)
             rows = _use_rows(connection, self._schema, resource_ids)
             return {key: use_of(row, listings.get(row.backend, 0)) for key, row in rows.items()}
+
+    def largest(self, number: int) -> Collection[str]:
+        """See UsageNotes."""
+        least = f"(SELECT used_bytes FROM {self._schema}.share_use ORDER BY used_bytes DESC LIMIT 1 OFFSET %s)"  # noqa: S608 - a checked name
+        select = f"SELECT resource_id FROM {self._schema}.share_use WHERE used_bytes >= {least} ORDER BY resource_id LIMIT %s"  # noqa: S608 - a checked name
+        most = number + MOST_ALIKE
+        with self._reading() as connection:
+            found = [] if connection is None else [row[0] for row in fetch(connection, select, (number - 1, most + 1))]
+        return found if len(found) <= most else ()
 
     def share_samples(self, resource_ids: Collection[str] | None = None) -> dict[str, tuple[ShareSample, ...]]:
         """See UsageNotes."""

@@ -11,6 +11,7 @@ from sharectl.state.contract import StateBusyError
 from sharectl.state.sqlite import files
 from sharectl.state.sqlite.errors import translated
 from sharectl.state.usage import (
+    MOST_ALIKE,
     Notes,
     PoolNote,
     ShareNote,
@@ -78,6 +79,15 @@ class NotesInFile:
         with self._reading() as connection:
             rows = _chosen(connection, f"{_SELECT}, {_LISTED}", resource_ids)
             return {row[0]: use_of(UseRow(*row[:-1]), row[-1]) for row in rows}
+
+    def largest(self, number: int) -> Collection[str]:
+        """See UsageNotes."""
+        least = "(SELECT used_bytes FROM share_use ORDER BY used_bytes DESC LIMIT 1 OFFSET ?)"
+        select = f"SELECT resource_id FROM share_use WHERE used_bytes >= {least} ORDER BY resource_id LIMIT ?"  # noqa: S608 - constants
+        most = number + MOST_ALIKE
+        with self._reading() as connection:
+            found = [row[0] for row in connection.execute(select, (number - 1, most + 1))]
+        return found if len(found) <= most else ()
 
     def share_samples(self, resource_ids: Collection[str] | None = None) -> dict[str, tuple[ShareSample, ...]]:
         """See UsageNotes."""

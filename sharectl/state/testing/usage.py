@@ -11,6 +11,7 @@ from sharectl.model.records import PutResource, PutRun, RemoveResource, RenameBa
 from sharectl.model.usage import MOST_SAMPLES, SAMPLE_SPACING_SECONDS, BackendUse, PoolSample, ShareSample, ShareUse
 from sharectl.state.contract import CanMove, KeepsCopies, KeepsUsage, StateRefusedError
 from sharectl.state.testing.samples import RUN, Conformance, document_of, make_record, whole_view
+from sharectl.state.usage import MOST_ALIKE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,6 +47,22 @@ class UsageConformance(Conformance):
         assert notes.usage() == {"id-a": ShareUse(5, NOW + 60), "id-b": ShareUse(8, NOW + 60)}
         assert notes.usage(["id-a", "id-nobody", "id-\udcff"]) == {"id-a": ShareUse(5, NOW + 60)}
         assert notes.usage([]) == {}
+
+    def test_the_largest_are_those_that_use_most_and_what_is_like_the_last_of_them(self, notes: UsageNotes) -> None:
+        """None where fewer are noted than are asked for."""
+        assert list(notes.largest(1)) == []
+        notes.take([seen(NOW, {"a": 5, "b": 7, "c": 5, "d": 1})])
+        assert [sorted(notes.largest(number)) for number in (1, 2, 4, 5)] == [
+            ["id-b"],
+            ["id-a", "id-b", "id-c"],
+            ["id-a", "id-b", "id-c", "id-d"],
+            [],
+        ]
+
+    def test_where_too_many_use_the_same_none_is_among_the_largest(self, notes: UsageNotes) -> None:
+        """All have to be looked at: what is told of some may not be large."""
+        notes.take([seen(NOW, {f"n{number}": 5 for number in range(MOST_ALIKE + 2)})])
+        assert list(notes.largest(1)) == []
 
     def test_a_share_that_was_not_seen_keeps_its_time(self, notes: UsageNotes) -> None:
         """Where only some were listed, and where the driver could not say of one; it is seen again later."""
