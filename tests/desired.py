@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from sharectl.manifests.compiled import CompiledFile, Index
+from sharectl.manifests.compiled import CompiledFile, Index, encoded_record
 from sharectl.manifests.desired import Desired, Linked
 from sharectl.manifests.positions import FilePositions
 from sharectl.model.access import access_digest
@@ -41,9 +41,9 @@ def desired_of(  # noqa: PLR0913 - one argument for each kind, all optional
             rules = list((access or {}).get(address, ()))
             index.addresses.append(address)
             digests.append(digest_of(canonical_json(plain)) + access_digest(rules))
-            lines.append(canonical_json([plain, [list(rule) for rule in rules], (0, 1, 1)]))
+            lines.append(encoded_record(canonical_json(plain), [list(rule) for rule in rules], (0, 1, 1)))
     file = CompiledFile()
-    file.index, file.digests, file.records = index, b"".join(digests), b"\n".join(lines)
+    file.index, file.digests, file.records = index, b"".join(digests), b"".join(lines)
     linked = Linked([file], dict(zip(index.addresses, digests, strict=True)), moves=dict(moves or {}))
     desired = Desired(linked, lambda _: FilePositions("<memory>", b""))
     desired.backends = _by_name(backends)

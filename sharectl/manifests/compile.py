@@ -6,7 +6,15 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.builders import build, check_moves, check_rule, inline_rules
-from sharectl.manifests.compiled import PLACEMENT_FIELDS, CompiledFile, Index, RuleDocument, Setting, lists_named
+from sharectl.manifests.compiled import (
+    PLACEMENT_FIELDS,
+    CompiledFile,
+    Index,
+    RuleDocument,
+    Setting,
+    encoded_record,
+    lists_named,
+)
 from sharectl.manifests.defaults import NO_DEFAULTS, Defaults
 from sharectl.manifests.fields import references_of
 from sharectl.manifests.findings import Checker
@@ -198,8 +206,9 @@ class _Compiler:
         if any(rule[0] == CLIENTS for rule in rules):
             self.index.listing[checker.address] = rules
         self.index.addresses.append(checker.address)
-        self.digests += digest_of(canonical_json(plain)) + access_digest(map(rule_of, rules))
-        self.records += canonical_json([plain, rules, place, given] if given else [plain, rules, place]) + b"\n"
+        spec_json = canonical_json(plain)
+        self.digests += digest_of(spec_json) + access_digest(map(rule_of, rules))
+        self.records += encoded_record(spec_json, [rules, place, given] if given else [rules, place])
 
     def _refer(self, target: Address, path: Path, sound: SoundDocument, checker: Checker, *, is_linked: bool) -> None:
         """Keep what a document refers to; where the document itself is not linked, with the place."""

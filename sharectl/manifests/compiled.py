@@ -15,7 +15,7 @@ import orjson
 from sharectl.manifests.defaults import NOTHING_GIVEN
 from sharectl.manifests.files import CHECKSUM_BYTES, checksum, read_part, write_whole
 from sharectl.model.access import CLIENTS, AccessRule, options_of
-from sharectl.model.canonical import DIGEST_SIZE_BYTES
+from sharectl.model.canonical import DIGEST_SIZE_BYTES, canonical_json
 from sharectl.model.kinds import Kind, address_of
 
 if TYPE_CHECKING:
@@ -50,6 +50,15 @@ class Setting(NamedTuple):
     def address(self) -> Address:
         """The address of what it describes."""
         return f"{self.kind}/{self.plain['name']}"
+
+
+_BETWEEN: Final = b"\t"
+"""Stands between the spec and the rest of a record; within JSON it is escaped."""
+
+
+def encoded_record(spec_json: bytes, others: Sequence[object]) -> bytes:
+    """Return the line of a file's records for a share or snapshot; `others` are the fields of its record but for the spec."""
+    return b"".join((spec_json, _BETWEEN, canonical_json(others), b"\n"))
 
 
 class RuleDocument(NamedTuple):
@@ -195,11 +204,19 @@ class CompiledFile:
 
     def record(self, number: int) -> ResourceRecord:
         """Return the resource `index.addresses[number]`."""
+        spec_json, _, others = self._line(number).partition(_BETWEEN)
+        return ResourceRecord(orjson.loads(spec_json), *orjson.loads(others))
+
+    def spec_json(self, number: int) -> bytes:
+        """Return the spec in the record of that number as the canonical JSON that the digest is of."""
+        return self._line(number).partition(_BETWEEN)[0]
+
+    def _line(self, number: int) -> bytes:
         if self._lines is None:
             text = self.records
             self._lines = text, array("Q", [0, *accumulate(map(len, text.splitlines(keepends=True)))])
         text, starts = self._lines
-        return ResourceRecord(*orjson.loads(text[starts[number] : starts[number + 1]]))
+        return text[starts[number] : starts[number + 1]]
 
     def let_go(self) -> None:
         """Hold no records any more that can be had again."""

@@ -7,9 +7,12 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+import orjson
+
 from sharectl.manifests.defaults import NO_DEFAULTS, Defaults
 from sharectl.manifests.findings import NO_FLAWS, Flaws
 from sharectl.model.access import CLIENTS, AccessRule, rule_of
+from sharectl.model.codec import Likes
 from sharectl.model.kinds import MANAGED_KINDS, Address, Kind, address_of, is_of, kind_of, name_of, split_rule_address
 from sharectl.model.specs import ClientListSpec, ShareSpec, ShareTypeSpec, SnapshotSpec
 from sharectl.model.table import SPECS
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from sharectl.manifests.positions import FilePositions
     from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
-    from sharectl.model.codec import Spec
+    from sharectl.model.codec import Likeness, Spec
     from sharectl.model.diagnostics import Source
     from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec
 
@@ -130,6 +133,10 @@ class Linked:
         entry = self.entries.get(address) if self.defaults else None
         return None if entry is None else self.defaults.source(self.record(entry).given, path)
 
+    def spec_json(self, entry: Entry) -> bytes:
+        """Return the spec in the record of a share or snapshot, as canonical JSON."""
+        return self.files[entry.file].spec_json(entry.number)
+
     def place_of(self, address: Address) -> tuple[int, Sequence[int]] | None:
         """Return the file's number and the place of the document that describes something else than an access rule."""
         if address in self.settings:
@@ -176,6 +183,7 @@ class Desired:
         self._positions = positions
         # A spec and its access rules are asked for one after the other.
         self._last: tuple[Address, ResourceRecord] | None = None
+        self._alike = Likes(ShareSpec)
         self._shares: dict[Address, ShareSpec] = {}  # a new share is asked for by several parts of the planner
         self.digests: Mapping[Address, bytes] = MappingProxyType(linked.digests)
         self.moves: Mapping[Address, tuple[Address, ...]] = MappingProxyType(linked.moves)
@@ -206,8 +214,15 @@ class Desired:
         """Return the share at `address`."""
         spec = self._shares.get(address)
         if spec is None:
-            spec = self._shares[address] = ShareSpec.from_plain(self._record(address, Kind.SHARE).plain)
+            text = self._linked.spec_json(self._entry(address, Kind.SHARE))
+            spec = self._alike.read(text, name_of(address), lambda: ShareSpec.from_plain(orjson.loads(text)))
+            self._shares[address] = spec
         return spec
+
+    def likeness(self, share_address: Address) -> Likeness | None:
+        """Return what the manifests of shares have in common that differ in their names alone, access rules apart; None where none like it was read before."""
+        text = self._linked.spec_json(self._entry(share_address, Kind.SHARE))
+        return self._alike.likeness(text, name_of(share_address))
 
     def let_go(self, *, specs: bool = False) -> None:
         """Hold nothing any more that can be had from the files again, where it is asked for again; with `specs`, not what was made of it either."""
@@ -386,11 +401,15 @@ class Desired:
         return place
 
     def _record(self, address: Address, kind: Kind) -> ResourceRecord:
+        entry = self._entry(address, kind)
+        if self._last is None or self._last[0] != address:
+            self._last = address, self._linked.record(entry)
+        return self._last[1]
+
+    def _entry(self, address: Address, kind: Kind) -> Entry:
         if not is_of(kind, address):
             raise KeyError(address)
-        if self._last is None or self._last[0] != address:
-            self._last = address, self._linked.record(self._linked.entries[address])
-        return self._last[1]
+        return self._linked.entries[address]
 
     def _rule_document(self, share_address: Address, rule_key: str) -> RuleEntry | None:
         """Return the document that gives the share this rule, itself or by a list that it names."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from dataclasses import MISSING, fields
 from functools import lru_cache, partial
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
+from itertools import compress
+from operator import attrgetter, ne
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, Self, TypeVar
 
 from sharectl.model.fields import ANY, Policy, rule_of
 
@@ -45,6 +46,12 @@ class Spec:
         """Return the spec that `as_plain` wrote, which is not checked (see `Codec.fault`)."""
         made: Self = codec_of(cls).value(plain)
         return made
+
+
+Named = TypeVar("Named", bound=Spec)
+_MOST_LIKES: Final = 10_000
+Likeness = tuple[bytes, bytes]
+"""What stands in the JSON of a spec before and after its name."""
 
 
 class Shape(NamedTuple):
@@ -103,7 +110,7 @@ class Codec:
         self._values: Callable[[Any], tuple[Any, ...]] = attrgetter(*self.names)
         self.rules: dict[str, Rule] = {field.name: rule_of(field) for field in declared}
         shapes = {field.name: _shape(str(field.type), cls, rule_of(field)) for field in declared}
-        self._writers = tuple((name, shape.write) for name, shape in shapes.items() if shape.write is not None)
+        self._writers = {name: shape.write for name, shape in shapes.items() if shape.write is not None}
         self._readers = {name: shape.read for name, shape in shapes.items() if shape.read is not None}
         for _, _, part in self._flat:
             shapes |= part.shapes.fields
@@ -114,7 +121,7 @@ class Codec:
         """Return the JSON object of a value."""
         values = zip(self.names, self._values(value), self._defaults, strict=True)
         plain = {name: held for name, held, default in values if held != default}
-        for name, write in self._writers:
+        for name, write in self._writers.items():
             if name in plain:
                 plain[name] = write(plain[name])
         for name, default, part in self._flat:
@@ -125,13 +132,11 @@ class Codec:
 
     def differences(self, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401 - as above
         """Yield the fields of the plain form that differ, with both values; None stands for one that is left out."""
-        values = self._values(before), self._values(after)
-        for name, old, new, default in (
-            zip(self.names, *values, self._defaults, strict=True) if values[0] != values[1] else ()
-        ):
-            if old != new:
-                write = next((write for written, write in self._writers if written == name), _as_it_is)
-                yield name, None if old == default else write(old), None if new == default else write(new)
+        olds, news = self._values(before), self._values(after)
+        for number in compress(range(len(olds)), map(ne, olds, news)):
+            name, default, old, new = self.names[number], self._defaults[number], olds[number], news[number]
+            write = self._writers.get(name, _as_it_is)
+            yield name, None if old == default else write(old), None if new == default else write(new)
         for name, _, part in self._flat:
             old, new = getattr(before, name), getattr(after, name)
             if old is not new:
@@ -162,6 +167,48 @@ def codec_of(cls: type) -> Codec:
     if codec is None:
         codec = _CODECS[cls] = Codec(cls)
     return codec
+
+
+class Likes(Generic[Named]):
+    """Reads specs of one class from canonical JSON: of those that differ in nothing but their names, one is decoded, the others are made after it.
+
+    Thousands of shares are alike, and what was checked of one holds for all of them.
+    """
+
+    __slots__ = ("_known", "_make", "_values")
+
+    def __init__(self, cls: type[Named]) -> None:
+        """Know none yet. The first field of the class is the name."""
+        self._make: Callable[..., Named] = cls
+        self._values: Callable[[Named], tuple[Any, ...]] = attrgetter(*[field.name for field in fields(cls)][1:])
+        self._known: dict[Likeness, tuple[Named, tuple[Any, ...]]] = {}
+
+    def read(self, text: bytes, name: str, decode: Callable[[], Named]) -> Named:
+        """Return the spec in `text`, whose name is `name` as far as anybody knows; `decode` reads it where none like it is known."""
+        known = self._known.get(_likeness(text, name))
+        return self.example(text, name, decode) if known is None else self._make(name, *known[1])
+
+    def example(self, text: bytes, name: str, decode: Callable[[], Named]) -> Named:
+        """Return the same, or a spec that differs from it in its name alone."""
+        key = _likeness(text, name)
+        known = self._known.get(key)
+        if known is not None:
+            return known[0]
+        spec = decode()
+        is_named_once = key[1] and b'"name":' not in key[0] + key[1]  # a label may be called so too
+        if spec.name == name and is_named_once and len(self._known) < _MOST_LIKES:
+            self._known[key] = spec, self._values(spec)
+        return spec
+
+    def likeness(self, text: bytes, name: str) -> Likeness | None:
+        """Return what all specs like the one in `text` have in common, and no other; None where none like it was read before."""
+        key = _likeness(text, name)
+        return key if key in self._known else None
+
+
+def _likeness(text: bytes, name: str) -> Likeness:
+    before, _, after = text.partition(f'"name":"{name}"'.encode())
+    return before, after
 
 
 _OPTIONAL: Final = " | None"

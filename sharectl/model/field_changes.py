@@ -39,8 +39,10 @@ def _change(name: str, before: Any, after: Any) -> FieldChange:  # noqa: ANN401 
 
 def spec_changes(before: Spec, after: Spec, *, skip: Collection[str] = ()) -> tuple[FieldChange, ...]:
     """Return the same of two specs of one kind, without making plain ones."""
-    found = codec_of(type(before)).differences(before, after)
-    return tuple(_change(*each) for each in sorted(found, key=itemgetter(0)) if each[0] not in skip)
+    found = [each for each in codec_of(type(before)).differences(before, after) if each[0] not in skip]
+    if len(found) > 1:
+        found.sort(key=itemgetter(0))
+    return tuple([_change(*each) for each in found])
 
 
 def size_change(before_bytes: int | None, after_bytes: int | None) -> FieldChange:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.base import Capability
     from sharectl.manifests.desired import Desired
     from sharectl.model.access import AccessRule
+    from sharectl.model.codec import Likeness
     from sharectl.model.diagnostics import Diagnostic, Source
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
@@ -100,6 +101,7 @@ class Draft:
     refusals: list[Refusal] = field(default_factory=list)
     awaited: dict[Address, Address] = field(default_factory=dict)
     export_changes: dict[Address, ExportChange] = field(default_factory=dict)
+    metadata_changes: dict[tuple[Likeness | None, ...], tuple[FieldChange, ...]] = field(default_factory=dict)
     _known_ids: frozenset[str] | None = None
     _strays: Strays | None = None
     _stray_snapshots: dict[str, dict[str, list[ObservedSnapshot]]] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from sharectl.model.diagnostics import did_you_mean, error, listed, warning
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.specs import Replacement
 from sharectl.planner.records import DEPOSED_MARK, outdated_policies
-from sharectl.state.rows import spec_object_of
+from sharectl.state.rows import share_like, spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -237,5 +237,5 @@ def addresses_with_rules(
 
 def _is_exported_alike(record: Record, wanted: ShareSpec) -> bool:
     """Tell whether the export keeps its name and its protocols: with others, who has access changes with the same rules."""
-    recorded = spec_object_of(record)
-    return (recorded.get("export_name"), recorded.get("protocol")) == (wanted.export_name, wanted.protocol)
+    recorded = share_like(record)
+    return (recorded.export_name, recorded.protocol) == (wanted.export_name, wanted.protocol)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sharectl.model.diagnostics import counted
 from sharectl.model.kinds import kind_of
 from sharectl.model.plans import Action
+from sharectl.model.verbs import Verb
 from sharectl.render.blocks import described, fate, headline, split_changes
 from sharectl.render.sentences import change_text
 
@@ -48,9 +49,14 @@ class Fold(NamedTuple):
 def folded(blocks: Iterable[Block], reached: Mapping[Address, Reached]) -> list[Fold]:
     """Return the blocks, those that are alike as one, in the order of the first of each; `reached` is what the review says of them."""
     alike: dict[tuple[object, ...], list[Block]] = {}
+    known: dict[tuple[object, ...], tuple[object, ...]] = {}
     for block in blocks:
         said = reached.get(block.address)
-        key = (*_sayings(block), None if said is None else id(said.change))  # a change is one object for all its shares
+        decisive = _decisive(block)
+        sayings = known.get(decisive) or _sayings(block)
+        if decisive:
+            known[decisive] = sayings
+        key = (*sayings, None if said is None else id(said.change))  # a change is one object for all its shares
         alike.setdefault(key, []).append(block)
     folds: list[Fold] = []
     for group in alike.values():
@@ -78,6 +84,15 @@ def _common_headline(block: Block) -> str:
     return (
         words if block.action is Action.CREATE and creation.expected_version is None else f"{words}: {creation.reason}"
     )
+
+
+def _decisive(block: Block) -> tuple[object, ...]:
+    """Return what decides all that is said of a resource of which only the record changes; nothing of any other."""
+    step = block.steps[0]
+    if step.verb is not Verb.UPDATE_RECORD or len(block.steps) > 1:
+        return ()
+    kind = block.address.partition("/")[0]
+    return step.action, kind, step.backend, step.reason, id(step.stated_changes)  # one object for all that are alike
 
 
 def _sayings(block: Block) -> tuple[object, ...]:

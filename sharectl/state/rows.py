@@ -8,8 +8,8 @@ import orjson
 
 from sharectl.model.access import options_of
 from sharectl.model.canonical import DIGEST_SIZE_BYTES, canonical_json
-from sharectl.model.codec import shapes_of
-from sharectl.model.kinds import PLACED_KINDS, Kind
+from sharectl.model.codec import Likes, shapes_of
+from sharectl.model.kinds import PLACED_KINDS, Kind, name_of
 from sharectl.model.networks import NetworkAllocation
 from sharectl.model.requests import ShareRef, SnapshotRef
 from sharectl.model.share_networks import ShareServerSpec
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.access import ExportSettings
     from sharectl.model.canonical import JsonObject
-    from sharectl.model.codec import Shapes
+    from sharectl.model.codec import Likeness, Shapes
     from sharectl.model.records import OperationRecord, Record
     from sharectl.state.contract import StateReader
 
@@ -55,6 +55,8 @@ _WITH_SPEC: Final = frozenset(
 )
 """What is finished, or recorded, from the spec in its intent."""
 
+_SHARES: Final = Likes(ShareSpec)
+
 NO_OPTIONS: Final = b"{}"
 """What the row of an access rule holds that has no options."""
 
@@ -81,7 +83,17 @@ def digests_in(text: str) -> tuple[bytes | None, bytes]:
 
 def share_spec_of(record: Record) -> ShareSpec:
     """Return the spec last applied to a share. Raises DamagedRowError."""
-    return ShareSpec.from_plain(spec_object_of(record))
+    return _SHARES.read(record.spec, name_of(record.address), lambda: ShareSpec.from_plain(spec_object_of(record)))
+
+
+def share_like(record: Record) -> ShareSpec:
+    """Return the same, or the spec of another share that differs in its name alone. Raises DamagedRowError."""
+    return _SHARES.example(record.spec, name_of(record.address), lambda: ShareSpec.from_plain(spec_object_of(record)))
+
+
+def likeness_of(record: Record) -> Likeness | None:
+    """Return what the specs of shares have in common whose rows differ in their names alone; None where none like it was read before."""
+    return _SHARES.likeness(record.spec, name_of(record.address))
 
 
 def snapshot_spec_of(record: Record) -> SnapshotSpec:

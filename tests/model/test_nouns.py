@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import chain
+
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sharectl.model.access import NO_ACCESS_DIGEST, AccessRule, access_digest
 from sharectl.model.canonical import canonical_json
+from sharectl.model.codec import Likes
 from sharectl.model.diagnostics import DiagnosticError, Severity, Source, did_you_mean, error, has_errors, warning
 from sharectl.model.kinds import Kind, address_of, kind_of, name_of, rule_address, split_rule_address
 from sharectl.model.quantities import GIB, SizeError, approximate_size, format_size, parse_size
 from sharectl.model.specs import SchedulerHints, ShareSpec, SnapshotSpec
 
 NAMES = st.text("abcxyz-09", min_size=1, max_size=12)
-LABELS = st.dictionaries(NAMES, NAMES, max_size=3)
+LABELS = st.dictionaries(NAMES | st.just("name"), NAMES, max_size=3)
 MAYBE = st.none() | NAMES
 SHARES = st.builds(
     ShareSpec,
@@ -45,6 +50,34 @@ RULES = st.builds(AccessRule, st.sampled_from(("ip", "user")), NAMES, st.sampled
 def test_a_share_is_equal_after_it_was_made_plain_and_back(spec: ShareSpec) -> None:
     """Whatever it holds."""
     assert ShareSpec.from_plain(spec.as_plain()) == spec
+
+
+@given(
+    st.lists(
+        SHARES.flatmap(lambda spec: st.lists(NAMES).map(lambda names: [replace(spec, name=name) for name in names])),
+        max_size=4,
+    )
+)
+def test_a_share_made_after_one_that_is_alike_is_equal_to_its_own_text(groups: list[list[ShareSpec]]) -> None:
+    """Whatever is called `name` besides, and whatever was read before; and the likeness is that of shares that differ in their names alone."""
+    likes = Likes(ShareSpec)
+    seen: dict[object, ShareSpec] = {}
+    for spec in [*chain.from_iterable(groups), *chain.from_iterable(groups)]:
+        text = canonical_json(spec.as_plain())
+        assert likes.read(text, spec.name, lambda text=text: ShareSpec.from_plain(orjson.loads(text))) == spec
+        likeness = likes.likeness(text, spec.name)
+        if likeness is not None:
+            assert replace(seen.setdefault(likeness, spec), name=spec.name) == spec
+
+
+@pytest.mark.parametrize("labels", [{"name": "a"}, {"name": "b"}, {'"name":"a"': "x"}])
+def test_a_label_is_never_taken_for_the_name(labels: dict[str, str]) -> None:
+    """Nor is the name of one share left in another that is read after it."""
+    likes = Likes(ShareSpec)
+    for name in ("a", "b", "a"):
+        spec = ShareSpec(name, 1, "NFS", labels=labels)
+        text = canonical_json(spec.as_plain())
+        assert likes.read(text, name, lambda text=text: ShareSpec.from_plain(orjson.loads(text))) == spec
 
 
 @given(SNAPSHOTS)

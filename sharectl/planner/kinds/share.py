@@ -8,6 +8,7 @@ from sharectl.model.kinds import Kind, address_of
 from sharectl.planner.kinds import KindPlanner
 from sharectl.planner.shares.changes import hold_for_snapshot
 from sharectl.planner.shares.lost import refuse_what_may_be_renamed
+from sharectl.planner.shares.metadata import plan_metadata
 from sharectl.planner.shares.steps import plan_changed_share, plan_lost_share, plan_removed_share
 from sharectl.planner.strays import refuse_taken_name, refuse_unfinished_import
 from sharectl.state.rows import spec_object_of
@@ -22,6 +23,8 @@ def _leave_to_placement(draft: Draft, address: Address) -> None:
 
 
 def _plan_changed(draft: Draft, address: Address) -> None:
+    if plan_metadata(draft, address):
+        return
     plan_changed_share(draft, address)
     if address in draft.replaced:
         draft.new.append(address)

@@ -34,6 +34,7 @@ from sharectl.planner.records import DEPOSED_MARK, as_asked, deposed_address, re
 from sharectl.planner.share_servers.places import server_of_lost_share
 from sharectl.planner.shares.access import access_in_force, plan_access, renames
 from sharectl.planner.shares.changes import holds_growth, may_be_cloned, plan_resize, plan_revert
+from sharectl.planner.shares.metadata import STATE_ALONE
 from sharectl.planner.shares.naming import export_changes, may_have_name
 from sharectl.planner.shares.schedules import (
     end_schedule,
@@ -331,7 +332,7 @@ def _plan_record(  # noqa: PLR0913, PLR0917 - both specs and what is there
     draft.add(
         Verb.UPDATE_RECORD,
         address,
-        "the state alone; the backend is not asked for anything but what it holds",
+        STATE_ALONE,
         backend=record.backend if observed is not None else None,
         record=record,
         work=UpdateRecord(new),

@@ -1,0 +1,65 @@
+"""Shares of which nothing but metadata changes: what that is, is worked out once for all that are alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sharectl.model.field_changes import spec_changes
+from sharectl.model.fields import Policy, fields_with
+from sharectl.model.plans import UpdateRecord
+from sharectl.model.specs import ShareSpec
+from sharectl.model.verbs import Verb
+from sharectl.planner.records import RECORDED_POLICY, wanted_policy
+from sharectl.planner.shares.export_names import listed
+from sharectl.state.rows import likeness_of, share_like
+
+if TYPE_CHECKING:
+    from sharectl.model.field_changes import FieldChange
+    from sharectl.model.kinds import Address
+    from sharectl.model.records import Record
+    from sharectl.planner.draft import Draft
+
+STATE_ALONE: Final = "the state alone; the backend is not asked for anything but what it holds"
+_METADATA: Final = fields_with(ShareSpec, Policy.METADATA)
+_MORE: Final[tuple[FieldChange, ...]] = ()
+"""Stands for changes of which some are of more than metadata."""
+
+
+def plan_metadata(draft: Draft, address: Address) -> bool:
+    """Add the step for a share of which nothing but metadata changes, as happens to thousands at once; return False where more may change."""
+    record = draft.records[address]
+    if (
+        address in draft.deviations
+        or address in draft.options.replaces
+        or address in draft.export_changes
+        or not record.has_access(draft.desired.digests[address])
+        or RECORDED_POLICY in record.attributes
+    ):
+        return False
+    new, there = draft.desired.share(address), listed(draft.observed, record)
+    if there is not None and there.protocol not in {None, new.protocol}:
+        return False
+    changes = _changes(draft, record, new, address)
+    if not changes:
+        return False
+    draft.add(Verb.UPDATE_RECORD, address, STATE_ALONE, record=record, work=UpdateRecord(new), changes=changes)
+    return True
+
+
+def _changes(draft: Draft, record: Record, new: ShareSpec, address: Address) -> tuple[FieldChange, ...]:
+    """Return the changes of metadata; none where there may be others."""
+    found = draft.metadata_changes.get((likeness_of(record), draft.desired.likeness(address)))
+    if found is not None:
+        return found
+    found = spec_changes(share_like(record), new, skip={"name"})
+    if (
+        any(change.field not in _METADATA for change in found)
+        or new.revert_to is not None
+        or new.export_name is not None
+        or wanted_policy(draft.desired, new) is not None
+    ):
+        found = _MORE
+    key = likeness_of(record), draft.desired.likeness(address)  # both have been read by now
+    if None not in key:
+        draft.metadata_changes[key] = found
+    return found
