@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import pytest
 
 from sharectl.model.specs import HourlySnapshots, RevertRequest, SnapshotPolicy
 from sharectl.model.verbs import Verb
@@ -16,54 +17,90 @@ from tests.planner.model import settle
 from tests.planner.world import World
 
 NAMES = ("a", "b", "c")
-FIELDS: dict[str, st.SearchStrategy[Any]] = {
-    "labels": st.sampled_from(({}, {"team": "red"}, {"name": "a"}, {"name": "b", "team": "red"})),
-    "protect": st.booleans(),
-    "deletion_policy": st.sampled_from(("retain", "delete")),
-    "replacement": st.sampled_from(("refuse", "createFirst")),
-    "retain_access": st.booleans(),
-    "different_host": st.sampled_from(([], ["b"])),
-    "size": st.sampled_from(("1GiB", "2GiB")),
-    "protocol": st.sampled_from(("NFS", "NFS", "NFS_CIFS")),
-    "export_name": st.sampled_from((None, "Projects")),
-    "snapshot_policy": st.sampled_from((None, SnapshotPolicy(HourlySnapshots(2)))),
-    "revert_to": st.sampled_from((None, RevertRequest("s", "1"))),
-    "access": st.sampled_from(([], ["ip:10.0.0.1=rw"])),
+POLICY = SnapshotPolicy(HourlySnapshots(2))
+FIELDS: dict[str, tuple[Any, Any]] = {
+    "labels": ({"name": "a"}, {"name": "b"}),
+    "protect": (False, True),
+    "deletion_policy": ("retain", "delete"),
+    "replacement": ("refuse", "createFirst"),
+    "retain_access": (False, True),
+    "allow_shrink": (False, True),
+    "different_host": ([], ["b"]),
+    "size": ("2GiB", "3GiB"),
+    "protocol": ("NFS", "NFS_CIFS"),
+    "availability_zone": (None, "east"),
+    "export_name": (None, "Projects"),
+    "snapshot_policy": (None, POLICY),
+    "revert_to": (None, RevertRequest("s", "1")),
+    "access": ([], ["ip:10.0.0.1=rw"]),
 }
-CHANGES = st.lists(st.sampled_from(sorted(FIELDS)), max_size=2, unique=True).flatmap(
-    lambda names: st.fixed_dictionaries({name: FIELDS[name] for name in names})
-)
-BY_HAND = st.sampled_from(({}, {}, {}, {"protocol": "NFS_CIFS"}, {"size_bytes": 5 << 30}, {"pool": "p2"}))
+SHORT = {"labels", "protect", "deletion_policy", "replacement", "retain_access", "allow_shrink"}
+"""Fields of which a change goes the short way. Hints are metadata too, and go the long way."""
+BY_HAND: tuple[dict[str, Any], ...] = ({}, {"protocol": "NFS_CIFS"}, {"size_bytes": 5 << 30}, {"pool": "p9"})
 
 
-@settings(max_examples=150)
-@given(st.tuples(CHANGES, CHANGES, CHANGES), st.tuples(CHANGES, CHANGES, CHANGES), st.tuples(BY_HAND, BY_HAND, BY_HAND))
-def test_the_short_way_plans_what_the_long_way_would(
-    first: tuple[dict[str, Any], ...], then: tuple[dict[str, Any], ...], by_hand: tuple[dict[str, Any], ...]
-) -> None:
-    """Whatever changes, of shares that are alike and not: the same steps, and nothing that the long way would have said."""
-    world = World()
-    for name, fields in zip(NAMES, first, strict=True):
-        world.wants(name, **{**fields, "revert_to": None, "export_name": None})
-    world.wants_snapshot("s", "a")
-    settle(world)
-    for name, before, after, seen in zip(NAMES, first, then, by_hand, strict=True):
-        world.wants(name, **{**before, **after})
-        world.by_hand(f"share/{name}", **seen)
+def is_short(world: World, options: dict[str, Any]) -> set[bool]:
+    """Plan each share both ways, and return which of them the short way has planned: they have to agree."""
     short = world.draft()
+    short.options = world.options(**options)
     short.deviations = find_deviations(short.state, short.observed)
+    found = set()
     for address in [f"share/{name}" for name in NAMES] * 2:  # the second time, others that are alike are known
         short.steps.clear()
+        found.add(plan_metadata(short, address))
+        if not short.steps:
+            continue
         long = world.draft()
-        long.deviations = short.deviations
+        long.options, long.deviations = short.options, short.deviations
         plan_changed_share(long, address)
-        if plan_metadata(short, address):
-            assert short.steps == long.steps
-            assert {step.verb for step in short.steps.values()} == {Verb.UPDATE_RECORD}
-            assert long.diagnostics == []
-            assert long.removals == []
-        else:
-            assert short.steps == {}
+        assert short.steps == long.steps
+        assert {step.verb for step in short.steps.values()} == {Verb.UPDATE_RECORD}
+        assert (long.diagnostics, long.removals, long.replaced) == ([], [], {})
+    return found
+
+
+def settled(**fields: Any) -> World:  # noqa: ANN401 - the fields of a share
+    """Return a world with shares that are alike, one of them with a snapshot."""
+    world = World()
+    world.has_type("plain")
+    for name in NAMES:
+        world.wants(name, share_type="plain", **{"labels": {"team": "red"}, **fields})
+    world.wants_snapshot("s", "a")
+    settle(world)
+    return world
+
+
+def becomes(world: World, **fields: Any) -> None:  # noqa: ANN401 - as above
+    """Let the manifests of the shares say something else, at least as labels."""
+    for name in NAMES:
+        world.wants(name, share_type="plain", **{"labels": {"owner": "red"}, **fields})
+
+
+@pytest.mark.parametrize("field", sorted(FIELDS))
+def test_the_short_way_plans_what_the_long_way_would(field: str) -> None:
+    """Whatever changes besides labels, in the manifests and on the backend: the same step, and nothing else that there would be to say."""
+    for (before, after), by_hand in product((FIELDS[field], FIELDS[field][::-1]), BY_HAND):
+        if before is not None and field in {"revert_to", "export_name", "availability_zone"}:
+            continue  # a new share is not turned back, two are not exported under one name, and there is no such zone
+        world = settled(**{field: before})
+        becomes(world, **{field: after})
+        for name in NAMES:
+            world.by_hand(f"share/{name}", **by_hand)
+        assert is_short(world, {}) == {field in SHORT and not by_hand}
+
+
+def test_what_else_is_asked_for_goes_the_long_way() -> None:
+    """A replacement, or the policy that a share type has got; and what a backend has that the manifest has not."""
+    world = settled()
+    becomes(world)
+    assert is_short(world, {}) == {True}
+    assert is_short(world, {"replaces": [f"share/{name}" for name in NAMES]}) == {False}
+    world.share_types["plain"] = replace(world.share_types["plain"], snapshot_policy=POLICY)
+    assert is_short(world, {}) == {False}
+    settle(world)
+    world.share_types["plain"] = replace(world.share_types["plain"], snapshot_policy=None)
+    becomes(world, labels={})
+    assert is_short(world, {}) == {False}
 
 
 def test_labels_of_shares_that_are_alike_are_one_change() -> None:
