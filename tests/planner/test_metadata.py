@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from sharectl.model.field_changes import FieldChange
 from sharectl.model.specs import HourlySnapshots, RevertRequest, SnapshotPolicy
 from sharectl.model.verbs import Verb
+from sharectl.planner.exports import ExportChange
 from sharectl.planner.observed import find_deviations
 from sharectl.planner.shares.metadata import plan_metadata
 from sharectl.planner.shares.steps import plan_changed_share
@@ -101,6 +103,26 @@ def test_what_else_is_asked_for_goes_the_long_way() -> None:
     world.share_types["plain"] = replace(world.share_types["plain"], snapshot_policy=None)
     becomes(world, labels={})
     assert is_short(world, {}) == {False}
+
+
+@pytest.mark.parametrize("fields", [{"revert_to": RevertRequest("s", "1")}, {"export_name": "Projects"}])
+def test_what_is_not_told_by_a_difference_goes_the_long_way(fields: dict[str, Any]) -> None:
+    """A revert may have been cut short, and an export may have another name on its backend, though nothing of them changes."""
+    world = settled().wants("a", share_type="plain", **fields)
+    settle(world)
+    world.wants("a", share_type="plain", labels={"owner": "red"}, **fields)
+    draft = world.draft()
+    plan_metadata(draft, "share/a")
+    assert draft.steps == {}
+
+
+def test_an_export_whose_settings_change_goes_the_long_way() -> None:
+    """They are put in force by a step of their own."""
+    world = settled()
+    becomes(world)
+    draft = world.draft()
+    draft.export_changes["share/a"] = ExportChange((FieldChange("export/squash", "root", "all"),))
+    assert [plan_metadata(draft, f"share/{name}") for name in NAMES] == [False, True, True]
 
 
 def test_labels_of_shares_that_are_alike_are_one_change() -> None:
