@@ -41,7 +41,7 @@ def desired_of(  # noqa: PLR0913 - one argument for each kind, all optional
             rules = list((access or {}).get(address, ()))
             index.addresses.append(address)
             digests.append(digest_of(canonical_json(plain)) + access_digest(rules))
-            lines.append(encoded_record(canonical_json(plain), [list(rule) for rule in rules], (0, 1, 1)))
+            lines.append(encoded_record(canonical_json(plain), [list(map(list, rules)), (0, 1, 1)]))
     file = CompiledFile()
     file.index, file.digests, file.records = index, b"".join(digests), b"".join(lines)
     linked = Linked([file], dict(zip(index.addresses, digests, strict=True)), moves=dict(moves or {}))
