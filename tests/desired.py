@@ -44,7 +44,7 @@ def desired_of(  # noqa: PLR0913 - one argument for each kind, all optional
             lines.append(encoded_record(canonical_json(plain), [list(map(list, rules)), (0, 1, 1)]))
     file = CompiledFile()
     file.index, file.digests, file.records = index, b"".join(digests), b"".join(lines)
-    linked = Linked([file], dict(zip(index.addresses, digests, strict=True)), moves=dict(moves or {}))
+    linked = Linked([file], digests=dict(zip(index.addresses, digests, strict=True)), moves=dict(moves or {}))
     desired = Desired(linked, lambda _: FilePositions("<memory>", b""))
     desired.backends = _by_name(backends)
     desired.share_types = _by_name(share_types)
