@@ -19,7 +19,6 @@ from sharectl.drivers.registry import driver_factory
 from sharectl.drivers.share_checks import configured_capabilities
 from sharectl.drivers.share_servers import HandlesShareServers
 from sharectl.engine.answers import all_expected, pools_of, report_of
-from sharectl.executors.failures import failure_of
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.observed import ObservedShare, ObservedSnapshot
 from sharectl.planner.observed import BackendObservation
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sharectl.drivers.base import Capability, Driver
+    from sharectl.executors.answers import Failure
     from sharectl.model.backends import BackendSpec
     from sharectl.model.observed import BackendReport
     from sharectl.model.share_networks import ShareNetworkSubnet
@@ -88,7 +88,7 @@ def survey(specs: Mapping[str, BackendSpec], backends: Backends, questions: Mapp
         is_unserved = answer is not None and isinstance(answer.error, UnservedError)
         if answer is not None:
             error = (
-                f"no answer within {seconds[name]:g} s" if answer.error is None else failure_of(answer.error).message
+                f"no answer within {seconds[name]:g} s" if answer.error is None else _failure_of(answer.error).message
             )
         asked_ids = asked[name].resource_ids if name in asked else frozenset()
         observed[name] = BackendObservation(
@@ -109,13 +109,19 @@ def _capabilities(spec: BackendSpec) -> frozenset[Capability]:
         return frozenset()
 
 
+def _failure_of(problem: BaseException) -> Failure:
+    from sharectl.executors.failures import failure_of  # noqa: PLC0415 - most backends answer
+
+    return failure_of(problem)
+
+
 def _answered(ask: Callable[[], T], until: float) -> T:
     """Return an answer; a backend that says when to come again is asked again then, some times, and not beyond `until`."""
     for left in reversed(range(_TIMES_ASKED)):
         try:
             return ask()
         except TransientError as problem:
-            pause_seconds = failure_of(problem).retry_after_seconds
+            pause_seconds = _failure_of(problem).retry_after_seconds
             if pause_seconds is None or not left or monotonic() + pause_seconds >= until:
                 raise
             sleep(max(pause_seconds, 0.0))
@@ -144,12 +150,12 @@ def _ask(spec: BackendSpec, backends: Backends, question: Question) -> tuple[Bac
                 snapshots = {snapshot.resource_id: snapshot for snapshot in found if snapshot.resource_id is not None}
                 unmanaged_snapshots = tuple(snapshot for snapshot in found if snapshot.resource_id is None)
         except BackendUnavailableError as problem:
-            error = failure_of(problem).message
+            error = _failure_of(problem).message
     if spec.share_servers and isinstance(driver, HandlesShareServers) and error is None:
         try:
             servers = _ask_servers(spec, driver, backends, question, until)
         except BackendUnavailableError as problem:
-            error = failure_of(problem).message
+            error = _failure_of(problem).message
     pools: tuple[Pool, ...] = ()
     if question.pools and spec.enabled:
         pools = _pools(spec, driver, report, capabilities, until)
