@@ -8,7 +8,6 @@ from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import error
 from sharectl.model.field_changes import size_change
 from sharectl.model.kinds import Kind, address_of, is_of
-from sharectl.planner.shares.changes import would_shrink
 from sharectl.planner.shares.checks import Found, ShareChecks, clone_problem
 from sharectl.planner.shares.unfit import diagnostics_of
 from sharectl.state.rows import share_spec_of
@@ -129,5 +128,7 @@ def state_findings(desired: Desired, view: StateView) -> tuple[Diagnostic, ...]:
         is_sound = desired.flaws.is_sound(address, "size", "allowShrink")
         if is_sound and new.size_bytes < old.size_bytes and not new.allow_shrink:
             change = size_change(old.size_bytes, new.size_bytes)
+            from sharectl.planner.shares.changes import would_shrink  # noqa: PLC0415 - hardly any share shrinks
+
             findings.append(would_shrink(address, change, desired.field_source(address, "spec", "size")))
     return tuple(findings)
