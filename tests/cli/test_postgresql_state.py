@@ -111,9 +111,15 @@ def slow(tmp_path: Path, own_postgresql: Server) -> Path:
     return root
 
 
-def begin_apply(root: Path, lease_seconds: float = 60) -> subprocess.Popen[str]:
-    """Begin an apply with leases of this length, and return when a share is being made."""
-    code = f"import sharectl.workspace.run as run; run.LEASE_SECONDS = {lease_seconds}; from sharectl.cli import main; raise SystemExit(main(['apply', '--yes']))"
+def begin_apply(root: Path, lease_seconds: float = 60, patience_seconds: float = 15) -> subprocess.Popen[str]:
+    """Begin an apply with leases of this length, which waits so long for its server, and return when a share is being made."""
+    code = (
+        "from sharectl.cli import main; import sharectl.workspace.run as run;"
+        "from sharectl.state.postgresql import connections, store;"
+        f"run.LEASE_SECONDS = {lease_seconds};"
+        f"connections._READING_PATIENCE_SECONDS = store._PATIENCE_SECONDS = {patience_seconds};"
+        "raise SystemExit(main(['apply', '--yes']))"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=root,
@@ -168,7 +174,7 @@ def test_an_apply_whose_server_stays_away_ends_with_a_word(slow: Path, own_postg
     manifests.write_text(
         manifests.read_text().replace("create_share: 1s", "create_share: 6s")
     )  # longer than a stop takes
-    with begin_apply(slow, lease_seconds=3) as applying:
+    with begin_apply(slow, lease_seconds=3, patience_seconds=2) as applying:
         own_postgresql.stop("immediate")
         told, _ = applying.communicate(timeout=PATIENCE_SECONDS)
     assert (applying.returncode, told.count("Traceback")) == (1, 0)
