@@ -8,6 +8,8 @@ In a turn the loop hands what the executor reports to the procedures that wait f
 submitted, or to its next write. Then all writes are committed as one transaction, intents and results of many steps together, so
 that no call is submitted before its intent is durable.
 
+What has begun goes first: the next call of a job, or its next try, waits for a place, and not behind those that have only their intent.
+
 A call that failed for now is submitted again after a pause, as often as its job allows, and only if it may be repeated. A backend
 that leaves as many calls unanswered in a row as it is wide is silent: what has not begun on it is not asked any more.
 """
@@ -46,9 +48,10 @@ if TYPE_CHECKING:
 
 
 class Write(NamedTuple):
-    """Changes of the state, all durable or none when the procedure goes on."""
+    """Changes of the state, all durable or none when the procedure goes on; an intent is not written any more once the loop ends."""
 
     changes: Sequence[Change]
+    is_intent: bool = False
 
 
 T = TypeVar("T")
@@ -74,6 +77,7 @@ class Job:
         self.attempts = attempts
         self.timeout_seconds = timeout_seconds
         self.retries = retries
+        self.goes_first = False
         self.has_begun = False
         self.operation: Operation | None = None
         self.call: Call[Answer] | None = None
@@ -131,7 +135,7 @@ class Loop:
         self._jobs: dict[Job, None] = {}
         self._calls: dict[int, Job] = {}
         self._ready: deque[tuple[Job, Any, Exception | None]] = deque()
-        self._writes: list[tuple[Job, Sequence[Change]]] = []
+        self._writes: list[tuple[Job, Write]] = []
         self._pauses: list[tuple[float, int, Job]] = []
         self._troubles: dict[str, int] = {}
         self.ending = ""
@@ -153,16 +157,34 @@ class Loop:
         return self._troubles[backend] >= self._executor.width(backend) + self._patience.spare
 
     def turn(self) -> None:
-        """Wait for reports, no longer than the watch interval, and carry every job on as far as it goes."""
+        """Wait for reports, and carry every job on as far as it goes."""
+        self.listen()
+        self.carry_on()
+
+    def listen(self) -> None:
+        """Wait for reports, no longer than the watch interval, unless a job can go on already."""
         if not self._ready:
             for report in self._executor.reports(self._wait_seconds()):
                 self._take(report)
             self._repeat_due()
-        self._carry_on()
+
+    def carry_on(self) -> None:
+        """Let procedures go on until all wait, with one transaction; what they want to write after it is for the next turn."""
+        self._resume_all()
+        if self._writes:
+            batch, self._writes = self._writes, []
+            self._write_together(batch)
+            self._resume_all()
 
     def end(self, reason: str) -> None:
-        """Let nothing more begin. What has begun is finished; calls that wait for their turn or for another try fail."""
+        """Let nothing more begin. What has begun is finished; intents that are not durable yet, and calls that wait for their turn or for another try, fail."""
         self.ending = reason
+        writes, self._writes = self._writes, []
+        for job, write in writes:
+            if write.is_intent:
+                self._throw(job, Failure(FailureKind.WITHDRAWN, reason))
+            else:
+                self._writes.append((job, write))
         pauses, self._pauses = self._pauses, []
         for _, _, job in pauses:
             self._cut_short(job)
@@ -261,14 +283,6 @@ class Loop:
         while self._pauses and self._pauses[0][0] <= now:
             self._submit(heapq.heappop(self._pauses)[2])
 
-    def _carry_on(self) -> None:
-        """Let procedures go on until all wait, with one transaction; what they want to write after it is for the next turn."""
-        self._resume_all()
-        if self._writes:
-            batch, self._writes = self._writes, []
-            self._write_together(batch)
-            self._resume_all()
-
     def _resume_all(self) -> None:
         while self._ready:
             self._resume(*self._ready.popleft())
@@ -285,7 +299,7 @@ class Loop:
             job.broke(problem)
             return
         if isinstance(wanted, Write):
-            self._writes.append((job, wanted.changes))
+            self._writes.append((job, wanted))
         else:
             job.call, job.tries = wanted, 0
             self._submit(job)
@@ -303,11 +317,14 @@ class Loop:
         job.number = next(self._numbers)
         job.tries += 1
         self._calls[job.number] = job
-        self._executor.submit(Submission(job.number, job.backend, job.call, job.timeout_seconds, job.operation))
+        goes_first = job.has_begun or job.goes_first
+        self._executor.submit(
+            Submission(job.number, job.backend, job.call, job.timeout_seconds, job.operation, goes_first)
+        )
 
-    def _write_together(self, batch: Sequence[tuple[Job, Sequence[Change]]]) -> None:
+    def _write_together(self, batch: Sequence[tuple[Job, Write]]) -> None:
         """Commit these as one; if something in them is refused, commit the halves, so that the refusal reaches its cause alone."""
-        error = self._committed([change for _, changes in batch for change in changes])
+        error = self._committed([change for _, write in batch for change in write.changes])
         if error is None or len(batch) == 1 or isinstance(error, StateUnavailableError | LeaseLostError):
             self._ready.extend((job, None, error) for job, _ in batch)
         else:

@@ -84,7 +84,7 @@ class PlanRun:
         self._rows = Rows(plan, store)
         self._loop = loop_for(environment, store, heartbeat, lambda name: plan.backends[name].lanes)
         self._steps = Steps(plan, self._rows, Journal(run, environment.now), environment, self._loop)
-        self._waiting: dict[str | None, deque[tuple[Step, int]]] = {}
+        self._waiting: dict[str | None, deque[tuple[Step, int, bool]]] = {}
         self._active: Counter[str | None] = Counter()
         self._settled: Counter[str | None] = Counter()
         self._attempts: dict[str, Attempt] = {}
@@ -166,7 +166,9 @@ class PlanRun:
             raise error.reason from None
 
     def _turn(self) -> None:
-        self._loop.turn()
+        self._loop.listen()
+        self._heed()  # before anything is written: what has no intent yet gets none after a cancel
+        self._loop.carry_on()
         self._heed()
 
     def _deliver(self, observer: Callable[[Event], None]) -> None:
@@ -187,7 +189,7 @@ class PlanRun:
             self._unprepared.setdefault(preparation, []).append((step, index))
         else:
             waiting = self._waiting.setdefault(backend, deque())
-            (waiting.appendleft if is_next else waiting.append)((step, index))
+            (waiting.appendleft if is_next else waiting.append)((step, index, is_next))
             self._start_waiting(backend)
 
     def _start_waiting(self, backend: str | None) -> None:
@@ -199,10 +201,11 @@ class PlanRun:
             most = width + min(max(width, _PREPARED), width + 2 * self._settled[backend])
         waiting = self._waiting.get(backend, ())
         while waiting and self._active[backend] < (width if waiting[0][0].verb in _ONLY_WITH_A_PLACE else most):
-            step, index = waiting.popleft()
+            step, index, is_next = waiting.popleft()
             if not self._board.is_open(step.step_id):
                 continue
             attempt = Attempt(step, index, backend, self._steps, self._events.append, self._settle)
+            attempt.goes_first = is_next or step.verb in _ONLY_WITH_A_PLACE
             self._active[backend] += 1
             self._attempts[step.step_id] = attempt
             self._loop.start(attempt)

@@ -223,7 +223,7 @@ class Steps:
         attempt.operation = Operation(operation.operation_id, operation.address)
         attempt.in_doubt = True  # before it is written: an attempt that is abandoned meanwhile may have it open
         try:
-            yield Write([BeginOperation(operation)])
+            yield Write([BeginOperation(operation)], is_intent=True)
         except Exception:
             attempt.in_doubt = False
             raise

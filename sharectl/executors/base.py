@@ -57,6 +57,7 @@ class Submission:
     """A call to be made. `number` is unique within the run; the timeout counts from when the call begins.
 
     `operation` is the intent that it belongs to, None for a question: an executor elsewhere refuses to begin a call whose intent is not open any more.
+    One that `goes_first` begins before all on its backend that do not.
     """
 
     number: int
@@ -64,6 +65,7 @@ class Submission:
     call: Call[Answer]
     timeout_seconds: float
     operation: Operation | None = None
+    goes_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -252,6 +252,27 @@ def test_a_transient_failure_is_repeated_after_a_pause(bench: Bench) -> None:
     assert job.pauses[0] < job.pauses[1]
 
 
+def test_what_has_begun_goes_first(bench: Bench) -> None:
+    """Its next try and its next call; its first call does only where the job says so."""
+
+    def asks_twice() -> Procedure[None]:
+        yield from ask(Identify())
+        yield from ask(Identify())
+
+    bench.start(asks_twice(), "a")
+    bench.start(asks_twice(), "a").goes_first = True
+    bench.loop.turn()
+    assert [submission.goes_first for submission in bench.executor.submitted] == [False, True]
+    bench.executor.begin(1)
+    bench.executor.answer(1, Failure(FailureKind.UNAVAILABLE, "busy"))
+    bench.loop.turn()
+    bench.now += 60.0
+    bench.loop.turn()
+    bench.executor.answer(bench.executor.submitted[-1].number, Done())
+    bench.loop.turn()
+    assert [submission.goes_first for submission in bench.executor.submitted[2:]] == [True, True]
+
+
 @pytest.mark.parametrize("retry_after_seconds", [None, 1.0])
 def test_what_may_not_be_repeated_is_repeated_only_where_it_has_not_begun(
     bench: Bench, retry_after_seconds: float | None
@@ -286,6 +307,33 @@ def test_at_the_end_nothing_begins_and_what_has_begun_is_finished(bench: Bench) 
     bench.loop.turn()
     assert running.value == Done()
     assert len(bench.executor.submitted) == 3
+
+
+def test_at_the_end_an_intent_that_is_not_durable_yet_is_not_written_any_more(bench: Bench) -> None:
+    """Whatever else is to be written is."""
+
+    def intends() -> Procedure[str]:
+        yield Write([run_record("first")])
+        try:
+            yield Write([run_record("intent")], is_intent=True)
+        except CallFailedError as error:
+            yield Write([run_record("given back")])
+            return error.failure.message
+        return "begun"
+
+    def records() -> Procedure[str]:
+        yield Write([run_record("second")])
+        yield from writes(run_record("result"))
+        return "recorded"
+
+    intending, recording = bench.start(intends()), bench.start(records())
+    bench.loop.turn()
+    bench.loop.end("cancelled")
+    bench.loop.turn()
+    bench.loop.turn()
+    assert (intending.value, recording.value) == ("cancelled", "recorded")
+    assert bench.batches == [2, 2]
+    assert [bench.store.has_run(name) for name in ("intent", "given back", "result")] == [False, True, True]
 
 
 def test_what_is_abandoned_writes_nothing_and_goes_no_further(bench: Bench) -> None:

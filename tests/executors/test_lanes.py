@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
@@ -214,6 +215,25 @@ def test_whatever_a_driver_raises_is_a_failure_and_the_lane_goes_on(error: BaseE
         backend.error = None
         executor.submit(submission(2))
         assert outcomes(executor, 1) == {2: Done()}
+
+
+def test_what_goes_first_begins_before_all_that_do_not() -> None:
+    """In the order in which it came, and no call that has begun gives way."""
+    backend = Backend()
+    with lanes(backend.execute, width=1) as executor:
+        executor.submit(submission(1))
+        assert entered(executor, backend)
+        for number in (2, 3):
+            executor.submit(submission(number))
+        for number in (4, 5):
+            executor.submit(replace(submission(number), goes_first=True))
+        assert executor.withdraw(4)
+        backend.gate.set()
+        begun: list[int] = []
+        while len(begun) < 3:
+            begun += [number for number, outcome in executor.reports(0.01) if isinstance(outcome, Began)]
+    assert begun == [5, 2, 3]
+    assert backend.most == 1
 
 
 def test_a_call_can_be_taken_back_until_it_begins() -> None:

@@ -6,7 +6,6 @@ time. A backend without a live worker is told of at once, and so is one whose wo
 
 from __future__ import annotations
 
-from collections import deque
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
@@ -14,6 +13,7 @@ from uuid import UUID, uuid4
 
 from sharectl.executors.answers import Failure, FailureKind
 from sharectl.executors.base import Began, Report
+from sharectl.executors.waiting import Waiting
 from sharectl.executors.wire import encode
 from sharectl.executors.workers.claims import PROTOCOL, ClaimsUnavailableError
 from sharectl.executors.workers.offers import Offer, outcome_of
@@ -100,7 +100,7 @@ class Workers:
         self._remote = remote
         self._clock = clock
         self._new_id = new_id
-        self._queues: dict[str, deque[Submission]] = {}
+        self._queues: dict[str, Waiting] = {}
         self._queued: dict[int, Submission] = {}
         self._offered: dict[UUID, _Offered] = {}
         self._ids: dict[int, UUID] = {}
@@ -120,7 +120,7 @@ class Workers:
     def submit(self, submission: Submission) -> None:
         """See Executor."""
         self._queued[submission.number] = submission
-        self._queues.setdefault(submission.backend, deque()).append(submission)
+        self._queues.setdefault(submission.backend, Waiting()).append(submission)
 
     def reports(self, timeout_seconds: float) -> Sequence[Report]:
         """See Executor."""

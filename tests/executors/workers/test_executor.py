@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import zlib
 from contextlib import contextmanager
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -122,6 +123,21 @@ def test_a_call_is_told_of_when_it_begins_and_when_it_has_ended(database: Databa
     database.execute("DELETE FROM {s}.operation")
     executor.close()
     assert database.execute("SELECT count(*) FROM {s}.call") == [(0,)]
+
+
+def test_what_goes_first_is_offered_before_all_that_does_not(database: Database) -> None:
+    """What is offered already stays so."""
+    filer, executor = Filer(), executor_of(database, width=1)
+    filer.gate.clear()
+    with serving(database, filer):
+        executor.submit(submission(database, 1))
+        begun(executor, 1)
+        executor.submit(submission(database, 2))
+        executor.submit(replace(submission(database, 3), goes_first=True))
+        filer.gate.set()
+        found = [report.number for report in reports(executor, 3) if isinstance(report.outcome, Began)]
+    assert found == [3, 2]
+    executor.close()
 
 
 def test_no_more_calls_are_offered_at_once_than_the_backend_is_wide(database: Database) -> None:
