@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -33,6 +34,23 @@ if TYPE_CHECKING:
 LATENCY_SECONDS = 0.03
 LANES = 4  # as a Backend has without being told
 CALLS_PER_SHARE = 4
+BARE_CALLS = 400
+BARE = """
+import os, ssl, sys, time, urllib3
+from concurrent.futures import ThreadPoolExecutor
+port, ca_file, user, variable, lanes, calls = sys.argv[1:]
+context = ssl.create_default_context(cafile=ca_file)
+pool = urllib3.HTTPSConnectionPool("127.0.0.1", int(port), maxsize=int(lanes), block=True, ssl_context=context)
+headers = urllib3.make_headers(basic_auth=f"{user}:{os.environ[variable]}")
+def ask(_):
+    assert pool.urlopen("GET", "/api/cluster?fields=version", headers=headers).status == 200
+with ThreadPoolExecutor(int(lanes)) as threads:
+    list(threads.map(ask, range(int(lanes))))
+    started = time.perf_counter()
+    list(threads.map(ask, range(int(calls))))
+    print((time.perf_counter() - started) * int(lanes) / int(calls))
+"""
+"""The shortest call, made by nothing but urllib3 in as many threads: what TLS, HTTP and the emulator take besides the latency."""
 PASSWORD = "ONTAP_BENCH_PASSWORD"  # noqa: S105 - the name of a variable
 
 
@@ -65,6 +83,13 @@ def slow(emulator: Emulator) -> None:
     emulator.calls.clear()
 
 
+def bare_call_seconds(emulator: Emulator) -> float:
+    """Return what a call takes that nobody does anything around."""
+    words = (str(emulator.port), str(emulator.ca_file), emulator.login.name, PASSWORD, str(LANES), str(BARE_CALLS))
+    answer = subprocess.run([sys.executable, "-c", BARE, *words], capture_output=True, text=True, check=True)
+    return float(answer.stdout)
+
+
 def measure_apply(report: Report, folder: Path, count: int) -> None:
     """Make all shares from nothing."""
     (folder / "apply").mkdir()
@@ -75,6 +100,7 @@ def measure_apply(report: Report, folder: Path, count: int) -> None:
         slow(emulator)
         run = apply(root)
         calls, counted = len(emulator.calls), emulator.calls.counted()
+        bare_seconds = bare_call_seconds(emulator)
     for name, number in counted.most_common(6):
         report.fact(f"  {name}", str(number))
     of_shares = sum(number // count * count for number in counted.values())
@@ -82,6 +108,8 @@ def measure_apply(report: Report, folder: Path, count: int) -> None:
     report.fact("calls of the run as a whole", str(calls - of_shares))
     bound = calls * LATENCY_SECONDS / LANES
     report.line(f"apply, against {calls} calls of 30 ms in {LANES} lanes", run.seconds, bound, 1.2)
+    bare = f"  the same against bare calls, of {bare_seconds * 1e3:.1f} ms with TLS and HTTP"
+    report.line(bare, run.seconds, calls * bare_seconds / LANES, 1.2)
 
 
 def measure_plan(report: Report, folder: Path, count: int) -> None:
