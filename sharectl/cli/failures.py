@@ -32,7 +32,7 @@ def explain_failure(failure: BaseException, environ: Mapping[str, str], words: S
         import traceback
 
         traceback.print_exception(failure)
-    diagnostics, code = _diagnose(failure)
+    diagnostics, code = diagnose(failure)
     output = Output.for_streams(sys.stdout, sys.stderr, environ=environ)
     if diagnostics:
         output.diagnostics(diagnostics)
@@ -69,7 +69,8 @@ def _write_in_format(output: Output, diagnostics: Sequence[Diagnostic], code: in
         return
 
 
-def _diagnose(failure: BaseException) -> tuple[tuple[Diagnostic, ...], ExitCode]:
+def diagnose(failure: BaseException) -> tuple[tuple[Diagnostic, ...], ExitCode]:
+    """Return what a failure is, for people, and the exit code that it ends a command with."""
     from sharectl.drivers.base import DriverError
     from sharectl.model.diagnostics import DiagnosticError, error
     from sharectl.state.contract import LeaseLostError, LockedError, StateBusyError, StateError

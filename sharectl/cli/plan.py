@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -14,11 +16,26 @@ from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.render.formats import PLAIN, Format
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from sharectl.cli.runs import RunChoices
     from sharectl.cli.session import Session
     from sharectl.model.plans import Plan
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
+
+
+_TRACES: Final = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+"""Variables of which one is set where traces may be asked for."""
+
+
+def _tracing(session: Session, command: str) -> AbstractContextManager[Session]:
+    """Return what yields the session with a trace of the command, where the environment asks for one."""
+    if not any(os.environ.get(name) for name in _TRACES):
+        return nullcontext(session)
+    from sharectl.cli.tracing import traced
+
+    return traced(session, command)
 
 
 @opt.taking_plan_choices()
@@ -51,23 +68,24 @@ def plan(
         from sharectl.render.pages.engine import require_templates
 
         require_templates()
-    with gathered(session, output) as (session, told):
-        result = planned(session, planner(session, choices, destroy=destroy))
-    shown = replace(result, diagnostics=(*told, *result.diagnostics)) if told else result
-    show_plan(session, shown, output, verbose=verbose, hint=out is None and not destroy)
-    if result.is_stopped:
-        raise Finished(ExitCode.FAILED)
-    if out is not None:
-        from sharectl.workspace.planfile import plan_origin, write_plan_file
+    with _tracing(session, "plan") as session:
+        with gathered(session, output) as (gathering, told):
+            result = planned(gathering, planner(gathering, choices, destroy=destroy))
+        shown = replace(result, diagnostics=(*told, *result.diagnostics)) if told else result
+        show_plan(session, shown, output, verbose=verbose, hint=out is None and not destroy)
+        if result.is_stopped:
+            raise Finished(ExitCode.FAILED)
+        if out is not None:
+            from sharectl.workspace.planfile import plan_origin, write_plan_file
 
-        origin = plan_origin(session.project)
-        write_plan_file(session.path(out), replace(result, origin=origin))
-        session.output.note(f"Saved to {out}; `sharectl apply {out}` runs exactly this.")
-    elif destroy and not result.is_empty:
-        session.output.note(
-            "`sharectl destroy` does this; `sharectl plan --destroy --out FILE` saves it to be applied."
-        )
-    finish(or_changes(code_of_plan(result), detailed=detailed_exitcode and not result.is_empty))
+            origin = plan_origin(session.project)
+            write_plan_file(session.path(out), replace(result, origin=origin))
+            session.output.note(f"Saved to {out}; `sharectl apply {out}` runs exactly this.")
+        elif destroy and not result.is_empty:
+            session.output.note(
+                "`sharectl destroy` does this; `sharectl plan --destroy --out FILE` saves it to be applied."
+            )
+        finish(or_changes(code_of_plan(result), detailed=detailed_exitcode and not result.is_empty))
 
 
 @opt.taking_plan_choices()
@@ -108,7 +126,7 @@ def apply(
         output,
         instead=", or save a plan with `sharectl plan --out FILE` and apply that",
     )
-    with measuring(session, metrics, "apply") as measured:
+    with _tracing(session, "apply") as session, measuring(session, metrics, "apply") as measured:
         run = replace(run, measured=measured)
         if plan_file is not None:
             _apply_saved(session, plan_file, choices, run, if_current=if_current)
@@ -189,7 +207,6 @@ def destroy(
     from sharectl.cli.session import start
 
     session = start(chdir, choices.file, executor)
-    make_plan = planner(session, choices, destroy=True)
     run = RunChoices(
         "destroy",
         "Destroy all of this? The data of shares with deletionPolicy delete cannot be recovered.",
@@ -198,7 +215,9 @@ def destroy(
         output,
         instead=", or save a plan with `sharectl plan --destroy --out FILE` and apply that",
     )
-    run_locked(session, make_plan.desired.backends, make_plan, run)
+    with _tracing(session, "destroy") as session:
+        make_plan = planner(session, choices, destroy=True)
+        run_locked(session, make_plan.desired.backends, make_plan, run)
 
 
 @opt.taking_plan_choices("file", "target", "backend", "allow_unreadable")
@@ -217,7 +236,7 @@ def refresh(
     from sharectl.workspace.usage import UseSeen
 
     session = start(chdir, choices.file, executor)
-    with measuring(session, metrics, "refresh") as measured:
+    with _tracing(session, "refresh") as session, measuring(session, metrics, "refresh") as measured:
         make_plan, is_whole = looking_planner(session, replace(choices, allow_empty=True))
         seen = UseSeen()
         plan = planned(session, replace(make_plan, see=seen), seen, measured)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sharectl.cli.codes import ExitCode, Finished, code_of_run, finish, unread_in
-from sharectl.cli.interrupts import diverted
+from sharectl.cli.interrupts import Interrupted, diverted
 from sharectl.cli.options import PlanChoices
 from sharectl.cli.session import kept_afterwards, parse_addresses, parse_duration_seconds, parse_labels
 from sharectl.model.diagnostics import DiagnosticError, error
@@ -192,33 +192,77 @@ def run_locked(
     choices: RunChoices,
 ) -> None:
     """Take the lock, resolve what an earlier run left, plan, show, ask, apply, and end with the code that says how it went."""
-    json = choices.output is Format.JSON
+    json, ended = choices.output is Format.JSON, _Ended(session, specs, choices)
     if json and not choices.yes:
         summary = "nobody can be asked: with --output json the plan is not shown"
         raise DiagnosticError(error("usage.no-question", summary, remedy=f"pass --yes{choices.instead}"))
     beside = _Beside(make_plan, choices.wanted) if choices.wanted is not None and _is_shared(session) else None
     while True:
-        with locked(session, specs, choices.command, choices.lock_timeout, json=json, beside=beside) as (run, backends):
+        with locked(
+            session, specs, choices.command, choices.lock_timeout, json=json, beside=beside, afterwards=ended.told
+        ) as (run, backends):
+            if session.trace is not None:
+                session.trace.began(run.record)
             plan = make_plan(run.store, backends)
             if beside is not None and not beside.is_enough(run, plan, backends):
                 continue
             plan, watching = _with_room(session, run, plan, backends, whole=choices.whole)
             with _measured(choices.measured, plan, run.store, specs):
                 _agree(session, plan, choices)
-                result = _applied(session, run, plan, choices, watching)
+                ended.result = _applied(session, run, plan, choices, watching)
+                ended.plan = plan
                 if choices.measured is not None:
-                    choices.measured.result = result
-                if choices.seen is not None:
-                    _tell(session, choices.seen.note(run.store, backends, specs))
+                    choices.measured.result = ended.result
         break
-    code = code_of_run(plan, result, choices.allow_unreadable)
-    if result is not None:
-        from sharectl.render.result import left_out_lines
+    finish(code_of_run(plan, ended.result, choices.allow_unreadable))
 
-        _report(session, plan, result, choices.output, code)
-        for line in left_out_lines(sorted(set(unread_in(plan)) - choices.allow_unreadable)):
-            session.output.note(line)
-    finish(code)
+
+class _Ended:
+    """What a run has come to: its plan, once that is done, and its result, where it had steps."""
+
+    def __init__(self, session: Session, specs: Mapping[str, BackendSpec], choices: RunChoices) -> None:
+        self.plan: Plan | None = None
+        self.result: RunResult | None = None
+        self._session = session
+        self._specs = specs
+        self._choices = choices
+
+    @contextmanager
+    def told(self, store: StateStore, backends: Backends) -> Iterator[None]:
+        """Report the run that has ended in the block, whatever came after it, and note what was seen of use.
+
+        That asks backends for their pools, which may take a while: nobody waits for the lock meanwhile, nor for the report.
+        """
+        try:
+            yield
+        except BaseException as failure:
+            self._report(_code_of(failure))
+            raise
+        if self.plan is not None:
+            self._report(code_of_run(self.plan, self.result, self._choices.allow_unreadable))
+            if self._choices.seen is not None:
+                _tell(self._session, self._choices.seen.note(store, backends, self._specs))
+
+    def _report(self, code: ExitCode) -> None:
+        """Say how it went, where there was something to do; `code` is the one that the command ends with."""
+        plan, result, output = self.plan, self.result, self._session.output
+        if plan is None or result is None:
+            return
+        from sharectl.render.result import left_out_lines, result_lines, result_object
+
+        if self._choices.output is Format.JSON:
+            output.write_json_line(result_object(plan, result, code))
+        else:
+            output.draw_lines(result_lines(plan, result, output.look))
+        for line in left_out_lines(sorted(set(unread_in(plan)) - self._choices.allow_unreadable)):
+            output.note(line)
+
+
+def _code_of(failure: BaseException) -> ExitCode:
+    """Return the code of a command that something ends after its run has ended."""
+    if isinstance(failure, Finished):
+        return failure.code
+    return ExitCode.CANCELLED if isinstance(failure, Interrupted) else ExitCode.FAILED
 
 
 @contextmanager
@@ -230,8 +274,12 @@ def locked(
     *,
     json: bool = False,
     beside: _Beside | None = None,
+    afterwards: Callable[[StateStore, Backends], AbstractContextManager[None]] | None = None,
 ) -> Iterator[tuple[LockedRun, Backends]]:
-    """Take the lock, of everything or of what a run beside others needs, and yield the run (what an earlier one left open is resolved) and its backends."""
+    """Take the lock, of everything or of what a run beside others needs, and yield the run (what an earlier one left open is resolved) and its backends.
+
+    What `afterwards` returns is left when the lock has been given back, before state and backends are closed.
+    """
     from sharectl.model.records import EVERYTHING
     from sharectl.workspace.run import describe_run, locked_run
 
@@ -240,6 +288,8 @@ def locked(
     with ExitStack() as stack:
         store = stack.enter_context(session.repository.store(create=True))
         backends = stack.enter_context(session.repository.backends(specs))
+        if afterwards is not None:
+            stack.enter_context(afterwards(store, backends))
         recovering = stack.enter_context(_recovery_view(session, json=json))
         scope = EVERYTHING if beside is None else beside.scope(store, backends)
         run = stack.enter_context(locked_run(store, backends, record, recovering, wait_seconds, scope))
@@ -290,7 +340,8 @@ def _recovery_view(session: Session, *, json: bool) -> Iterator[Callable[[Event]
             from sharectl.render.progress import progress_view
 
             if not views:
-                views.append(stack.enter_context(progress_view(session.output, mode="json" if json else "plain")))
+                view = stack.enter_context(progress_view(session.output, mode="json" if json else "plain"))
+                views.append(view if session.trace is None else session.trace.observing(view))
             views[0](event)
 
         yield observe
@@ -342,16 +393,7 @@ def _applied(
     cancellation = Cancellation()
     view = progress_view(session.output, mode="json" if json else "auto", plan=plan)
     with diverted(cancellation.request), view as show:
-        return apply_plan(run, plan, show if watching is None else watching(show), cancellation)
-
-
-def _report(session: Session, plan: Plan, result: RunResult, output: Format, code: ExitCode) -> None:
-    """Say how it went; `code` is the one for that."""
-    if output is Format.JSON:
-        from sharectl.render.result import result_object
-
-        session.output.write_json_line(result_object(plan, result, code))
-    else:
-        from sharectl.render.result import result_lines
-
-        session.output.draw_lines(result_lines(plan, result, session.output.look))
+        observer = show if watching is None else watching(show)
+        if (trace := session.trace) is not None:
+            run, observer = replace(run, environment=trace.watching(run.environment)), trace.observing(observer)
+        return apply_plan(run, plan, observer, cancellation)

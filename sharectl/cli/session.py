@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sharectl.state.contract import StateStore
     from sharectl.workspace.interventions import Edit
     from sharectl.workspace.parallel import Waiting
+    from sharectl.workspace.traces import Trace
 
 _DURATION: Final = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -116,10 +117,11 @@ directory_in_use: Final[ContextVar[Path | None]] = ContextVar("directory_in_use"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One command at work: its repository and its output."""
+    """One command at work: its repository and its output, and its trace, where one is asked for."""
 
     repository: Repository
     output: Output
+    trace: Trace | None = None
 
     @property
     def project(self) -> Project:

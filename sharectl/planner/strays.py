@@ -288,6 +288,32 @@ def plan_imports(draft: Draft) -> None:
                 strays = importable_shares(draft.known_ids, seen)
                 found[wanted.backend] = {share.backend_id: share for share in strays}
             _plan_share_import(draft, address, wanted, seen, found[wanted.backend])
+    _tell_of_others(draft)
+
+
+def _tell_of_others(draft: Draft) -> None:
+    """Warn of shares that a state has made which is not this one, or not as it is now: only people know whether it still has them."""
+    names = [
+        f"{step.work.backend_id} on backend {step.backend}"
+        for step in draft.steps.values()
+        if step.verb is Verb.ADOPT
+        and is_of(Kind.SHARE, step.address)
+        and isinstance(step.work, Adopt)
+        and step.work.resource_id is not None
+    ]
+    if not names:
+        return
+    what, them = ("is a share", "it") if len(names) == 1 else (f"are {len(names)} shares", "them")
+    draft.tell(
+        warning,
+        "import.of-a-state",
+        f"{listed(names, _NAMED_AT_MOST)} {what} that sharectl has made, and this state does not know {them}",
+        detail=(
+            f"This state has lost or forgotten {them}, or another state has {them}. Two states that have one share undo each other's "
+            "changes, and the one that removes it takes the data from the other."
+        ),
+        remedy=f"if another state has {them}, say there `sharectl state rm ADDRESS` before this is agreed to",
+    )
 
 
 def _plan_snapshot_import(draft: Draft, address: Address, wanted: Import, seen: BackendObservation) -> None:

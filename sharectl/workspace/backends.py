@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.workspace.parallel import Waiting
     from sharectl.workspace.remote import RemoteBackends
+    from sharectl.workspace.survey import Asked
 
 
 CLOSE_TIMEOUT_SECONDS = 20.0
@@ -56,12 +57,13 @@ class Backends:
 
         Workers serve those of `remote_names`: their drivers ask through `remote`, and their secrets are not looked for here.
         `formerly_remote` opens the way to what workers may still do from when others were remote (None: none ever was).
-        Who asks all of them gives `tell`, which may be set, to ask_each().
+        Who asks all of them gives `tell`, which may be set, to ask_each(); what is set as `asked` is told of each question in a survey.
         """
         self._specs = dict(specs)
         self.remote = remote
         self.formerly_remote = formerly_remote
         self.tell: Callable[[Waiting | None], object] | None = None
+        self.asked: Callable[[Asked], None] | None = None
         self._remote_names = remote_names
         resolver = make_secret_resolver(base_directory)
         self._environment = DriverEnvironment(base_directory, resolver)
@@ -145,13 +147,14 @@ def opened_backends(
     project: Project,
     warn: Callable[[Sequence[Diagnostic]], object],
     tell: Callable[[Waiting | None], object] | None = None,
+    asked: Callable[[Asked], None] | None = None,
 ) -> Iterator[Backends]:
-    """Yield the backends, and close their drivers afterwards; `warn` is told of those that could not be, `tell` of those that are slow."""
+    """Yield the backends, and close their drivers afterwards; `warn` is told of those that could not be, `tell` of those that are slow, `asked` as Backends has it."""
     remote_names = project.execution.remote & specs.keys()
     remote = _remote(specs, project, warn) if remote_names else None
     formerly_remote = nullcontext if is_in_file(project.state_url) else partial(_formerly_remote, specs, project, warn)
     backends = Backends(specs, str(project.root), remote, remote_names, formerly_remote)
-    backends.tell = tell
+    backends.tell, backends.asked = tell, asked
     try:
         yield backends
     finally:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
     from sharectl.workspace.parallel import Waiting
+    from sharectl.workspace.survey import Asked
 
 STATE_VARIABLE: Final = "SHARECTL_STATE"
 
@@ -65,7 +66,8 @@ class Repository:
     """A project and what a command was told of it.
 
     Relative paths are under `directory`. `files` are the manifests that were named instead of the project's own, `stdin` is where `-`
-    reads from. `tell` is given the diagnostics that stop nothing, `wait` the backends that are waited for.
+    reads from. `tell` is given the diagnostics that stop nothing, `wait` the backends that are waited for, and `asked` what became of
+    each question to a backend.
     """
 
     directory: Path
@@ -75,6 +77,7 @@ class Repository:
     files: tuple[str, ...] = ()
     stdin: Input | None = None
     wait: Callable[[Waiting | None], object] | None = None
+    asked: Callable[[Asked], None] | None = None
 
     def load(self, only: Collection[Address] | None = None) -> Loaded:
         """Return the manifests with all that is wrong. Raises DiagnosticError where there is nothing to work on at all.
@@ -260,7 +263,7 @@ class Repository:
         """Open these backends, each when it is first asked; what cannot be closed is told."""
         from sharectl.workspace.backends import opened_backends  # noqa: PLC0415 - a command may need none
 
-        return opened_backends(specs, self.project, self.tell, self.wait)
+        return opened_backends(specs, self.project, self.tell, self.wait, self.asked)
 
     def _loaded(
         self,

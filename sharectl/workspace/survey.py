@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from time import monotonic, sleep
+from time import monotonic, sleep, time_ns
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sharectl.drivers.base import (
@@ -71,11 +71,30 @@ class Survey:
     pools: tuple[Pool, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A backend was asked its question: when, in nanoseconds since 1970, and why it could not be read, if it could not."""
+
+    backend: str
+    began_ns: int
+    ended_ns: int
+    error: str = ""
+
+
 def survey(specs: Mapping[str, BackendSpec], backends: Backends, questions: Mapping[str, Question]) -> Survey:
     """Ask every backend its question, side by side; one that does not answer is observed with its error."""
     asked = {name: question for name, question in questions.items() if question.lists_something or question.pools}
     seconds = {name: specs[name].list_timeout_seconds for name in asked}
-    answers = ask_each(sorted(asked), lambda name: _ask(specs[name], backends, asked[name]), seconds, backends.tell)
+    began_ns, ended_ns = time_ns(), dict[str, int]()
+
+    def ask(name: str) -> tuple[BackendObservation, tuple[Pool, ...]]:
+        try:
+            return _ask(specs[name], backends, asked[name])
+        finally:
+            ended_ns[name] = time_ns()
+
+    answers = ask_each(sorted(asked), ask, seconds, backends.tell)
+    given_up_ns = time_ns()
     observed: dict[str, BackendObservation] = {}
     pools: list[Pool] = []
     for name in sorted(specs):
@@ -94,6 +113,10 @@ def survey(specs: Mapping[str, BackendSpec], backends: Backends, questions: Mapp
         observed[name] = BackendObservation(
             name, _capabilities(specs[name]), error=error, asked_ids=asked_ids, is_unserved=is_unserved
         )
+    if backends.asked is not None:
+        for name in sorted(asked):
+            ended = ended_ns[name] if answers[name].in_time else given_up_ns
+            backends.asked(Asked(name, began_ns, ended, observed[name].error or ""))
     for name, seen in tuple(observed.items()):
         if problems := backends.missing_secrets(name):
             passwords = backends.passwords_of(name, problems)

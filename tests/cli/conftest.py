@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,8 +42,9 @@ spec: {share: two, deletionPolicy: delete}
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No colours, no width and no CI job from whoever runs the tests."""
-    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "SHARECTL_DEBUG", "GITHUB_RUN_ID"):
+    """No colours, no width, no CI job and no traces from whoever runs the tests."""
+    traces = [name for name in os.environ if name.startswith(("OTEL_", "TRACE"))]
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "SHARECTL_DEBUG", "GITHUB_RUN_ID", *traces):
         monkeypatch.delenv(name, raising=False)
 
 

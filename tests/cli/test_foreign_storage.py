@@ -142,6 +142,22 @@ def test_a_forgotten_share_whose_manifest_comes_back_is_not_made_a_second_time(a
     assert on_backend(applied, "SELECT count(*) FROM shares WHERE name = 'kept'") == [1]
 
 
+def test_an_import_of_what_another_state_has_is_told_before_it_is_agreed_to(applied: Console) -> None:
+    """Nobody here knows whether that state lives; storage that sharectl did not make is nobody's."""
+    other = Console(applied.root.parent / "importer", applied.capture)
+    backend = SIMULATED.partition("---")[0].replace("sim.db", str(applied.root / "sim.db"))
+    other.write("all.yaml", f"{backend}---\n{SHARE.format(name='mine')}")
+    assert other("apply", "--yes", "--allow-shared", "sim").code == 0
+    stray(applied, "Alpha")
+    assert "import.of-a-state" not in other("import", "share/alpha", "gold1/Alpha", "--write", "w", "--yes").err
+    asked = other("import", "share/one", "gold1/one", "--write", "w")
+    assert asked.code == 64
+    assert "nobody can be asked" in asked.err
+    assert "warning[import.of-a-state]: gold1/one on backend sim is a share that sharectl has made" in asked.err
+    assert "say there `sharectl state rm ADDRESS`" in asked.err
+    assert other("import", "--backend", "sim", "--all", "--write", "w", "--yes").err.count("import.of-a-state") == 1
+
+
 def test_a_lost_share_that_was_put_back_by_hand_is_not_made_empty_beside_it(applied: Console) -> None:
     """The way out says how the state lets go of the old one first."""
     with closing(sqlite3.connect(applied.root / "sim.db")) as connection, connection:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-NEVER = "pydantic", "networkx", "asyncio"
+NEVER = "pydantic", "networkx", "asyncio", "opentelemetry", "requests"
 """Modules that no command of a small, sound repository has a use for."""
 
 DRAWING = ("rich",)

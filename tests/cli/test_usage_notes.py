@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
+import subprocess
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from tests.cli.console import COMMAND, PATIENCE_SECONDS, environment
+
 if TYPE_CHECKING:
     from tests.cli.console import Console
+
+SLOW = """\
+apiVersion: sharectl/v1
+kind: Backend
+metadata: {name: sim}
+spec:
+  driver: simulated
+  config: {stateFile: sim.db, pools: [{name: gold1, total: 10TiB}], latency: {pools: 60s}}
+"""
 
 
 def use(console: Console, **used_bytes: int) -> None:
@@ -107,3 +120,23 @@ def test_what_is_wrong_with_the_state_is_a_warning(applied: Console) -> None:
     ended = applied("refresh")
     assert ended.code == 0
     assert "warning[state.use-not-noted]" in ended.err
+
+
+def test_a_finished_run_is_reported_before_pools_are_asked(console: Console) -> None:
+    """Ctrl-C while a backend is slow takes no report away, and nobody waits for the lock meanwhile."""
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
+    console.write("backend.yaml", SLOW)
+    with subprocess.Popen(
+        [*COMMAND, "apply", "--yes"],
+        cwd=console.root,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        while not (line := process.stdout.readline()).startswith(b"Applied"):
+            assert line
+        assert "Nobody" in console("lock", "status").out
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_SECONDS) == 130

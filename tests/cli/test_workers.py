@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from tests.cli.console import run
 from tests.cli.team import PATIENCE_SECONDS, Team, ends_well, kill, share, wait_until
+from tests.collector import collecting
 from tests.postgresql import USER
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ SHORT_LEASE = "5s"
 CHAOS_SECONDS = 12.0
 
 
-def test_a_repository_lives_through_its_worker(tmp_path: Path, postgresql: Server) -> None:
+def test_a_repository_lives_through_its_worker(
+    tmp_path: Path, postgresql: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Planned, applied, shown, changed and removed; the coordinator never opens the driver."""
     team = Team(tmp_path, postgresql)
     team.write(share("a", RULE), share("b"))
@@ -43,9 +46,15 @@ def test_a_repository_lives_through_its_worker(tmp_path: Path, postgresql: Serve
     assert words in ended.err
     assert "see to its worker near the backend, then plan again" in ended.err
     assert "--allow-shared" not in ended.err
-    with team.worker() as worker:
+    with team.worker() as worker, collecting() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         ended = team.run("apply", "--yes")
+        monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
         assert ended.code == 0, ended.err
+        one, _ = collector.named("create-share")
+        assert collector.children(one)["CreateShare"] == 1
+        made_by = {span.attributes["sharectl.worker"] for span in collector.named("CreateShare")}
+        assert made_by == {f"filer@{gethostname()}-{worker.pid}"}
         team.check(2)
         assert "10.0.0.0/8" in team.run("show", "share/a").out
         (seen,) = json.loads(team.run("workers", "--output", "json").out)["workers"]
