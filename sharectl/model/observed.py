@@ -117,7 +117,8 @@ class Before(NamedTuple):
 
     `access` are the rules in force, as listed where the backend was asked, else as recorded; None where that is not known. `others`
     are rules that the backend's manifest leaves alone. `used_bytes` is what the data occupies, None where the backend does not say.
-    `is_recorded`: nobody has looked, and all this is as the state has it.
+    `is_recorded`: nobody has looked, and all this is as the state has it. `scheduled_number` is how many snapshots there are that were
+    taken by policies, None where that is not known.
     """
 
     protocol: str | None = None
@@ -126,6 +127,7 @@ class Before(NamedTuple):
     size_bytes: int | None = None
     used_bytes: int | None = None
     is_recorded: bool = False
+    scheduled_number: int | None = None
 
 
 class ObservedSnapshot(NamedTuple):

@@ -183,7 +183,8 @@ def _open_as(draft: Path, directory: Path, mode: int) -> None:
         group = _group_of(directory)
         if group != _group_of(draft):
             try:
-                os.chown(draft, -1, group)
+                for path in (draft, *draft.rglob("*")):  # a umask may leave its files to their group alone
+                    os.chown(path, -1, group, follow_symlinks=False)
             except PermissionError:
                 if mode >> 3 & ~mode & stat.S_IRWXO:
                     raise DiagnosticError(

@@ -10,6 +10,7 @@ import pytest
 
 from sharectl.model.access import AccessRule
 from sharectl.model.field_changes import FieldChange
+from sharectl.model.observed import ScheduledSnapshots
 from sharectl.model.specs import DailySnapshots, DeletionPolicy, HourlySnapshots, SnapshotPolicy
 from sharectl.planner.review.answers import review_of
 from sharectl.planner.review.nouns import Fate, Verdict
@@ -275,6 +276,29 @@ def test_a_policy_that_keeps_fewer_snapshots_loses_the_oldest(
     assert found.data_lost.verdict is (Verdict.YES if is_lost else Verdict.NO)
     if is_lost:
         assert found.data_lost.summary == "share/a loses for good the oldest snapshots of its policy, which keeps fewer"
+
+
+@pytest.mark.parametrize(
+    ("before", "number", "verdict"),
+    [
+        (None, 12, Verdict.UNKNOWN),
+        (SnapshotPolicy(), 12, Verdict.UNKNOWN),
+        (SnapshotPolicy(daily=DailySnapshots(14)), 12, Verdict.UNKNOWN),
+        (SnapshotPolicy(HourlySnapshots(3)), 12, Verdict.NO),
+        (None, 3, Verdict.NO),
+        (None, 0, Verdict.NO),
+    ],
+)
+def test_an_interval_that_comes_back_may_take_its_old_snapshots(
+    before: SnapshotPolicy | None, number: int, verdict: Verdict
+) -> None:
+    """Those that it left where they were when it ended, as many as it keeps no longer."""
+    world = settled(snapshot_policy=before)
+    world.by_hand("share/a", scheduled_snapshots=ScheduledSnapshots(number))
+    found = review(world.wants("a", snapshot_policy=SnapshotPolicy(HourlySnapshots(3)), deletion_policy="delete"))
+    assert found.data_lost.verdict is verdict
+    told = "whether older snapshots go of share/a, whose policy gets an interval that may have been there before"
+    assert found.data_lost.unknown == (told,) * (verdict is Verdict.UNKNOWN)
 
 
 def test_access_that_cannot_be_read_leaves_the_answer_open() -> None:

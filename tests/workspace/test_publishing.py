@@ -255,12 +255,18 @@ def test_nobody_else_reads_in_a_report_before_it_has_its_place(folder: Path) -> 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to a group of others")
 def test_the_group_of_a_folder_stays(folder: Path) -> None:
-    """What is open to a group is not opened to that of whoever writes the report."""
+    """What is open to a group is not opened to that of whoever writes the report, and it reads all of it, also where the umask shuts out others."""
     publish(folder, PAGES)
     os.chown(folder, -1, 12345)
     folder.chmod(0o750)
-    publish(folder, PAGES)
+    former = os.umask(0o027)
+    try:
+        publish(folder, PAGES)
+    finally:
+        os.umask(former)
     assert (folder.stat().st_gid, stat.S_IMODE(folder.stat().st_mode)) == (12345, 0o750)
+    inside = [path.stat() for path in folder.rglob("*")]
+    assert {(each.st_gid, stat.S_IMODE(each.st_mode)) for each in inside} == {(12345, 0o750), (12345, 0o640)}
 
 
 def test_a_group_that_cannot_be_kept_is_not_replaced_by_another(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,7 +274,7 @@ def test_a_group_that_cannot_be_kept_is_not_replaced_by_another(folder: Path, mo
     publish(folder, PAGES)
     before = _files(folder)
 
-    def chown(*_: object) -> None:
+    def chown(*_: object, **_words: object) -> None:
         raise PermissionError
 
     monkeypatch.setattr("os.chown", chown)

@@ -12,13 +12,14 @@ from sharectl.model.quantities import approximate_size
 from sharectl.model.reach import Effect
 from sharectl.model.verbs import Verb
 from sharectl.planner.review.access import access_changes, openings
-from sharectl.planner.review.data import losses, placings, steps_by_address
+from sharectl.planner.review.data import losses, placings, regaining, steps_by_address
 from sharectl.planner.review.nouns import Answer, Cause, Fate, Review, Verdict
 from sharectl.planner.review.words import named, shift_words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
+    from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan
     from sharectl.planner.review.nouns import AccessChange, Loss, Placing
 
@@ -60,7 +61,7 @@ def review_of(plan: Plan) -> Review:
     steps_at = steps_by_address(plan)
     lost, access, places = losses(steps_at, plan.drift), access_changes(steps_at), placings(steps_at)
     return Review(
-        data_lost=_data_lost(plan, lost),
+        data_lost=_data_lost(plan, lost, regaining(steps_at)),
         locked_out=_locked_out(plan, access, lost),
         fits=_fits(plan, places),
         losses=lost,
@@ -70,12 +71,18 @@ def review_of(plan: Plan) -> Review:
     )
 
 
-def _data_lost(plan: Plan, lost: Sequence[Loss]) -> Answer:
+def _data_lost(plan: Plan, lost: Sequence[Loss], regained: Sequence[Address]) -> Answer:
     phrases = [_loss_phrase(fate, found) for fate in Fate if (found := [loss for loss in lost if loss.fate is fate])]
     is_lost = any(loss.fate.is_final for loss in lost)
     if not is_lost:
         phrases.insert(0, "nothing is destroyed")
-    return _answer(Verdict.YES if is_lost else Verdict.NO, phrases, _held(plan, _DESTROYING))
+    unknown = _held(plan, _DESTROYING)
+    if regained:
+        whose = "whose policy gets" if len(regained) == 1 else "whose policies get"
+        unknown.append(
+            f"whether older snapshots go of {named(regained)}, {whose} an interval that may have been there before"
+        )
+    return _answer(Verdict.YES if is_lost else Verdict.NO, phrases, unknown)
 
 
 def _loss_phrase(fate: Fate, found: Sequence[Loss]) -> str:

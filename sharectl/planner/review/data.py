@@ -93,6 +93,28 @@ def is_smaller_policy(changed: FieldChange) -> bool:
     )
 
 
+def regaining(steps_at: Mapping[Address, Sequence[Step]]) -> list[Address]:
+    """Return the shares whose policy gets an interval, and that have more scheduled snapshots than it keeps.
+
+    They may be of this interval, from when the policy had it before: then the oldest go.
+    """
+    return [address for address, steps in steps_at.items() if any(map(_may_regain, steps))]
+
+
+def _may_regain(step: Step) -> bool:
+    number = None if step.before is None else step.before.scheduled_number
+    if step.verb is not Verb.SCHEDULE_SNAPSHOTS or not number:
+        return False
+    added = [
+        interval
+        for change in step.changes
+        if change.field == "snapshot_policy" and isinstance(change.after, dict)
+        for name, interval in change.after.items()
+        if isinstance(interval, dict) and name not in (change.before or {})
+    ]
+    return any(_kept(interval) < number for interval in added)
+
+
 def _kept(interval: Any) -> int:  # noqa: ANN401 - a part of a plain policy, or its time zone
     return int(interval["keep"]) if isinstance(interval, dict) else 0
 

@@ -91,6 +91,7 @@ _SHAPES: Final[Mapping[str, Shapes]] = {
             "size_bytes": "int | None",
             "used_bytes": "int | None",
             "is_recorded": "bool | None",
+            "scheduled_number": "int | None",
         },
         "change": {"field": "str", "before": "Any", "after": "Any"},
         "drift": {**dict.fromkeys(("address", "kind", "summary"), "str"), "changes": _LIST, "repaired_by": _TEXT},
@@ -247,6 +248,8 @@ def _before_to_object(before: Before) -> JsonObject:
     plain = before._asdict()
     if not before.is_recorded:
         del plain["is_recorded"]
+    if before.scheduled_number is None:
+        del plain["scheduled_number"]
     return {
         **plain,
         "access": None if before.access is None else [rule.as_object() for rule in before.access],
@@ -309,6 +312,7 @@ def _before(plain: object) -> Before:
         found.get("size_bytes"),
         found.get("used_bytes"),
         bool(found.get("is_recorded")),
+        found.get("scheduled_number"),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import counted, warning
 from sharectl.model.field_changes import FieldChange
+from sharectl.model.observed import Before
 from sharectl.model.plans import Action, ScheduleSnapshots
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import REMOVING, lacks
@@ -78,6 +79,7 @@ def plan_schedule(
         return replace(spec, snapshot_policy=share_spec_of(record).snapshot_policy)
     by_hand = wanted == recorded
     own = "its manifest" if spec.snapshot_policy is not None or spec.share_type is None else "its share type"
+    there = scheduled_with(draft, record)
     reason = "its snapshot policy was changed on the backend" if by_hand else f"{own} says so"
     draft.add(
         Verb.SCHEDULE_SNAPSHOTS,
@@ -87,6 +89,7 @@ def plan_schedule(
         record=record,
         work=ScheduleSnapshots(spec, wanted),
         changes=_changes(current, wanted),
+        before=None if there is None else Before(scheduled_number=there.number),
     )
     if wanted is not None:
         _tell_unwatched(draft, address, record.backend)
