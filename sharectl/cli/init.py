@@ -60,6 +60,13 @@ def schema(
     write: Annotated[
         Path | None, typer.Option(help="Write all schemas of manifests into this folder.", metavar="DIR")
     ] = None,
+    kustomize: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a component for kustomize into this folder: which fields are names, and how patches are merged.",
+            metavar="DIR",
+        ),
+    ] = None,
 ) -> None:
     """Print a JSON Schema (2020-12), or write those of manifests: editors then check and explain manifests as they are typed.
 
@@ -70,18 +77,27 @@ def schema(
     from sharectl.manifests.schemas import schema_names
     from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
     from sharectl.render.outputs import output_names, schema_of_output
-    from sharectl.workspace.editor_schemas import defaults_near, editor_schema, write_schemas
+    from sharectl.workspace.editor_schemas import (
+        defaults_near,
+        editor_schema,
+        write_kustomize_component,
+        write_schemas,
+    )
 
     output = standard_output()
     names, outputs = schema_names(), output_names()
-    if write is not None:
-        folder = working_directory.get() / write
+    if write is not None or kustomize is not None:
+        here = working_directory.get()
         try:
-            count = write_schemas(folder, defaults_near(working_directory.get()))
+            if write is not None:
+                count = write_schemas(here / write, defaults_near(here))
+                output.note(f"Wrote {count} schemas into {write}.")
+            if kustomize is not None:
+                count = write_kustomize_component(here / kustomize)
+                output.note(f"Wrote {count} files into {kustomize}; name the folder under `components` of the base.")
         except OSError as problem:
             summary = f"{problem.filename} could not be written: {problem.strerror}"
             raise DiagnosticError(error("schema.unwritable", summary, remedy="name a folder that can be")) from problem
-        output.note(f"Wrote {count} schemas into {write}.")
     elif name is None:
         output.write_lines((*names, *outputs))
     elif name in names:

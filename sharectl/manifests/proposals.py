@@ -103,7 +103,7 @@ _ADVICE: Final = _by_word(
         "say it with the `level: ro` of an access rule": "readonly",
         "write it as an annotation: `metadata: {annotations: {description: …}}`": "description",
         "the name is `metadata.name`": "displayname sharename name",
-        "there are no namespaces: a name stands for one thing in the whole project; leave `namespace:` out of the kustomization": "namespace",
+        "it stands in `metadata`, and has no meaning here: a name stands for one thing in the whole project": "namespace",
         "write Manila's metadata as `metadata: {labels: {…}}`, beside `spec`": "metadata",
         "sharectl makes share servers itself, one for each network and backend": "shareserverid",
         "to choose the pool, write `schedulerHints: {onlyHost: backend#pool}`": "host pool",

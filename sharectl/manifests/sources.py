@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 STANDARD_INPUT: Final = "-"
 STANDARD_INPUT_NAME: Final = "<stdin>"
 LOST_LISTS: Final = (
-    "if kustomize wrote this: it leaves out every kind whose name ends in List. Keep ClientLists in a file that it does not build, and "
-    "name that with another -f (docs/kustomize.md)."
+    "if kustomize wrote this: it leaves out kinds whose name ends in List (before 5.5), and gives them a prefix that rules do not get. Keep "
+    "ClientLists in a file that it does not build, and name that with another -f (docs/kustomize.md)."
 )
 """What to say where standard input lacks a ClientList."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.drivers.registry import driver_names
 from sharectl.manifests.defaults import NULLABLE
-from sharectl.manifests.schemas import schema_name_of, schema_names, schema_text
+from sharectl.manifests.schemas import schema_name_of, schema_names, schema_text, schemas_directory
 from sharectl.model.diagnostics import DiagnosticError
 from sharectl.model.kinds import Kind
 from sharectl.network.registry import NETWORK_PLUGINS, network_plugin_factory
@@ -83,6 +83,15 @@ def _where(path: Sequence[str], field: str, value: str, config: JsonObject) -> J
 def file_name(name: str) -> str:
     """Return the name of the file that a schema is written to."""
     return f"{name}.schema.json"
+
+
+def write_kustomize_component(directory: Path) -> int:
+    """Write what kustomize has to know of manifests into a folder, which is made where it is missing; return how many files. Raises OSError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    files = sorted((schemas_directory() / "kustomize").glob("*.yaml"))
+    for file in files:
+        (directory / file.name).write_bytes(file.read_bytes())
+    return len(files)
 
 
 def write_schemas(directory: Path, defaults: Sequence[JsonObject] = ()) -> int:

@@ -12,7 +12,7 @@ from sharectl.manifests.defaults import NO_DEFAULTS, Defaults
 from sharectl.manifests.loader import addresses_beginning, load
 from sharectl.manifests.schemas import DriverSchemas, compiled_test
 from sharectl.model.diagnostics import did_you_mean, error, warning
-from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
+from sharectl.model.kinds import KIND_OF_DOCUMENT, MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.settings import SchedulerSettings
 from sharectl.planner.backends.problems import extra_spec_findings, storage_findings
 from sharectl.workspace.backends import secret_problems
@@ -171,11 +171,11 @@ def _idle_defaults(loaded: Loaded, project: Project, directory: Path) -> Iterato
     from sharectl.manifests.project import setting_source  # noqa: PLC0415 - most projects have no defaults
 
     for number, kind in loaded.unmatched:
+        if not any(is_of(KIND_OF_DOCUMENT[kind], address) for address in loaded.desired.digests):
+            continue  # what is there may come with -f
         yield warning(
             "defaults.idle",
-            f"these defaults are for no {kind}: none has their labels"
-            if "matchLabels" in project.defaults[number]
-            else f"these defaults are for no {kind}: there is none",
+            f"these defaults are for no {kind}: none has their labels",
             remedy="correct the labels, or leave the entry out",
             source=setting_source(project, ("defaults", number), directory),
         )

@@ -85,9 +85,10 @@ def test_a_field_of_manila_or_kubernetes_is_translated(tmp_path: Path, written: 
     assert _remedy(tmp_path, share("a", f", {written}")).startswith(proposed)
 
 
-def test_a_namespace_is_said_to_be_none(tmp_path: Path) -> None:
-    """As kustomize writes it; it is no slip in `name`."""
-    assert _remedy(tmp_path, share("a", metadata=", namespace: prod")).startswith("there are no namespaces")
+def test_a_namespace_means_nothing(tmp_path: Path) -> None:
+    """It is taken where kustomize writes it, and nowhere else."""
+    assert not load_text(tmp_path, share("a", metadata=", namespace: prod")).diagnostics
+    assert _remedy(tmp_path, share("a", ", namespace: prod")).startswith("it stands in `metadata`")
 
 
 def test_words_of_manila_for_protocol_and_rules_are_translated(tmp_path: Path) -> None:
