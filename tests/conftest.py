@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import servers
+from tests import measuring, servers
 from tests.postgresql import Server, shared_server
 from tests.rabbitmq import Broker, shared_broker
 
@@ -62,6 +62,24 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_KEEPER] = servers.begin()
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]  # they would lead clients of tests to another server
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Collect without coverage, which would take three times as long, in each worker."""
+    if session.config.pluginmanager.hasplugin("_cov"):
+        measuring.import_everything()
+    with measuring.unmeasured(session.config):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run some tests without coverage, their fixtures with them."""
+    if measuring.is_measured(item):
+        return (yield)
+    with measuring.unmeasured(item.config):
+        return (yield)
 
 
 _numbers = count(1)
