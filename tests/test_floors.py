@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -104,9 +105,10 @@ def floor_of(room: str) -> int:
     return next(number for number, rooms in enumerate(FLOORS) if room in rooms)
 
 
-IMPORTS: Final = [
-    found for name, path in MODULES.items() for found in imports_in(name, path.read_text(encoding="utf-8"))
-]
+@cache
+def imports() -> list[Import]:
+    """Return all imports of the package; every worker collects these tests, and few run them."""
+    return [found for name, path in MODULES.items() for found in imports_in(name, path.read_text(encoding="utf-8"))]
 
 
 def _shown(found: Import) -> str:
@@ -122,7 +124,7 @@ def test_a_room_imports_only_from_floors_below_its_own() -> None:
     """Imports for types count as well: a type from above is knowledge of what is above."""
     climbing = [
         _shown(found)
-        for found in IMPORTS
+        for found in imports()
         if EVERYWHERE not in {room_of(found.importer), room_of(found.imported)}
         and room_of(found.importer) != room_of(found.imported)
         and floor_of(room_of(found.importer)) >= floor_of(room_of(found.imported))
@@ -133,7 +135,7 @@ def test_a_room_imports_only_from_floors_below_its_own() -> None:
 def test_no_modules_import_each_other_in_a_circle() -> None:
     """Neither when they are loaded nor later, inside a function; what only type checkers see may be mutual within a room."""
     graph: dict[str, set[str]] = {name: set() for name in MODULES}
-    for found in IMPORTS:
+    for found in imports():
         if found.at_runtime:
             graph[found.importer].add(found.imported)
     circle: list[str] = []
@@ -159,7 +161,9 @@ def contract_of(module: str) -> set[str]:
     while waiting:
         importer = waiting.pop()
         near = {
-            each.imported for each in IMPORTS if each.importer == importer and room_of(each.imported) == room_of(module)
+            each.imported
+            for each in imports()
+            if each.importer == importer and room_of(each.imported) == room_of(module)
         }
         waiting += near - found
         found |= near
@@ -174,7 +178,7 @@ def test_a_contract_stands_on_nouns_alone(contract: str) -> None:
     parts = contract_of(contract)
     beyond = [
         _shown(found)
-        for found in IMPORTS
+        for found in imports()
         if found.importer in parts and room_of(found.imported) not in {room_of(contract), "model"}
     ]
     assert beyond == []
