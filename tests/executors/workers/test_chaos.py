@@ -1,6 +1,6 @@
 """Chaos: whatever is killed, stopped or cut off, and at whichever step, every change is made once, in order, and recorded.
 
-By hand, SHARECTL_TESTS_CHAOS_ROUNDS and SHARECTL_TESTS_CHAOS_SEED make more of it; what was done stands in the output (`-s`).
+By hand, or at night, SHARECTL_TESTS_CHAOS_ROUNDS (60 and more) and SHARECTL_TESTS_CHAOS_SEED make more of it; what was done stands in the output (`-s`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.executors.workers.chaos import Member
 
-ROUNDS = int(os.environ.get("SHARECTL_TESTS_CHAOS_ROUNDS", "60"))
+ROUNDS = int(os.environ.get("SHARECTL_TESTS_CHAOS_ROUNDS", "36"))
 SEED = int(os.environ.get("SHARECTL_TESTS_CHAOS_SEED", "20"))
 WORLDS = max(2, ROUNDS // 125)
 IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - folders with random names
