@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.builders import build, check_moves, check_rule, inline_rules
 from sharectl.manifests.compiled import (
+    NOTHING_GIVEN,
     PLACEMENT_FIELDS,
     CompiledFile,
     Index,
@@ -15,7 +16,6 @@ from sharectl.manifests.compiled import (
     encoded_record,
     lists_named,
 )
-from sharectl.manifests.defaults import NO_DEFAULTS, Defaults
 from sharectl.manifests.fields import references_of
 from sharectl.manifests.findings import Checker
 from sharectl.manifests.names import is_name
@@ -33,6 +33,7 @@ from sharectl.model.kinds import API_VERSION, KIND_OF_DOCUMENT, MANAGED_KINDS, K
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sharectl.manifests.defaults import Defaults
     from sharectl.manifests.findings import Path
     from sharectl.manifests.reader import Reading
     from sharectl.manifests.schemas import DriverSchemas
@@ -49,7 +50,7 @@ _MOST_EXPLAINED: Final = 1000
 _NAME_IN_TEXT: Final = re.compile(rb"\bname[\"']?\s*:\s*[\"']?([a-z0-9._-]+)")
 
 
-def compile_file(data: bytes, drivers: DriverSchemas, defaults: Defaults = NO_DEFAULTS) -> tuple[CompiledFile, Reading]:
+def compile_file(data: bytes, drivers: DriverSchemas, defaults: Defaults | None = None) -> tuple[CompiledFile, Reading]:
     """Return the compiled form of a file's bytes with the project's defaults, its findings included, and what reading it gave."""
     compiler = _Compiler(drivers, defaults, may_hold_variables=b"$" in data or b"{{" in data)
     reading = read_documents(data, compiler.take)
@@ -66,7 +67,7 @@ def names_in_text(text: bytes) -> set[str]:
 class _Compiler:
     """Compiles the documents of one file. Encoded resources are copied at once: the encoder's buffers are much larger than what is in them."""
 
-    def __init__(self, drivers: DriverSchemas, defaults: Defaults, *, may_hold_variables: bool) -> None:
+    def __init__(self, drivers: DriverSchemas, defaults: Defaults | None, *, may_hold_variables: bool) -> None:
         self.drivers = drivers
         self.defaults = defaults
         self.may_hold_variables = may_hold_variables
@@ -91,8 +92,10 @@ class _Compiler:
         name: Any = metadata.get("name") if isinstance(metadata, dict) else None
         checker = Checker((document.number, document.line), address_of(kind, name) if is_name(name) else "", [])
         place = (document.number, document.name_line, document.name_column)
-        value, given, matched = self.defaults.applied(document.value)
-        self.file.defaults_matched |= matched
+        value, given = document.value, NOTHING_GIVEN
+        if self.defaults is not None:
+            value, given, matched = self.defaults.applied(value)
+            self.file.defaults_matched |= matched
         sound: SoundDocument | None = SoundDocument(value)
         if not document.sound or not accepts(value["kind"])(value):
             sound = self._mended(document._replace(value=value), checker.address)

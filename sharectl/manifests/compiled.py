@@ -8,11 +8,11 @@ import sys
 from array import array
 from dataclasses import dataclass, field
 from itertools import accumulate
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import orjson
 
-from sharectl.manifests.defaults import NOTHING_GIVEN
 from sharectl.manifests.files import CHECKSUM_BYTES, checksum, read_part, write_whole
 from sharectl.model.access import CLIENTS, AccessRule, options_of
 from sharectl.model.canonical import DIGEST_SIZE_BYTES, canonical_json
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from sharectl.manifests.findings import Finding, Path
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
+
+NOTHING_GIVEN: Final[Mapping[str, int]] = MappingProxyType({})
+"""What a document has by the project's defaults, where that is nothing."""
 
 _Text = TypeVar("_Text", str, str | None)
 

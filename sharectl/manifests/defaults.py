@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import cached_property
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from sharectl.manifests.compiled import NOTHING_GIVEN
 from sharectl.manifests.findings import Checker, Finding
 from sharectl.model.canonical import JsonObject, canonical_json, digest_of
 from sharectl.model.kinds import API_VERSION, KIND_OF_DOCUMENT
@@ -21,8 +21,6 @@ SETTING: Final = "defaults"
 
 NULLABLE: Final = frozenset({"type", "availabilityZone", "shareNetwork", "snapshotPolicy"})
 """Fields that a document may set to `null`, to be without a default: no value of theirs says the same."""
-
-NOTHING_GIVEN: Final[Mapping[str, int]] = MappingProxyType({})
 
 _ALTERNATIVES: Final = {"protocol": "protocols", "protocols": "protocol"}
 _SPEC: Final = "spec/"
@@ -177,9 +175,6 @@ def _setting(given: Mapping[str, int], path: Path) -> Path | None:
     else:
         return None
     return None if number is None else (SETTING, number, *within)
-
-
-NO_DEFAULTS: Final = Defaults()
 
 
 def default_findings(entries: Sequence[JsonObject], document: int) -> Iterator[Finding]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import orjson
 
-from sharectl.manifests.defaults import NO_DEFAULTS, Defaults
 from sharectl.manifests.findings import NO_FLAWS, Flaws
 from sharectl.model.access import CLIENTS, AccessRule, rule_of
 from sharectl.model.codec import Likes
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from sharectl.manifests.clients import ClientLists, Listed
     from sharectl.manifests.compiled import CompiledFile, ResourceRecord, RuleDocument, Setting
+    from sharectl.manifests.defaults import Defaults
     from sharectl.manifests.findings import Path
     from sharectl.manifests.positions import FilePositions
     from sharectl.model.backends import BackendSpec
@@ -73,7 +73,7 @@ class Linked:
     """
 
     files: Sequence[CompiledFile]
-    defaults: Defaults = NO_DEFAULTS
+    defaults: Defaults | None = None
     digests: dict[Address, bytes] = field(default_factory=dict)
     settings: dict[Address, tuple[int, Setting]] = field(default_factory=dict)
     rules: dict[Address, list[RuleEntry]] = field(default_factory=dict)
@@ -130,8 +130,10 @@ class Linked:
 
     def default_source(self, address: Address, path: Path) -> Source | None:
         """Return where a field of a share or snapshot stands in the project file, if that has given it."""
-        entry = self.entries.get(address) if self.defaults else None
-        return None if entry is None else self.defaults.source(self.record(entry).given, path)
+        entry = None if self.defaults is None else self.entries.get(address)
+        if self.defaults is None or entry is None:
+            return None
+        return self.defaults.source(self.record(entry).given, path)
 
     def spec_json(self, entry: Entry) -> bytes:
         """Return the spec in the record of a share or snapshot, as canonical JSON."""
@@ -359,13 +361,13 @@ class Desired:
         return self._positions(file).in_document(document, line).source(document, path)
 
     @property
-    def defaults(self) -> Defaults:
-        """The project's defaults, which its documents have been given."""
+    def defaults(self) -> Defaults | None:
+        """The project's defaults, which its documents have been given; None where it has none."""
         return self._linked.defaults
 
     def by_default(self, address: Address) -> Mapping[str, Source | None]:
         """Return the fields (`spec.type`) that a share or snapshot has from the project's defaults, each with its place there."""
-        if not self.defaults or address not in self.digests:
+        if self.defaults is None or address not in self.digests:
             return {}
         return dict(self.defaults.sources(self._record(address, kind_of(address)).given))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.manifests.compiled import ENTRY_DIGEST_SIZE_BYTES, PLACEMENT_FIELDS, lists_named, numbers_mentioning
-from sharectl.manifests.defaults import NO_DEFAULTS, Defaults
 from sharectl.manifests.desired import Entry, Linked, RuleEntry
 from sharectl.manifests.fields import references_of
 from sharectl.manifests.findings import Checker, touches
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from sharectl.manifests.compiled import CompiledFile
+    from sharectl.manifests.defaults import Defaults
     from sharectl.manifests.findings import Finding, Path
     from sharectl.manifests.positions import FilePositions
     from sharectl.model.canonical import JsonObject
@@ -36,7 +36,7 @@ class Linker:
         files: Sequence[CompiledFile],
         positions: Callable[[int], FilePositions],
         possible_names: Collection[str],
-        defaults: Defaults = NO_DEFAULTS,
+        defaults: Defaults | None = None,
     ) -> None:
         """Link `files`, compiled with `defaults`; `positions` finds places in the file of a number; `possible_names` may exist in documents that could not be read."""
         self.linked = Linked(files, defaults)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import orjson
 
-from sharectl.manifests.defaults import NO_DEFAULTS, Defaults
 from sharectl.manifests.desired import Desired
 from sharectl.manifests.files import read_regular_file
 from sharectl.manifests.findings import Flaws
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from sharectl.manifests.cache import ManifestCache
     from sharectl.manifests.compiled import CompiledFile
+    from sharectl.manifests.defaults import Defaults
     from sharectl.manifests.desired import Linked
     from sharectl.manifests.findings import Finding
     from sharectl.manifests.findings import Path as FieldPath
@@ -63,7 +63,7 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
     drivers: DriverSchemas,
     only: Collection[Address] | None = None,
     stdin: BinaryIO | None = None,
-    defaults: Defaults = NO_DEFAULTS,
+    defaults: Defaults | None = None,
 ) -> Loaded:
     """Load the files, folders and standard input (`-`) in `sources`, with the project's `defaults`; relative ones are under `base_directory`.
 
@@ -93,7 +93,9 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
         cache.save()
     if not has_errors(diagnostics):
         desired = Desired(linked, loader.positions)
-        matched = reduce(or_, (file.defaults_matched for file in files), 0) if defaults else 0
+        if defaults is None:
+            return Loaded(desired, tuple(diagnostics), desired)
+        matched = reduce(or_, (file.defaults_matched for file in files), 0)
         return Loaded(desired, tuple(diagnostics), desired, tuple(defaults.unmatched(matched)))
     flaws = _flaws(files, loader.hides_backends or has_errors(read.diagnostics))
     sound = linked.without({address for file in files for address in file.unsound})
@@ -127,7 +129,7 @@ def addresses_beginning(  # noqa: PLR0913 - as above, and what is looked for
     base_directory: Path,
     cache: ManifestCache,
     drivers: DriverSchemas,
-    defaults: Defaults = NO_DEFAULTS,
+    defaults: Defaults | None = None,
 ) -> list[Address]:
     """Return the shares and snapshots in the sources whose addresses begin with `prefix`; files without any are not decoded."""
     _, files = _Loader(cache, drivers, defaults).read(sources, base_directory, None)
@@ -159,7 +161,7 @@ def _flaws(files: Sequence[CompiledFile], hides_backends: bool) -> Flaws:  # noq
 class _Loader:
     """Compiles files or takes them from the cache, and finds positions in them."""
 
-    def __init__(self, cache: ManifestCache | None, drivers: DriverSchemas, defaults: Defaults) -> None:
+    def __init__(self, cache: ManifestCache | None, drivers: DriverSchemas, defaults: Defaults | None) -> None:
         self.possible_names: set[str] = set()
         self.hides_backends = False
         self.diagnostics: list[Diagnostic] = []
@@ -170,7 +172,7 @@ class _Loader:
         self._positions: dict[int, FilePositions] = {}
         self._concealed: dict[int, set[tuple[int, FieldPath]]] = {}
         if cache is not None:
-            cache.defaults = defaults.digest
+            cache.defaults = "" if defaults is None else defaults.digest
             cache.compile_again = self._compiled_again
 
     def read(

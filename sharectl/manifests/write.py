@@ -7,7 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.manifests.defaults import NO_DEFAULTS, NULLABLE, Defaults
+from sharectl.manifests.defaults import NULLABLE, Defaults
 from sharectl.manifests.fields import written_of
 from sharectl.manifests.rule_options import written_options
 from sharectl.manifests.scalars import needs_quotes
@@ -46,7 +46,7 @@ def document_of(
     access: Iterable[AccessRule] = (),
     *,
     comment: str = "",
-    defaults: Defaults = NO_DEFAULTS,
+    defaults: Defaults | None = None,
     by_default: Collection[str] = (),
 ) -> ManifestDocument:
     """Return the manifest of a spec, with the access rules of a share inline.
@@ -70,7 +70,8 @@ def document_of(
     if rules:
         fields["access"] = rules
     order = schema_of(kind)["properties"]["spec"]["properties"]
-    for name in defaults.fields_for(kind, fields, plain.get("labels", {})):
+    given = [] if defaults is None else defaults.fields_for(kind, fields, plain.get("labels", {}))
+    for name in given:
         if name not in by_default:
             fields[name] = None if name in NULLABLE else order[name]["default"]
     fields = {name: fields[name] for name in order if name in fields}

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 def tell_changed_defaults(draft: Draft) -> None:
     """Add a warning for each default by which resources that are there change, at its place; the changes themselves are those of any step."""
-    if not draft.desired.defaults:
-        return
     found: dict[tuple[str, Source | None], dict[Address, None]] = {}
     for step in draft.steps.values():
         if step.address not in draft.records or step.address not in draft.desired.digests or not step.changes:

@@ -9,7 +9,6 @@ from sharectl.model.plans import CreateShare
 from sharectl.model.verbs import Verb
 from sharectl.planner.backends.findings import tell_unseen_backends
 from sharectl.planner.backends.steps import plan_backends
-from sharectl.planner.defaults import tell_changed_defaults
 from sharectl.planner.draft import MAKING, REMOVING, refuse_left_out, step_id
 from sharectl.planner.holds import hold_refused
 from sharectl.planner.kinds import planner_of
@@ -60,7 +59,10 @@ def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerS
     tell_undeclared_renames(draft)
     check_limits(draft)
     check_kept_snapshots(draft)
-    tell_changed_defaults(draft)
+    if draft.desired.defaults is not None:
+        from sharectl.planner.defaults import tell_changed_defaults  # noqa: PLC0415 - most projects have none
+
+        tell_changed_defaults(draft)
     draft.let_go()
 
 

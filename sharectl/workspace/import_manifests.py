@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def documents_of(
     unwritten: Chosen,
     request: ImportRequest,
-    defaults: Defaults,
+    defaults: Defaults | None,
     notes: Mapping[Address, Sequence[str]] | None = None,
 ) -> tuple[ManifestDocument, ...]:
     """Return the manifests of the shares; `notes` are further lines above one.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from sharectl.drivers.base import ChecksConfig, DriverError
 from sharectl.drivers.registry import driver_factory, driver_names, make_secret_resolver
 from sharectl.manifests.cache import ManifestCache
-from sharectl.manifests.defaults import NO_DEFAULTS, Defaults
 from sharectl.manifests.loader import addresses_beginning, load
 from sharectl.manifests.schemas import DriverSchemas, compiled_test
 from sharectl.model.diagnostics import did_you_mean, error, warning
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+    from sharectl.manifests.defaults import Defaults
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.findings import Flaws
     from sharectl.manifests.loader import Loaded
@@ -57,10 +57,11 @@ def addresses_in_manifests(project: Project, prefix: str) -> list[Address]:
     )
 
 
-def defaults_of(project: Project, directory: Path) -> Defaults:
-    """Return the project's defaults; their places are as seen from `directory`."""
+def defaults_of(project: Project, directory: Path) -> Defaults | None:
+    """Return the project's defaults; their places are as seen from `directory`. None where it has none."""
     if not project.defaults:
-        return NO_DEFAULTS
+        return None
+    from sharectl.manifests.defaults import Defaults  # noqa: PLC0415 - most projects have none
     from sharectl.manifests.project import setting_source  # noqa: PLC0415 - most projects have no defaults
 
     return Defaults(project.defaults, lambda path: setting_source(project, path, directory))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sharectl.manifests.defaults import NO_DEFAULTS, Defaults
 from sharectl.manifests.loader import Loaded, load
 from sharectl.manifests.schemas import DriverSchemas
 
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sharectl.manifests.cache import ManifestCache
+    from sharectl.manifests.defaults import Defaults
     from sharectl.model.diagnostics import Diagnostic
 
 SCHEMAS: dict[str, dict[str, Any]] = {
@@ -46,7 +46,7 @@ def load_text(
     *,
     cache: ManifestCache | None = None,
     only: Collection[str] | None = None,
-    defaults: Defaults = NO_DEFAULTS,
+    defaults: Defaults | None = None,
 ) -> Loaded:
     """Write one file and load its folder."""
     folder.mkdir(exist_ok=True)
@@ -59,7 +59,7 @@ def load_folder(
     *sources: str,
     cache: ManifestCache | None = None,
     only: Collection[str] | None = None,
-    defaults: Defaults = NO_DEFAULTS,
+    defaults: Defaults | None = None,
 ) -> Loaded:
     """Load a folder, or some sources in it."""
     return load(
