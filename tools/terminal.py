@@ -86,7 +86,9 @@ class Terminal:
     @property
     def lines(self) -> list[str]:
         """The text, without what is empty at the ends."""
-        lines = [line.rstrip() for line in self._screen.display]
+        touched = [number for number, row in self._screen.buffer.items() if row]
+        rows = (self._row(number) for number in range(max(touched, default=-1) + 1))
+        lines = ["".join(cell.data for cell in row).rstrip() for row in rows]
         while lines and not lines[-1]:
             lines.pop()
         return lines

@@ -71,21 +71,21 @@ def _backend_lines(tally: Tally, now: float, width: int, room: int, *, color: bo
 def _backend_words(each: BackendTally, width: int | None, waiting: int, elapsed: float) -> Iterator[str]:
     """Yield what is to be said of a backend, the most important first."""
     yield f"{each.settled:>{len(str(each.total))}}/{each.total}"
+    if each.failed:
+        yield f"{each.failed} failed"
     running = each.running - waiting
     if width is not None and not each.is_over:
         yield f"{min(running, width)} of {width} running"
     elif running:
         yield f"{running} running"
-    if each.failed:
-        yield f"{each.failed} failed"
     if waiting:
-        yield f"{waiting} to be tried again"
+        yield f"{waiting} to retry"
     if each.skipped:
         yield f"{each.skipped} skipped"
     if elapsed > 0 and each.done and not each.is_over:
         yield f"{each.done / elapsed:.1f}/s"
     if each.retries:
-        yield f"{each.retries} tried again"
+        yield f"{each.retries} retried"
 
 
 def _backend_line(name: str, each: BackendTally, words: Iterator[str], width: int, *, color: bool) -> str:

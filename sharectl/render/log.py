@@ -151,7 +151,7 @@ class PlainView:
         if total.failed:
             words.append(f"{total.failed} failed")
         if total.retries:
-            words.append(f"{total.retries} tried again")
+            words.append(f"{total.retries} retried")
         lines = [", ".join(words)]
         lines += [step_text(step, now, _WIDE, head="") for step in islice(tally.oldest(), _MOST_SLOW)]
         hidden = len(tally.running) - _MOST_SLOW

@@ -139,7 +139,11 @@ def fitted(line: str, width: int | None) -> Iterator[str]:
     What follows is set below the text that it belongs to: behind the last gap of a table if that is in the first half, else behind
     the indentation. A word that is longer than a line stays whole, so that it can be copied.
     """
-    if width is None or len(line) <= width or display_width(plain := _COLOUR.sub("", line)) <= width:
+    if (
+        width is None
+        or (len(line) <= width and line.isascii())
+        or display_width(plain := _COLOUR.sub("", line)) <= width
+    ):
         yield line
         return
     lead = len(plain) - len(plain.lstrip(" "))

@@ -14,7 +14,7 @@ from tools.terminal import Terminal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROWS = 400
+ROWS = 200
 
 
 def drawn(show: Callable[[Output], object], *, columns: int, rows: int = ROWS, **environ: str) -> Terminal:

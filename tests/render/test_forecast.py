@@ -143,7 +143,7 @@ def test_a_step_says_what_it_waits_for() -> None:
     (step,) = tally.oldest()
     assert step_text(step, 8.0, 80) == "  ▸ share/b on nas1#default: creating, 8.0 s, try 2 in 4.0 s"
     assert step_text(step, 20.0, 80) == "  ▸ share/b on nas1#default: creating, 20.0 s, try 2"
-    assert "0 of 2 running  1 to be tried again" in frame_lines(tally, 8.0, width=80, height=9, color=False)[0]
+    assert "0 of 2 running  1 to retry" in frame_lines(tally, 8.0, width=80, height=9, color=False)[0]
     assert "1 of 2 running" in frame_lines(tally, 20.0, width=80, height=9, color=False)[0]
 
 

@@ -81,7 +81,7 @@ def test_a_flood_of_one_kind_is_cut_off() -> None:
     log(started("x"), finished("x"))
     assert len(log.lines) < 110
     assert sum("further lines of this kind are left out" in line for line in log.lines) == 2
-    assert "5000 failed, 5000 tried again" in log.lines[-1]
+    assert "5000 failed, 5000 retried" in log.lines[-1]
 
 
 def test_the_view_is_asked_by_itself() -> None:
