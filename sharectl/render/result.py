@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import counted, listed
@@ -15,7 +16,7 @@ from sharectl.render.sentences import done_sentence, held_lines
 from sharectl.render.text import PLAIN, duration, paint, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from sharectl.apply import RunResult
     from sharectl.model.canonical import JsonObject
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _MOST_FAILURES: Final = 50
 _NAMED_SKIPS: Final = 5
+_FEWEST_TOGETHER: Final = 3
 
 
 def result_lines(plan: Plan, result: RunResult, look: Look = PLAIN) -> Iterator[str]:
@@ -37,7 +39,7 @@ def result_lines(plan: Plan, result: RunResult, look: Look = PLAIN) -> Iterator[
         yield from held_lines(plan, color=color)
         return
     yield from _failure_lines(result.failures, color=color)
-    yield from _skip_lines(skipped_by_cause(plan, result), result, color=color)
+    yield from _skip_lines(plan, result, color=color)
     if result.failures or result.problem:
         yield ""
     yield from held_lines(plan, color=color)
@@ -92,25 +94,54 @@ def skipped_by_cause(plan: Plan, result: RunResult) -> dict[Address, list[Step]]
     return causes
 
 
+def _alike(failures: Sequence[StepFailed]) -> Iterator[Sequence[StepFailed]]:
+    """Yield the failures of one step each, and together those of which the same is to be said, if there are several."""
+    groups: dict[tuple[object, ...], list[StepFailed]] = {}
+    for failure in failures:
+        groups.setdefault((failure.verb, failure.backend, failure.error, failure.unresolved), []).append(failure)
+    for group in groups.values():
+        if len(group) < _FEWEST_TOGETHER:
+            yield from ((failure,) for failure in group)
+        else:
+            yield group
+
+
 def _failure_lines(failures: Sequence[StepFailed], *, color: bool) -> Iterator[str]:
     if failures:
         yield paint("Failed", "error", color)
-    for failure in failures[:_MOST_FAILURES]:
+    shown = 0
+    for group in islice(_alike(failures), _MOST_FAILURES):
+        failure, count = group[0], len(group)
+        shown += count
         open_intent = "  (its outcome on the backend is unknown)" if failure.unresolved else ""
-        what = f"{visible(failure.address)}  {failure.verb.value}{place(failure.backend)}"
+        who = visible(failure.address) if count == 1 else f"{count} steps"
+        what = f"{who}  {failure.verb.value}{place(failure.backend)}"
         yield f"  {paint('✗', 'error', color)} {what}: {visible(failure.error)}{open_intent}"
-    if len(failures) > _MOST_FAILURES:
-        yield f"  and {len(failures) - _MOST_FAILURES} more; `sharectl history` has them all"
+        if count > 1:
+            yield f"    {listed([visible(each.address) for each in group], _NAMED_SKIPS)}"
+    if len(failures) > shown:
+        yield f"  and {len(failures) - shown} more; `sharectl history` has them all"
 
 
-def _skip_lines(skipped: Mapping[Address, Sequence[Step]], result: RunResult, *, color: bool) -> Iterator[str]:
+def _skip_lines(plan: Plan, result: RunResult, *, color: bool) -> Iterator[str]:
+    skipped = skipped_by_cause(plan, result)
     if skipped:
         yield paint("Skipped", "warning", color)
-    for cause, steps in list(skipped.items())[:_MOST_FAILURES]:
-        named = listed([f"{step.verb.value} {visible(step.address)}" for step in steps], _NAMED_SKIPS)
-        yield f"  because {visible(cause)} failed: {named}"
-    if len(skipped) > _MOST_FAILURES:
-        yield f"  and because of {len(skipped) - _MOST_FAILURES} more failures"
+    shown = set()
+    lines = 0
+    for group in _alike(result.failures):
+        causes = [failure.address for failure in group if failure.address in skipped and failure.address not in shown]
+        if not causes:
+            continue
+        lines += 1
+        if lines > _MOST_FAILURES:
+            break
+        shown.update(causes)
+        steps = [f"{step.verb.value} {visible(step.address)}" for cause in causes for step in skipped[cause]]
+        why = f"{visible(causes[0])} failed" if len(causes) == 1 else f"these {len(causes)} failed"
+        yield f"  because {why}: {listed(steps, _NAMED_SKIPS)}"
+    if len(skipped) > len(shown):
+        yield f"  and because of {len(skipped) - len(shown)} more failures"
     if result.problem:
         yield f"{paint('Stopped', 'error', color)}: {visible(result.problem)}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -105,11 +106,28 @@ def test_a_state_that_cannot_be_written_is_named(golden: Golden) -> None:
     golden("result-problem.txt", result_lines(a_plan(*new_share("a", RULE)), result))
 
 
+def test_failures_that_say_the_same_are_one() -> None:
+    """A backend that refuses everything is told of once, with how many, and what waited for all of them."""
+    names = [f"s{n:03d}" for n in range(70)]
+    plan = a_plan(*(step for name in names for step in new_share(name, RULE)))
+    failures = (*(failure(name) for name in names[:-1]), replace(failure(names[-1]), error="busy"))
+    lines = list(result_lines(plan, RunResult(0, failures, 70, cancelled=False, seconds=1.0)))
+    assert lines[:4] == [
+        "Failed",
+        "  ✗ 69 steps  create-share on nas1: no space left",
+        "    share/s000, share/s001, share/s002, share/s003, share/s004 and 64 more",
+        "  ✗ share/s069  create-share on nas1: busy",
+    ]
+    assert lines[5].startswith("  because these 69 failed: update-access share/s000, ")
+    assert lines[6] == "  because share/s069 failed: update-access share/s069"
+
+
 def test_many_failures_are_shown_in_part() -> None:
     """The first fifty, and how many more; the same for causes."""
     names = [f"s{n:03d}" for n in range(70)]
     plan = a_plan(*(step for name in names for step in new_share(name, RULE)))
-    result = RunResult(0, tuple(failure(name) for name in names), 70, cancelled=False, seconds=1.0)
+    failures = tuple(replace(failure(name), error=f"no space for {name}") for name in names)
+    result = RunResult(0, failures, 70, cancelled=False, seconds=1.0)
     lines = list(result_lines(plan, result))
     assert "  and 20 more; `sharectl history` has them all" in lines
     assert "  and because of 20 more failures" in lines
