@@ -308,7 +308,7 @@ def trash_lines(shares: Sequence[TrashedShare], look: Look = PLAIN, *, is_whole:
         return
     rows = [
         [
-            visible(trashed.share.trashed_at or ""),
+            visible((trashed.share.trashed_at or "").replace("+00:00", "Z")),
             visible(trashed.address),
             visible(trashed.backend),
             visible(trashed.share.backend_id),

@@ -141,8 +141,9 @@ def _drawn_lines(columns: Sequence[Column], rows: Sequence[Row], look: Look, wid
 
 
 def _lead(columns: Sequence[Column]) -> int:
-    """Return which column says what a row is about: the first one that has a head."""
-    return next((n for n, column in enumerate(columns) if column.head), 0)
+    """Return which column says what a row is about: the first one with a head that is folded, or else with a head."""
+    headed = [n for n, column in enumerate(columns) if column.head]
+    return next((n for n in headed if columns[n].is_folded), headed[0] if headed else 0)
 
 
 def _is_longer(cell: Cell, width: int) -> bool:
