@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.manifests.schemas import schema_name_of, schema_of
 from sharectl.model.kinds import KIND_OF_DOCUMENT
+from tools import set_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +47,8 @@ def _rows(schema: dict[str, Any], prefix: str, required: set[str]) -> Iterator[s
         meaning = field.get("description", "").replace("|", "\\|")
         default = f" Default: `{_plain(field['default'])}`." if "default" in field else ""
         yield f"| {f'**{path}**' if name in required else path} | {_value(field)} | {meaning}{default} |"
+        if "$comment" in field:  # its fields are described elsewhere
+            continue
         items = field.get("items", {})
         inner = items if field.get("type") == "array" else field
         yield from _rows(inner, f"{prefix}{name}{'[]' if inner is items else ''}.", set(inner.get("required", ())))
@@ -73,7 +76,8 @@ def _plain(value: object) -> str:
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the page, and before it the schema that follows from another."""
+    set_schema.main()
     REFERENCE.parent.mkdir(parents=True, exist_ok=True)
     REFERENCE.write_text(reference(), encoding="utf-8")
 

@@ -20,6 +20,13 @@ def fmt(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing: end with 2 where a file would change, and name it.")
     ] = False,
+    expand: Annotated[
+        bool,
+        typer.Option(
+            "--expand",
+            help="Write ShareSets out, too: a Share document for each share. Comments within a set are lost.",
+        ),
+    ] = False,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Put the fields of manifests into the order of the reference. Comments, quotes and values stay as they are."""
@@ -32,7 +39,7 @@ def fmt(
     names = list(paths or [*project.manifests, *([] if project.file is None else [project.file.name])])
     directory = repository.directory if paths else project.root
     stdin = None if repository.stdin is None or "-" not in names else repository.stdin.again()
-    files, found = arrange(names, directory, stdin)
+    files, found = arrange(names, directory, stdin, expand=project if expand else None)
     diagnostics = [*problems, *found]
     changed = [file for file in files if file.after != file.before]
     for file in files if not check else ():

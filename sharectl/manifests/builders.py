@@ -133,6 +133,8 @@ def check_moves(document: JsonObject, checker: Checker, *, may_move: bool) -> li
             new = document["metadata"]["name"]
             old = next(iter(former_names(annotation)), "OLD-NAME")
             remedy += f", and rename the backend in the state: `sharectl state mv {address_of(Kind.BACKEND, old)} {address_of(Kind.BACKEND, new)}`"
+        if document["kind"] == Kind.SHARE_SET.document_kind:
+            remedy = "write it in the entry of the share that has moved"
         checker.add("moved", "only a share or a snapshot can have moved", remedy, *path, key=True)
         return []
     names = former_names(annotation)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.manifests.builders import build, check_moves, check_rule, inline_rules
 from sharectl.manifests.compiled import (
@@ -12,6 +13,7 @@ from sharectl.manifests.compiled import (
     CompiledFile,
     Index,
     RuleDocument,
+    SetDocument,
     Setting,
     encoded_record,
     lists_named,
@@ -24,19 +26,20 @@ from sharectl.manifests.proposals import NO_VARIABLES, instead_of_secret_name, p
 from sharectl.manifests.reader import UNREAD, Document, read_documents
 from sharectl.manifests.rule_options import check_options
 from sharectl.manifests.schemas import accepts
-from sharectl.manifests.validation import SoundDocument, explain, what_was_read
+from sharectl.manifests.validation import ReadDocument, SoundDocument, explain, what_was_read
 from sharectl.model.access import CLIENTS, access_digest, rule_of
 from sharectl.model.canonical import JsonObject, canonical_json, digest_of
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.kinds import API_VERSION, KIND_OF_DOCUMENT, MANAGED_KINDS, Kind, address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sharectl.manifests.defaults import Defaults
-    from sharectl.manifests.findings import Path
+    from sharectl.manifests.findings import Finding, Path
     from sharectl.manifests.reader import Reading
     from sharectl.manifests.schemas import DriverSchemas
+    from sharectl.manifests.share_sets import Member
     from sharectl.model.kinds import Address
 
 _EDGES: Final[dict[Path, str]] = {
@@ -47,6 +50,11 @@ _EDGES: Final[dict[Path, str]] = {
 """The references of shares and snapshots that have a place of their own in the index, by the path of the field."""
 _NO_LISTS: Final = "write each item as a document of its own, with a line `---` between"
 _MOST_EXPLAINED: Final = 1000
+_PROTOCOLS: Final = frozenset({"protocol", "protocols"})
+_INSTEAD: Final = (
+    "a share of a set takes the template's away with `protocol: null` (or `protocols: null`) beside its own"
+)
+_SET: Final = Kind.SHARE_SET.document_kind.encode()
 _NAME_IN_TEXT: Final = re.compile(rb"\bname[\"']?\s*:\s*[\"']?([a-z0-9._-]+)")
 
 
@@ -60,8 +68,13 @@ def compile_file(data: bytes, drivers: DriverSchemas, defaults: Defaults | None 
 
 
 def names_in_text(text: bytes) -> set[str]:
-    """Return what look like names of documents in text that could not be read."""
-    return {name.decode() for name in _NAME_IN_TEXT.findall(text)}
+    """Return what look like names of documents, and of shares in sets, in text that could not be read."""
+    names = {name.decode() for name in _NAME_IN_TEXT.findall(text)}
+    if _SET not in text:
+        return names
+    from sharectl.manifests.share_sets import names_in_text_of_sets  # noqa: PLC0415 - most projects have no sets
+
+    return names | names_in_text_of_sets(text.decode(errors="replace"))
 
 
 class _Compiler:
@@ -99,15 +112,71 @@ class _Compiler:
         sound: SoundDocument | None = SoundDocument(value)
         if not document.sound or not accepts(value["kind"])(value):
             sound = self._mended(document._replace(value=value), checker.address)
+        if kind is Kind.SHARE_SET:
+            self._expand(document, sound, checker)
+        self._keep(kind, sound, place, checker, _Origin(given))
+        if self.may_hold_variables:
+            self._check_variables(document, checker.address)
+
+    def _keep(
+        self, kind: Kind, sound: SoundDocument | None, place: Sequence[int], checker: Checker, origin: _Origin
+    ) -> None:
+        """Keep what is sound of a document, and what is wrong with it."""
         if sound is not None:
-            self._build(kind, sound, place, checker, given)
+            self._build(kind, sound, place, checker, origin)
             self.findings += sound.sound_findings(checker.findings)
             if sound.unsound and checker.address:
                 self.file.unsound[checker.address] = sound.unsound
         elif checker.address:
             self.file.declared.append((checker.address, place))
-        if self.may_hold_variables:
-            self._check_variables(document, checker.address)
+
+    def _expand(self, document: Document, sound: SoundDocument | None, checker: Checker) -> None:
+        """Compile each share of a set as if it had a document of its own."""
+        from sharectl.manifests.defaults import Defaults  # noqa: PLC0415 - most files have no sets
+        from sharectl.manifests.share_sets import members_of  # noqa: PLC0415 - as above
+
+        defaults = self.defaults or Defaults()
+        first, kind = len(self.index.addresses), Kind.SHARE
+        mended: dict[bytes, _MendedShare] = {}
+        for share in members_of(document, sound, checker):
+            member = Checker(share.place, address_of(kind, share.name), [])
+            given: Mapping[str, int] = NOTHING_GIVEN
+            whole: SoundDocument | None = None
+            if share.value is not None:
+                value, given, matched = share.with_defaults(defaults)
+                self.file.defaults_matched |= matched
+                whole = SoundDocument(value, share.unsound)
+                if not accepts(kind.document_kind)(value):
+                    whole = self._mended_share(share, whole, member, mended)
+            self._keep(kind, whole, share.place, member, _Origin(given, is_in_set=True))
+        if sound is not None and checker.address:
+            name, place = sound.value["metadata"]["name"], (document.number, document.name_line, document.name_column)
+            self.index.sets.append(SetDocument(name, place, first, len(self.index.addresses)))
+
+    def _mended_share(
+        self, share: Member, whole: SoundDocument, checker: Checker, known: dict[bytes, _MendedShare]
+    ) -> SoundDocument | None:
+        """Return what is sound in a share of a set; what is wrong with many is explained once, and said of each."""
+        value = {**whole.value, "metadata": {**whole.value["metadata"], "name": ""}}
+        key = canonical_json([value, sorted(map(repr, whole.unsound)), sorted(share.taken_away)])
+        if key not in known:
+            read = ReadDocument(Kind.SHARE.document_kind, deepcopy(whole.value), whole.unsound)
+            found = [
+                _of_entry(each, share)
+                for each in read.findings(checker.document)
+                if not _lacks_unsound(each, whole.unsound)
+            ]
+            known[key] = _MendedShare(found, read.mended())
+        findings, sound = known[key]
+        self.findings += [
+            each._replace(address=checker.address or None, line=checker.line, name_column=checker.name_column)
+            for each in findings
+        ]
+        if sound is None:
+            return None
+        return SoundDocument(
+            {**sound.value, "metadata": {**sound.value["metadata"], "name": share.name}}, sound.unsound
+        )
 
     def _mended(self, document: Document, address: str) -> SoundDocument | None:
         """Explain what is wrong with the form of a document, and return what is sound in it; None where there are too many to explain."""
@@ -173,23 +242,21 @@ class _Compiler:
                 remedy = instead_of_secret_name(_value_at(parts, path)) if is_secret else NO_VARIABLES
                 checker.add("variable", f"{where} holds a variable that nothing has filled in", remedy, *path)
 
-    def _build(
-        self, kind: Kind, sound: SoundDocument, place: Sequence[int], checker: Checker, given: Mapping[str, int]
-    ) -> None:
+    def _build(self, kind: Kind, sound: SoundDocument, place: Sequence[int], checker: Checker, origin: _Origin) -> None:
         former = check_moves(sound.value, checker, may_move=kind in MANAGED_KINDS)
         if former and checker.address:
             self.index.moves[checker.address] = [address_of(kind, old) for old in former]
         if kind is Kind.ACCESS_RULE:
             self._rule(sound, place, checker)
         elif kind in MANAGED_KINDS:
-            self._resource(kind, sound, place, checker, given)
-        else:
+            self._resource(kind, sound, place, checker, origin)
+        elif kind is not Kind.SHARE_SET:  # whose shares are built one by one
             self._setting(kind, sound, place, checker)
 
     def _resource(
-        self, kind: Kind, sound: SoundDocument, place: Sequence[int], checker: Checker, given: Mapping[str, int]
+        self, kind: Kind, sound: SoundDocument, place: Sequence[int], checker: Checker, origin: _Origin
     ) -> None:
-        """Keep a share, a snapshot or another resource that a plan makes; `given` are the fields that it has by default."""
+        """Keep a share, a snapshot or another resource that a plan makes."""
         protocol_is_known = sound.is_written("spec", "protocol") and sound.is_written("spec", "protocols")
         plain = build(kind, sound.value, checker, protocol_is_known=protocol_is_known)
         rules: list[list[Any]] = []
@@ -211,7 +278,9 @@ class _Compiler:
         self.index.addresses.append(checker.address)
         spec_json = canonical_json(plain)
         self.digests += digest_of(spec_json) + access_digest(map(rule_of, rules))
-        self.records += encoded_record(spec_json, [rules, place, given] if given else [rules, place])
+        given, is_in_set = origin
+        more = [dict(given), True] if is_in_set else [given] if given else []
+        self.records += encoded_record(spec_json, [rules, place, *more])
 
     def _refer(self, target: Address, path: Path, sound: SoundDocument, checker: Checker, *, is_linked: bool) -> None:
         """Keep what a document refers to; where the document itself is not linked, with the place."""
@@ -291,6 +360,36 @@ class _Compiler:
         self.index.placements = list(self.placements)
         self.file.digests, self.file.records = bytes(self.digests), bytes(self.records)
         return self.file
+
+
+class _Origin(NamedTuple):
+    """Which fields a document has by default, and whether it is that of a share in a ShareSet."""
+
+    given: Mapping[str, int]
+    is_in_set: bool = False
+
+
+class _MendedShare(NamedTuple):
+    """What is wrong with the shares of a set that are alike, and what is sound in them."""
+
+    findings: list[Finding]
+    sound: SoundDocument | None
+
+
+def _of_entry(finding: Finding, share: Member) -> Finding:
+    """Return what is wrong with a share of a set, as its entry can be mended."""
+    if finding.path[-1:] and finding.path[-1] in _PROTOCOLS:
+        return finding._replace(remedy=f"{finding.remedy}; {_INSTEAD}")
+    is_missing = finding.code == "manifest.missing" and finding.path == ("spec",)
+    gone = next((field for field in sorted(share.taken_away) if f"`{field}`" in finding.summary), None)
+    return finding._replace(path=("spec", gone), key=True) if is_missing and gone is not None else finding
+
+
+def _lacks_unsound(finding: Finding, unsound: Collection[Path]) -> bool:
+    """Tell whether a field is missing only because what was written there is wrong, and was told of already."""
+    return finding.code == "manifest.missing" and any(
+        path[:-1] == finding.path and f"`{path[-1]}`" in finding.summary for path in unsound if path
+    )
 
 
 def _value_at(value: Any, path: Path) -> Any:  # noqa: ANN401 - any JSON value

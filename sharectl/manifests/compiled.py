@@ -100,12 +100,25 @@ class RuleDocument(NamedTuple):
 
 
 class ResourceRecord(NamedTuple):
-    """A share or snapshot: its spec as `as_plain` writes it, its inline rules in their order, its place, and which of the project's defaults gave it which fields."""
+    """A share or snapshot: its spec as `as_plain` writes it, its inline rules in their order, and its place.
+
+    `given` has which of the project's defaults gave it which fields; `is_in_set` tells whether it stands in a ShareSet.
+    """
 
     plain: JsonObject
     access: list[list[Any]]
     place: Sequence[int]
     given: Mapping[str, int] = NOTHING_GIVEN
+    is_in_set: bool = False
+
+
+class SetDocument(NamedTuple):
+    """A ShareSet: its name, its place, and which of the file's resources are its shares."""
+
+    name: str
+    place: Sequence[int]
+    first: int
+    end: int
 
 
 @dataclass(slots=True)
@@ -125,6 +138,7 @@ class Index:
     snapshots_of: list[tuple[str, str]] = field(default_factory=list)
     moves: dict[str, list[str]] = field(default_factory=dict)
     listing: dict[str, list[list[str]]] = field(default_factory=dict)
+    sets: list[SetDocument] = field(default_factory=list)
     rules: list[RuleDocument] = field(default_factory=list)
 
 
@@ -189,7 +203,7 @@ class CompiledFile:
         """The index as JSON."""
         if not self._index_json:
             values: list[Any] = [getattr(self.index, name) for name in Index.__slots__]
-            values[-1] = [tuple(rule) for rule in self.index.rules]
+            values[-2:] = [tuple(each) for each in self.index.sets], [tuple(rule) for rule in self.index.rules]
             self._index_json = orjson.dumps(values)
         return self._index_json
 
@@ -241,6 +255,7 @@ def decoded_index(values: Sequence[Any]) -> Index:
     index = Index(*values)
     index.references = list(map(_shared, index.references))  # the same in many files
     index.placements = [(_shared(share_type), _shared(zone), network) for share_type, zone, network in index.placements]
+    index.sets = [SetDocument(*each) for each in index.sets]
     index.rules = [RuleDocument(*rule) for rule in index.rules]
     return index
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sharectl.manifests.compiled import CompiledFile, ResourceRecord, RuleDocument, Setting
     from sharectl.manifests.defaults import Defaults
     from sharectl.manifests.findings import Path
-    from sharectl.manifests.positions import FilePositions
+    from sharectl.manifests.positions import FilePositions, SetEntry
     from sharectl.model.backends import BackendSpec
     from sharectl.model.canonical import JsonObject
     from sharectl.model.codec import Likeness, Spec
@@ -319,7 +319,8 @@ class Desired:
         """
         share_address, rule_key = split_rule_address(address)
         listed = self._listed(share_address, rule_key)
-        if listed is None and rule_key is not None and self._is_inline(address):
+        is_alone = listed is None and rule_key is not None and not self._record(share_address, Kind.SHARE).is_in_set
+        if rule_key is not None and is_alone and self._is_inline(address):
             file, (document, line, _) = self._place(address)
             quick = self._positions(file).line_with(line, rule_key.partition(":")[2])
             if quick is not None:
@@ -357,8 +358,23 @@ class Desired:
         by_default = self._linked.default_source(address, path)
         if by_default is not None:
             return by_default
-        file, (document, line, _) = self._place(address)
-        return self._positions(file).in_document(document, line).source(document, path)
+        file, (document, line, column) = self._place(address)
+        return self._positions(file).in_document(document, line, column).source(document, path)
+
+    def entry_in_set(self, address: Address) -> SetEntry | None:
+        """Return where a share stands in a ShareSet; None for one with a document of its own, and for all else."""
+        if not is_of(Kind.SHARE, address) or not self._record(address, Kind.SHARE).is_in_set:
+            return None
+        file, (document, line, column) = self._place(address)
+        return self._positions(file).in_document(document, line).entry_at(document, line, column)
+
+    def shares_of_set(self, address: Address) -> Sequence[Address] | None:
+        """Return the shares of the ShareSet at an address; None where there is none."""
+        for file in self._linked.files:
+            for each in file.index.sets:
+                if address_of(Kind.SHARE_SET, each.name) == address:
+                    return file.index.addresses[each.first : each.end]
+        return None
 
     @property
     def defaults(self) -> Defaults | None:

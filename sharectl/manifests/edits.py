@@ -48,7 +48,7 @@ ADD: Final = "+"
 
 def edited(text: str, line: int, edits: Sequence[Edit]) -> str:
     """Return the text of a file with these changes, one after the other, of the document that holds `line` (from 1). Raises CannotEditError."""
-    start, end = _extent(text, line)
+    start, end = extent(text, line)
     part = text[start:end]
     for edit in edits:
         part = _changed(part, edit)
@@ -57,7 +57,7 @@ def edited(text: str, line: int, edits: Sequence[Edit]) -> str:
 
 def without_document(text: str, line: int) -> str:
     """Return the text of a file without the document that holds `line`; an empty text where it was the only one."""
-    start, end = _extent(text, line)
+    start, end = extent(text, line)
     rest = text[:start] + text[end:]
     return rest if _has_content(rest) else ""
 
@@ -69,7 +69,7 @@ def _has_content(text: str) -> bool:
     )
 
 
-def _extent(text: str, line: int) -> tuple[int, int]:
+def extent(text: str, line: int) -> tuple[int, int]:
     """Return where the document begins and ends, its `---` with it."""
     if _ODD_LINE_END.search(text):
         message = "the file has line ends that other programs count differently"
@@ -167,8 +167,11 @@ class _Editor:
         return self._replaced(target.start_mark.index, target.end_mark.index, _flow(value, in_flow=in_flow))
 
     def _part(self, node: Node, step: str | int) -> Node | None:
-        if node.anchor is not None or isinstance(node, ScalarNode):
+        if node.anchor is not None:
             message = "it stands in a part that an anchor names, and that may be used elsewhere"
+            raise CannotEditError(message)
+        if isinstance(node, ScalarNode):
+            message = "what it would stand in is not written as a mapping"
             raise CannotEditError(message)
         if isinstance(node, SequenceNode):
             found = node.value[step] if isinstance(step, int) and step < len(node.value) else None

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.diagnostics import Diagnostic, Severity
 from sharectl.model.frozen import dataclass, field
-from sharectl.model.kinds import Kind, is_of
+from sharectl.model.kinds import Kind, is_of, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sharectl.manifests.positions import FilePositions
+    from sharectl.model.diagnostics import Source
     from sharectl.model.kinds import Address
 
 Path = tuple[str | int, ...]
@@ -27,6 +29,7 @@ class Finding(NamedTuple):
 
     In `remedy`, `{written}` stands for the text of the value as the user wrote it; in `summary`, `{other}` for the
     place of the value at `other` in the same document. One with a `column` is at that place of the line: what is wrong there is not even YAML.
+    `name_column` is where the name stands in that line, if the finding is about what has the name: a document may describe several shares.
     """
 
     code: str
@@ -40,6 +43,7 @@ class Finding(NamedTuple):
     other: Path = ()
     line: int = 0
     column: int = 0
+    name_column: int = 0
 
     @property
     def is_about_unknown_setting(self) -> bool:
@@ -51,7 +55,7 @@ class Finding(NamedTuple):
     def diagnostic(self, positions: FilePositions) -> Diagnostic:
         """Return the diagnostic, with its place looked up in the file."""
         if self.line:
-            positions = positions.in_document(self.document, self.line)
+            positions = positions.in_document(self.document, self.line, self.name_column)
         remedy = self.remedy
         if "{written}" in remedy:
             written = positions.written(self.document, self.path)
@@ -66,12 +70,37 @@ class Finding(NamedTuple):
         return Diagnostic(Severity.ERROR, self.code, summary, self.detail, remedy, self.address, source)
 
 
+def told_once(diagnostics: Sequence[Diagnostic], set_at: Callable[[Source], Address]) -> list[Diagnostic]:
+    """Return the diagnostics with those together that several shares of a ShareSet owe to one place; `set_at` names the set there."""
+    groups: dict[tuple[object, ...], list[Diagnostic]] = {}
+    for each in diagnostics:
+        is_share = each.address is not None and is_of(Kind.SHARE, each.address)
+        name = name_of(each.address) if is_share and each.address is not None else ""
+        same = (
+            each.code,
+            each.source,
+            each.summary.replace(name, "\0") if name else each.summary,
+            bool(name) or each.address,
+        )
+        groups.setdefault(same, []).append(each)
+    return [_together(group, set_at) for group in groups.values()]
+
+
+def _together(group: Sequence[Diagnostic], set_at: Callable[[Source], Address]) -> Diagnostic:
+    first, others = group[0], {each.address for each in group} - {group[0].address}
+    if not others or first.source is None:
+        return first
+    address = set_at(first.source)
+    return replace(first, summary=f"{first.summary} (in {len(others) + 1:,} shares of {address})", address=address)
+
+
 class Checker:
     """Collects the findings of one document."""
 
     def __init__(self, place: Sequence[int], address: str, findings: list[Finding]) -> None:
-        """Add to `findings`, for the document at `place`: its number, and a line in it."""
+        """Add to `findings`, for the document at `place`: its number, a line in it, and the column where its name stands, if that is known."""
         self.document, self.line = place[0], place[1]
+        self.name_column = place[2] if len(place) > 2 else 0  # noqa: PLR2004 - as told
         self.address = address
         self.findings = findings
 
@@ -88,7 +117,19 @@ class Checker:
         """Record an error at `path`; `{other}` in the summary becomes the place of `other`."""
         address = self.address or None
         self.findings.append(
-            Finding(f"manifest.{code}", summary, detail, remedy, self.document, path, key, address, other, self.line)
+            Finding(
+                f"manifest.{code}",
+                summary,
+                detail,
+                remedy,
+                self.document,
+                path,
+                key,
+                address,
+                other,
+                self.line,
+                name_column=self.name_column,
+            )
         )
 
 

@@ -80,15 +80,21 @@ def _arranged(lines: Sequence[str], node: MappingNode, schema: Mapping[str, Any]
     places = {name: place for place, name in enumerate(properties)}
     parts = []
     for (name, line, value), start, stop in zip(entries, starts, [*starts[1:], last], strict=True):
-        inner = properties.get(name, {})
+        inner = properties.get(name) or schema.get("additionalProperties") or {}
         below = lines[line + 1 : stop]
-        if _is_block(value) and value.start_mark.line > line and "properties" in inner:
+        if _is_block(value) and value.start_mark.line > line and _orders(inner):
             below = _arranged(lines, value, inner, line + 1, stop)
         parts.append((places.get(name, len(places)), [*lines[start : line + 1], *below]))
     ordered = sorted(parts, key=lambda part: part[0])
     if ordered[0] is not parts[0]:
         _swap_blank_lines(ordered[0][1], parts[0][1])
     return [*lines[begin : starts[0]], *(line for _, part in ordered for line in part), *lines[last:end]]
+
+
+def _orders(schema: Mapping[str, Any]) -> bool:
+    """Tell whether a schema puts the fields of a mapping in order, or those within them."""
+    others = schema.get("additionalProperties")
+    return "properties" in schema or (isinstance(others, dict) and "properties" in others)
 
 
 def _entries(lines: Sequence[str], node: MappingNode) -> Iterator[Entry]:

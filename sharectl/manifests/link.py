@@ -74,6 +74,7 @@ class Linker:
         if sum(len(index.addresses) for index in indexes) != len(linked.digests):
             self._report_twins(self._find(None))
         self._check_declared(self._rule_names())
+        self._check_sets()
         misplaced = {
             each for each in {each for index in indexes for each in index.placements} if self._misplaced(*each)
         }
@@ -234,6 +235,16 @@ class Linker:
             if first is not here:
                 self._report_twin(address, *here, *first)
         return names
+
+    def _check_sets(self) -> None:
+        """Report sets that have the name of another."""
+        names: dict[str, tuple[int, Sequence[int]]] = {}
+        for number, file in enumerate(self._files):
+            for each in file.index.sets:
+                here = number, each.place
+                first = names.setdefault(each.name, here)
+                if first is not here:
+                    self._report_twin(address_of(Kind.SHARE_SET, each.name), *here, *first)
 
     def _check_declared(self, known: dict[Address, tuple[int, Sequence[int]]]) -> None:
         """Report documents of which only the name can be used, where another has it; `known` are the places of rules."""

@@ -13,12 +13,12 @@ import orjson
 
 from sharectl.manifests.desired import Desired
 from sharectl.manifests.files import read_regular_file
-from sharectl.manifests.findings import Flaws
+from sharectl.manifests.findings import Flaws, told_once
 from sharectl.manifests.link import Linker
 from sharectl.manifests.sources import Sources, read_sources
 from sharectl.model.diagnostics import Diagnostic, DiagnosticError, Severity, Source, error, has_errors, warning
 from sharectl.model.frozen import dataclass
-from sharectl.model.kinds import split_rule_address
+from sharectl.model.kinds import Kind, address_of, split_rule_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -83,7 +83,10 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
             loader.positions(number).conceal(finding.document, finding.path)
         elif finding.code == "manifest.driver" or finding.column:  # nobody knows which of its settings are secrets
             loader.positions(number).conceal(finding.document, ("spec", "config"))
-    diagnostics = list(_placed((*findings, *linker.findings), linked, loader.positions))
+    diagnostics = told_once(
+        list(_placed((*findings, *linker.findings), linked, loader.positions)),
+        lambda source: _set_at(source, read.files, files),
+    )
     diagnostics += [*loader.diagnostics, *read.diagnostics]
     if not has_errors(diagnostics):
         diagnostics += _nothing_found(sources, read, files, base_directory)
@@ -142,6 +145,15 @@ def addresses_beginning(  # noqa: PLR0913 - as above, and what is looked for
         for address in file.index.addresses
         if address.startswith(prefix)
     ]
+
+
+def _set_at(source: Source, sources: Sequence[SourceFile], files: Sequence[CompiledFile]) -> Address:
+    """Return the address of the ShareSet that a place is in."""
+    for file, compiled in zip(sources, files, strict=True):
+        for each in compiled.index.sets if file.path == source.path else ():
+            if each.place[0] == source.document:
+                return address_of(Kind.SHARE_SET, each.name)
+    return "the set"
 
 
 def _flaws(files: Sequence[CompiledFile], hides_backends: bool) -> Flaws:  # noqa: FBT001 - as the field

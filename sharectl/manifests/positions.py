@@ -6,17 +6,27 @@ import re
 from bisect import bisect_right
 from functools import lru_cache
 from string import ascii_letters, digits
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.manifests.reader import MAX_DEPTH
-from sharectl.manifests.syntax import MAX_EVENTS_PER_DOCUMENT, Segment, segments, too_large
+from sharectl.manifests.places import (
+    ODD_LINE_END,
+    SHARES,
+    TEMPLATE,
+    Node,
+    Step,
+    document_starts,
+    keys_of_set,
+    names_in,
+    node_at,
+    read_places,
+    says,
+)
 from sharectl.model.diagnostics import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sharectl.manifests.findings import Path
-    from sharectl.manifests.syntax import Mark
 
 MASK: Final = "***"
 _SECRET_NAME: Final = re.compile(
@@ -103,9 +113,6 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-Step = str | int
-_DOCUMENT_START: Final = re.compile(rb"^(?:\xef\xbb\xbf)?---(?=\s|\Z)", re.MULTILINE)
-_ODD_LINE_END: Final = re.compile(rb"\r(?!\n)|\xc2\x85|\xe2\x80[\xa8\xa9]")
 _WORD_BYTES: Final = frozenset(b"_.:/\\-" + f"{ascii_letters}{digits}".encode())
 _MAX_EXCERPT_CHARACTERS: Final = 200
 
@@ -118,29 +125,15 @@ class Spot(NamedTuple):
     text: str | None
 
 
-class _Node:
-    """A value's place, and those of its parts; `end` is that of a scalar."""
+class SetEntry(NamedTuple):
+    """Where a share stands in a ShareSet: the key of its entry, the set's own place, the fields that the entry says and those of the template, and all keys."""
 
-    __slots__ = ("end", "entries", "is_mapping", "items", "mark", "merged", "text")
-
-    def __init__(
-        self, mark: Mark, text: str | None = None, end: Mark | None = None, *, is_mapping: bool = False
-    ) -> None:
-        self.mark, self.text, self.end, self.is_mapping = mark, text, end, is_mapping
-        self.entries: dict[str, tuple[Mark, _Node]] = {}
-        self.items: list[_Node] = []
-        self.merged: list[_Node] = []
-
-    def part(self, step: Step) -> tuple[Mark, _Node] | None:
-        if isinstance(step, int):
-            return (self.items[step].mark, self.items[step]) if 0 <= step < len(self.items) else None
-        if step in self.entries:
-            return self.entries[step]
-        for merged in self.merged:
-            for source in merged.items or [merged]:
-                if step in source.entries:
-                    return source.entries[step]
-        return None
+    key: str
+    path: str
+    line: int
+    fields: frozenset[str]
+    template: frozenset[str]
+    keys: Sequence[str]
 
 
 class FilePositions:
@@ -151,18 +144,28 @@ class FilePositions:
         self.path = path
         self._data = data
         self._first_line = 1
-        self._roots: dict[int, _Node] | None = None
+        self._roots: dict[int, Node] | None = None
         self._lines: list[str] | None = None
         self._plain_lines: list[bytes] | None = None
         self._concealed = set() if concealed is None else concealed
         self._spans: dict[int, list[Span]] | None = None
         self._starts: tuple[list[int], list[int]] | None = None
         self._last: tuple[tuple[int, int], FilePositions] | None = None
+        self._only: int | None = None
+        self._keys: dict[int, dict[tuple[int, int], str]] = {}
 
-    def in_document(self, document: int, line: int) -> FilePositions:
-        """Return the positions in one document, which `line` is in: without reading all others of the file."""
+    def in_document(self, document: int, line: int, column: int = 0) -> FilePositions:
+        """Return the positions in one document, which `line` is in: without reading all others of the file.
+
+        Where the name of a share in a ShareSet stands at that column, they are those of the share: by the paths of a Share document.
+        """
+        found = self._in_document(document, line)
+        key = found.key_at(document, line, column) if column else None
+        return found if key is None else _SharePositions(found, document, key)
+
+    def _in_document(self, document: int, line: int) -> FilePositions:
         if self._starts is None:
-            self._starts = _document_starts(self._data)
+            self._starts = document_starts(self._data)
         lines, offsets = self._starts
         number = bisect_right(lines, line) - 1
         if number < 0 or self._first_line > 1:
@@ -171,10 +174,46 @@ class FilePositions:
             end = offsets[number + 1] if number + 1 < len(offsets) else len(self._data)
             positions = FilePositions(self.path, self._data[offsets[number] : end], self._concealed)
             positions._first_line = lines[number]
-            roots = _read_positions(positions._data)
-            positions._roots = {document: roots[min(roots)]} if roots else {}
+            positions._only = document
             self._last = (number, document), positions
         return self._last[1]
+
+    def _tree(self) -> dict[int, Node]:
+        """Return the places in each document, read when they are first asked for."""
+        if self._roots is None:
+            self._roots = read_places(self._data)
+            if self._only is not None:
+                self._roots = {self._only: self._roots[min(self._roots)]} if self._roots else {}
+        return self._roots
+
+    def key_at(self, document: int, line: int, column: int) -> str | None:
+        """Return the key of `spec.shares` that stands at a place of a ShareSet."""
+        if document not in self._keys:
+            self._keys[document] = keys_of_set(self._tree().get(document))
+        return self._keys[document].get((line - self._first_line, column - 1))
+
+    def entry_at(self, document: int, line: int, column: int) -> SetEntry | None:
+        """Return the entry of a ShareSet whose key stands at a place."""
+        key, root = self.key_at(document, line, column), self._tree().get(document)
+        entry = None if key is None or root is None else node_at(root, (*SHARES, key))
+        if key is None or root is None or entry is None:
+            return None
+        common = [node for node in (node_at(root, TEMPLATE), node_at(root, ("metadata",))) if node is not None]
+        template = frozenset(name for node in common for name in names_in(node))
+        first = self.spot(document, ("metadata", "name")).line
+        return SetEntry(key, self.path, first, names_in(entry), template, tuple(self._keys[document].values()))
+
+    def in_set(self, document: int, key: str, path: Sequence[Step]) -> Path:
+        """Return where a ShareSet says what would stand at `path` in the document of its share `key`: in the entry, or else for all."""
+        own: Path = (*SHARES, key)
+        rest = tuple(path[1:])
+        if not path or tuple(path[:2]) == ("metadata", "name"):
+            return own
+        base: Path = TEMPLATE if path[0] == "spec" else ("metadata",)
+        if not rest:
+            return base
+        root = self._tree().get(document)
+        return (*own, *rest) if says(root, own, rest) or not says(root, base, rest) else (*base, *rest)
 
     def conceal(self, document: int, path: Sequence[Step]) -> None:
         """Show nothing of the value at `path`, nor of those within it."""
@@ -195,7 +234,7 @@ class FilePositions:
         """Return where `text` stands as a word of its own, from `line` to the end of the document, without reading any YAML; None where that is not plain."""
         if self._plain_lines is None:
             data = self._data
-            is_odd = b"\r" in data or (not data.isascii() and _ODD_LINE_END.search(data) is not None)
+            is_odd = b"\r" in data or (not data.isascii() and ODD_LINE_END.search(data) is not None)
             self._plain_lines = [] if is_odd else self._data.split(b"\n")
         found: Source | None = None
         wanted = text.encode(errors="replace")
@@ -212,9 +251,7 @@ class FilePositions:
 
     def spot(self, document: int, path: Sequence[Step], *, key: bool = False) -> Spot:
         """Return line, column and text of the value (or key) at `path`, or of the nearest value around it that exists."""
-        if self._roots is None:
-            self._roots = _read_positions(self._data)
-        node = self._roots.get(document)
+        node = self._tree().get(document)
         if node is None:
             return Spot(self._first_line, 1, None)
         mark = node.mark
@@ -246,18 +283,34 @@ class FilePositions:
         if self._spans is None:
             self._spans = {}
             if self._concealed or _MAYBE_SECRETS.search(self._data):  # else there is nothing to look for
-                if self._roots is None:
-                    self._roots = _read_positions(self._data)
-                for span in _secrets_in(self._roots, self._concealed):
+                for span in _secrets_in(self._tree(), self._concealed):
                     for line in range(span.line, span.end_line + 1):
                         self._spans.setdefault(line, []).append(span)
         return self._spans
 
 
-def _secrets_in(roots: dict[int, _Node], concealed: set[tuple[int, tuple[Step, ...]]]) -> Iterator[Span]:
+class _SharePositions(FilePositions):
+    """The positions of a share in a ShareSet."""
+
+    def __init__(self, around: FilePositions, document: int, key: str) -> None:
+        """Translate the paths in its document to those in the set's."""
+        self.path = around.path
+        self._around, self._document, self._key = around, document, key
+
+    def spot(self, document: int, path: Sequence[Step], *, key: bool = False) -> Spot:
+        """Return what the set says there, or gives to all."""
+        is_name = tuple(path[:2]) == ("metadata", "name")
+        return self._around.spot(document, self._around.in_set(document, self._key, path), key=key or is_name)
+
+    def excerpt(self, line: int) -> str | None:
+        """Return the text of a line of the file."""
+        return self._around.excerpt(line)
+
+
+def _secrets_in(roots: dict[int, Node], concealed: set[tuple[int, tuple[Step, ...]]]) -> Iterator[Span]:
     """Yield the spans of all scalars that may be secrets: those under a secret's name, and those that are concealed."""
     visited: set[tuple[int, bool]] = set()
-    open_nodes: list[tuple[_Node, bool]] = [(root, False) for root in roots.values()]
+    open_nodes: list[tuple[Node, bool]] = [(root, False) for root in roots.values()]
     for document, path in concealed:
         node = roots.get(document)
         for step in path:
@@ -287,81 +340,3 @@ def _word_in(line: bytes, word: bytes) -> int | None:
             return at
         at = line.find(word, at + 1)
     return None
-
-
-def _document_starts(data: bytes) -> tuple[list[int], list[int]]:
-    """Return the lines (from 1) and offsets at which documents begin; empty where lines may end with anything but a line feed."""
-    if _ODD_LINE_END.search(data):
-        return [], []
-    lines, offsets = [1], [0]
-    for found in _DOCUMENT_START.finditer(data):
-        if found.start():
-            lines.append(lines[-1] + data.count(b"\n", offsets[-1], found.start()))
-            offsets.append(found.start())
-    return lines, offsets
-
-
-def _read_positions(data: bytes) -> dict[int, _Node]:
-    roots: dict[int, _Node] = {}
-    for segment in segments(data):
-        segment.read(_PositionReader(roots).read)
-    return roots
-
-
-class _PositionReader:
-    """Builds the tree of places from a segment's events; stops silently where the document is broken."""
-
-    def __init__(self, roots: dict[int, _Node]) -> None:
-        self.roots = roots
-        self.anchors: dict[str, _Node] = {}
-        self.stack: list[_Node] = []
-        self.key: tuple[Mark, str] | None = None
-
-    def read(self, segment: Segment) -> None:
-        count = 0
-        for event in segment.events():
-            kind = event.__class__.__name__
-            count += 1
-            if count > MAX_EVENTS_PER_DOCUMENT:
-                raise too_large(event.start_mark)
-            if kind == "DocumentStartEvent":
-                count = 0
-                segment.documents_seen += 1
-                self.anchors.clear()
-                self.key = None
-            elif kind in {"ScalarEvent", "AliasEvent"}:
-                self.leaf(event, segment, is_alias=kind == "AliasEvent")
-            elif kind in {"MappingStartEvent", "SequenceStartEvent"}:
-                node = _Node(event.start_mark, is_mapping=kind == "MappingStartEvent")
-                self.attach(node, event.anchor, segment)
-                self.stack.append(node)
-                self.key = None
-                if len(self.stack) > MAX_DEPTH:
-                    return
-            elif kind in {"MappingEndEvent", "SequenceEndEvent"}:
-                self.stack.pop()
-                self.key = None
-
-    def leaf(self, event: Any, segment: Segment, *, is_alias: bool) -> None:  # noqa: ANN401 - a scalar or an alias
-        node = self.anchors.get(event.anchor) if is_alias else None
-        if node is None:
-            node = _Node(event.start_mark, None if is_alias else event.value, event.end_mark)
-        if self.stack and self.stack[-1].is_mapping and self.key is None:
-            self.key = (event.start_mark, node.text or "")
-        else:
-            self.attach(node, event.anchor, segment)
-
-    def attach(self, node: _Node, anchor: str | None, segment: Segment) -> None:
-        if anchor is not None:
-            self.anchors[anchor] = node
-        if not self.stack:
-            self.roots[segment.first_document + max(0, segment.documents_seen - 1)] = node
-        elif not self.stack[-1].is_mapping:
-            self.stack[-1].items.append(node)
-        elif self.key is not None:
-            mark, name = self.key
-            if name == "<<":
-                self.stack[-1].merged.append(node)
-            else:
-                self.stack[-1].entries[name] = (mark, node)
-            self.key = None

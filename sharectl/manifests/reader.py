@@ -9,10 +9,17 @@ import orjson
 
 from sharectl.manifests.findings import Finding
 from sharectl.manifests.scalars import SPECIAL_FIRST, ScalarError, resolve
-from sharectl.manifests.syntax import MAX_EVENTS_PER_DOCUMENT, FatalError, binary_problem, segments, too_large
+from sharectl.manifests.syntax import (
+    MAX_EVENTS_PER_DOCUMENT,
+    MAX_EVENTS_PER_SET,
+    FatalError,
+    binary_problem,
+    segments,
+    too_large,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sharectl.manifests.syntax import Mark, Segment
 
@@ -52,7 +59,8 @@ class Document(NamedTuple):
     """One document: its number in the file, its value, and where it begins and where its `metadata.name` stands.
 
     A document that is not `sound` has lost something in reading, and the problem is reported: `UNREAD` stands in place of a value, and a
-    key that is not text has a class of its own. Lines and columns count from 1.
+    key that is not text has a class of its own. Lines and columns count from 1. `entries` are the places of the keys in `spec.shares`, where
+    that is a mapping.
     """
 
     number: int
@@ -61,6 +69,7 @@ class Document(NamedTuple):
     name_line: int
     name_column: int
     sound: bool
+    entries: Mapping[str, tuple[int, int]] = {}
 
 
 @dataclass(slots=True)
@@ -144,17 +153,22 @@ class _SegmentReader:
         container: Any = None
         key: Any = _IN_LIST
         line = values = 0
+        most = MAX_EVENTS_PER_DOCUMENT
         name_mark: Mark | None = None
+        shares: Any = None
+        entries: dict[str, tuple[int, int]] = {}
         keys: set[str] = set()  # that are text even without quotes: a file has few, and each of them many times
         for event in segment.events():
             kind = event.__class__
             values += 1
-            if values > MAX_EVENTS_PER_DOCUMENT:
-                raise too_large(event.start_mark)
+            if values > most:
+                raise too_large(event.start_mark, most)
             if kind is ScalarEvent:
                 value: Any = event.value
                 if key is _NO_KEY and value in keys and value not in container and event.anchor is event.tag is None:
                     key = value
+                    if container is shares:
+                        entries[value] = (event.start_mark.line + 1, event.start_mark.column + 1)
                     continue
                 if len(value) > MAX_SCALAR_CHARACTERS:
                     raise FatalError(event.start_mark, *_TOO_LONG)
@@ -187,7 +201,10 @@ class _SegmentReader:
                 if event.anchor is not None:
                     self.anchors.pop(event.anchor, None)
                 stack.append((container, key, event.anchor, event.start_mark.index, self.expanded))
+                is_shares = key == "shares" and len(stack) == 3 and kind is MappingStartEvent  # noqa: PLR2004 - spec.shares
                 container, key = ({}, _NO_KEY) if kind is MappingStartEvent else ([], _IN_LIST)
+                if is_shares:
+                    shares, most = container, MAX_EVENTS_PER_SET
                 continue
             elif kind is AliasEvent:
                 value = self.alias(event)
@@ -197,13 +214,13 @@ class _SegmentReader:
                 self.sound = True
                 self.anchors.clear()
                 self.expanded = 0
-                container, key, name_mark = [], _IN_LIST, None
-                line, values = event.start_mark.line, 0
+                container, key, name_mark, shares, entries = [], _IN_LIST, None, None, {}
+                line, values, most = event.start_mark.line, 0, MAX_EVENTS_PER_DOCUMENT
                 continue
             elif kind is DocumentEndEvent:
                 mark = name_mark or event.start_mark
                 place = (mark.line + 1, mark.column + 1) if name_mark else (line + 1, 1)
-                self.take(Document(self.number, container[0], line + 1, *place, self.sound))
+                self.take(Document(self.number, container[0], line + 1, *place, self.sound, entries))
                 continue
             else:
                 continue
@@ -216,6 +233,8 @@ class _SegmentReader:
                 key = _NO_KEY
             else:
                 key = self.key(value, container, event.start_mark)
+                if container is shares:
+                    entries["<<" if key is _MERGE else key] = (event.start_mark.line + 1, event.start_mark.column + 1)
                 if kind is ScalarEvent and event.implicit[0] and key.__class__ is str and len(keys) < _MOST_KEYS_KNOWN:
                     keys.add(key)
 

@@ -169,8 +169,8 @@ class RuleLinker:
         return self._linked.record(self._linked.entries[share])
 
     def _shown(self, place: Place) -> str:
-        file, (document, line, _), path = place
-        return str(self._positions(file).in_document(document, line).source(document, path))
+        file, (document, line, column), path = place
+        return str(self._positions(file).in_document(document, line, column).source(document, path))
 
 
 def _rule_order(entry: RuleEntry) -> tuple[int, int]:

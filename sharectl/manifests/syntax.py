@@ -161,6 +161,7 @@ def explain_syntax(failure: object) -> tuple[str, str, str]:
 
 MAX_VALUES_PER_DOCUMENT: Final = 100_000
 MAX_EVENTS_PER_DOCUMENT: Final = 2 * MAX_VALUES_PER_DOCUMENT  # of a key and its value
+MAX_EVENTS_PER_SET: Final = 10 * MAX_VALUES_PER_DOCUMENT  # a ShareSet stands for many documents
 _MAX_RESUMES: Final = 100
 
 
@@ -250,7 +251,7 @@ def _next_document(data: bytes, line: int) -> tuple[int, bytes | None]:
     return found, b"\n" * data.count(b"\n", 0, found) + data[found:]
 
 
-def too_large(mark: Mark) -> Exception:
+def too_large(mark: Mark, most_events: int = MAX_EVENTS_PER_DOCUMENT) -> Exception:
     """Return what ends the reading of a document with too many values; reading goes on with the next."""
-    summary = f"this document holds more than {MAX_VALUES_PER_DOCUMENT:,} values"
+    summary = f"this document holds more than {most_events // 2:,} values"
     return FatalError(mark, summary, "split it; no manifest needs so many", "manifest.too-large")

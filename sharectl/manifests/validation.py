@@ -145,6 +145,7 @@ def _describe(rule: str, wanted: Any, value: Any, schema: JsonObject, path: Path
             hint = hint or 'put it in quotes: "{written}"'
         return f"{where} must be {expected}, not {_kind_of_value(value)}", hint or _example(schema)
     if rule == "enum":
+        wanted = [choice for choice in wanted if choice is not None]  # which only takes the template's away
         choices = ", ".join(str(choice) for choice in wanted)
         guess = did_you_mean(str(value), [str(choice) for choice in wanted])
         same = [choice for choice in wanted if str(choice).lower() == str(value).lower()]
@@ -177,12 +178,12 @@ def _computed(rule: str, wanted: Any, value: object, path: Path) -> str:  # noqa
     field = next((step for step in reversed(path) if isinstance(step, str)), "")
     if isinstance(value, str) and mentions_variable(value):
         return NO_VARIABLES
-    if rule == "type" and wanted == "boolean":
+    if rule == "type" and "boolean" in wanted:
         return instead_of_boolean(value)
     if rule in {"type", "pattern"} and field == "size":
         return instead_of_size(value)
     if rule == "enum":
-        return instead_of_choice(field, value, [str(choice) for choice in wanted])
+        return instead_of_choice(field, value, [str(choice) for choice in wanted if choice is not None])
     return ""
 
 
@@ -275,21 +276,29 @@ class ReadDocument(NamedTuple):
             if accepts(kind)(value):
                 return SoundDocument(value, frozenset(unsound))
             for failure in list(schema_errors(value, schema_of(kind))):
-                path: Path = tuple(failure.absolute_path)
-                schema = failure.schema if isinstance(failure.schema, dict) else {}
-                if failure.validator == "additionalProperties" and failure.validator_value is False:
-                    for name in set(failure.instance) - set(schema.get("properties", {})):
-                        failure.instance.pop(name, None)
-                elif failure.validator == "required":
-                    for name in set(failure.validator_value) - set(failure.instance):
-                        failure.instance[name] = _placeholder(schema.get("properties", {}).get(name, {}))
-                        unsound.add((*path, name))
-                elif isinstance(failure.instance, dict) and failure.validator == "oneOf":
-                    unsound.update((*path, name) for name in _left_with_one(failure.instance, schema))
-                elif path:
-                    unsound.add(path)
-                    _leave_out(value, path, schema)
+                _mend(value, failure, unsound)
         return None
+
+
+def _mend(value: JsonObject, failure: Any, unsound: set[Path]) -> None:  # noqa: ANN401 - jsonschema's ValidationError, as above
+    """Take away what a schema refuses, or put in what it requires."""
+    path: Path = tuple(failure.absolute_path)
+    schema = failure.schema if isinstance(failure.schema, dict) else {}
+    if "propertyNames" in failure.absolute_schema_path:
+        unsound.add((*path, str(failure.instance)))
+        _leave_out(value, (*path, str(failure.instance)), schema)
+    elif failure.validator == "additionalProperties" and failure.validator_value is False:
+        for name in set(failure.instance) - set(schema.get("properties", {})):
+            failure.instance.pop(name, None)
+    elif failure.validator == "required":
+        for name in set(failure.validator_value) - set(failure.instance):
+            failure.instance[name] = _placeholder(schema.get("properties", {}).get(name, {}))
+            unsound.add((*path, name))
+    elif isinstance(failure.instance, dict) and failure.validator == "oneOf":
+        unsound.update((*path, name) for name in _left_with_one(failure.instance, schema))
+    elif path:
+        unsound.add(path)
+        _leave_out(value, path, schema)
 
 
 def what_was_read(document: JsonObject, kind: str) -> ReadDocument:

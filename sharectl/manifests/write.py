@@ -39,6 +39,7 @@ class ManifestDocument:
     spec: JsonObject
     labels: Mapping[str, str] = field(default_factory=dict)
     comment: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 def document_of(
@@ -92,6 +93,8 @@ def dump(documents: Iterable[ManifestDocument]) -> str:
         metadata: JsonObject = {"name": document.name}
         if document.labels:
             metadata["labels"] = dict(document.labels)
+        if document.annotations:
+            metadata["annotations"] = dict(document.annotations)
         whole = {"apiVersion": API_VERSION, "kind": document.kind, "metadata": metadata, "spec": document.spec}
         yaml.dump(_quoted(whole), text)
         lines = ("".join(c if c.isprintable() else " " for c in line) for line in document.comment.splitlines())

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     BACKEND = "backend"
     SHARE_TYPE = "share_type"
     SHARE = "share"
+    SHARE_SET = "share_set"
     ACCESS_RULE = "access_rule"
     CLIENT_LIST = "client_list"
     SNAPSHOT = "snapshot"
@@ -87,6 +88,7 @@ KINDS: Final[Mapping[str, KindEntry]] = {
         because="a share with another value is another share, and what is in this one would stay behind.",
         way_out="take the change back, or pass --replace {address} (or set spec.replacement) for a new, empty share in its place",
     ),
+    Kind.SHARE_SET: KindEntry("share sets", schema="share-set"),
     Kind.ACCESS_RULE: KindEntry("access rules", schema="access-rule", parent=Kind.SHARE),
     Kind.CLIENT_LIST: KindEntry("client lists", "specs.ClientListSpec", "client-list", unrecorded=True),
     Kind.SNAPSHOT: KindEntry(

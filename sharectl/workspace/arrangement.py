@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import BinaryIO
 
+    from sharectl.manifests.project import Project
+
 
 class Arranged(NamedTuple):
     """A file under the name that it is shown by, its path (None for standard input), and its text before and after."""
@@ -27,9 +29,12 @@ class Arranged(NamedTuple):
 
 
 def arrange(
-    names: Sequence[str], directory: Path, stdin: BinaryIO | None
+    names: Sequence[str], directory: Path, stdin: BinaryIO | None, *, expand: Project | None = None
 ) -> tuple[tuple[Arranged, ...], tuple[Diagnostic, ...]]:
-    """Return the files in `names` as they are and as they should be, and what is wrong with those that cannot be read."""
+    """Return the files in `names` as they are and as they should be, and what is wrong with those that cannot be read.
+
+    With the project in `expand`, ShareSets are written out.
+    """
     sources = read_sources(names, base_directory=directory, stdin=stdin)
     diagnostics = list(sources.diagnostics)
     found = []
@@ -40,6 +45,12 @@ def arrange(
             diagnostics.append(result)
             continue
         before, after = result
+        if expand is not None:
+            from sharectl.manifests.expansion import expanded  # noqa: PLC0415 - few ask for it
+            from sharectl.workspace.validation import defaults_of  # noqa: PLC0415 - as above
+
+            after, problems = expanded(file.path, after, defaults_of(expand, directory))
+            diagnostics += problems
         found.append(Arranged(file.path, None if file.real_path is None else Path(file.real_path), before, after))
     return tuple(found), tuple(diagnostics)
 

@@ -38,6 +38,7 @@ from sharectl.workspace.manifest_edits import (
     written_rule,
 )
 from sharectl.workspace.planned_edits import FileChange, PlannedEdits, Remark, unique
+from sharectl.workspace.set_edits import edits_in_set, removal_in_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -245,9 +246,22 @@ class _Undoing:
             DeletionPolicy.TRASH: "without its manifest it goes to the trash",
         }
         self.follows.append(Remark(address, fates.get(policy, _forgotten_text(address, plain))))
-        self.edits.plan_removal(self._written(address), {address})
+        self._remove(address)
         for written in self.desired.rule_documents_of(address) if is_of(Kind.SHARE, address) else ():
             self._take_from(written, address)
+
+    def _remove(self, address: Address) -> None:
+        entry = self.desired.entry_in_set(address)
+        if entry is None:
+            self.edits.plan_removal(self._written(address), {address})
+            return
+        edit = removal_in_set(entry, self.made)
+        if edit is None:
+            self.edits.plan_removal((entry.path, entry.line), {address})
+        elif isinstance(edit, str):
+            self.edits.leave(address, edit)
+        else:
+            self.edits.plan((entry.path, entry.line), {address}, edit)
 
     def _differs(self, address: Address, plain: JsonObject, name: str, after: Any) -> bool:  # noqa: ANN401 - JSON
         """Tell whether the manifest says something else than the run left; what is no field of it says nothing."""
@@ -287,7 +301,7 @@ class _Undoing:
             self.follows.append(
                 Remark(address, "a plan refuses to shrink it, unless its manifest says `allowShrink: true`")
             )
-        self._plan(self._written(address), {address}, field_edits(cls, plain, target))
+        self._plan_own(address, field_edits(cls, plain, target))
         if is_of(Kind.SHARE, address):
             self._turn_back_access(address, changes)
 
@@ -311,7 +325,7 @@ class _Undoing:
         return None if found is None else f"its {found} comes from the default at {given[found]}: change it there"
 
     def _turn_back_access(self, address: Address, changes: Mapping[str, tuple[Any, Any]]) -> None:
-        now, place = self._grants(address), self._written(address)
+        now = self._grants(address)
         levels, gone, added = [], [], []
         for name, (before, after) in changes.items():
             key = name.removeprefix(_ACCESS)
@@ -338,7 +352,7 @@ class _Undoing:
                     gone.append(Edit(("spec", "access", written.number), None))
                 else:
                     levels += self._levels(address, key, ("spec", "access", written.number), (before, after))
-        self._plan(place, {address}, [*levels, *gone, *added])
+        self._plan_own(address, [*levels, *gone, *added])
 
     def _turn_document_back(self, address: Address, key: str, written: WrittenRule, before: Any, after: Any) -> None:  # noqa: ANN401 - JSON
         if before is None:
@@ -377,6 +391,15 @@ class _Undoing:
     def _is_taken(self, share: Address, written: WrittenRule) -> bool:
         change = self.run_changes.get(share, {}).get(f"{_ACCESS}{written.key}")
         return share in self.made or (change is not None and change[0] is None)
+
+    def _plan_own(self, address: Address, edits: Sequence[Edit]) -> None:
+        """Plan edits of the document of a resource, or of its entry in a ShareSet."""
+        entry = self.desired.entry_in_set(address) if edits else None
+        inside = edits if entry is None else edits_in_set(entry, edits)
+        if isinstance(inside, str):
+            self.edits.leave(address, inside)
+        else:
+            self._plan(self._written(address) if entry is None else (entry.path, entry.line), {address}, inside)
 
     def _plan(self, place: Place, addresses: set[Address], edits: Iterable[Edit]) -> None:
         for edit in edits:

@@ -182,8 +182,9 @@ def test_a_kind_is_twelve_files(tmp_path: Path) -> None:
     assert not {path for path, _ in _NEW.findall(PAGE) if (ROOT / path).exists()}
 
 
-def test_a_field_is_three_files(tmp_path: Path) -> None:
-    """The schema, the spec and the generated reference."""
+def test_a_field_of_shares_is_four_files(tmp_path: Path) -> None:
+    """The schema, the spec, and what is generated: the reference, and the schema of share sets."""
     copy = Copy(tmp_path)
     copy.add_field()
-    assert sorted(copy.changed()) == ["docs/reference/kinds.md", "schemas/share.schema.json", "sharectl/model/specs.py"]
+    generated = ["docs/reference/kinds.md", "schemas/share-set.schema.json"]
+    assert sorted(copy.changed()) == [*generated, "schemas/share.schema.json", "sharectl/model/specs.py"]

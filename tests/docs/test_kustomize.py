@@ -88,7 +88,10 @@ def test_the_configuration_names_every_reference() -> None:
     told = {(each["kind"], field["kind"], field["path"]) for each in configuration for field in each["fieldSpecs"]}
     outside = Kind.CLIENT_LIST
     written = [kind for kind, entry in KINDS.items() if entry.schema and kind in SPECS and kind is not outside]
-    assert told == {found for kind in written for found in references(kind, SPECS[kind])} | _OF_RULES
+    of_sets = {
+        (named, "ShareSet", path) for named, _, path in references(Kind.SHARE, SPECS[Kind.SHARE], "spec/template")
+    }
+    assert told == {found for kind in written for found in references(kind, SPECS[kind])} | _OF_RULES | of_sets
 
 
 def test_the_command_writes_what_the_example_has(console: Console, tmp_path: Path) -> None:
@@ -99,6 +102,33 @@ def test_the_command_writes_what_the_example_has(console: Console, tmp_path: Pat
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
             name: (CONFIGURATION / name).read_bytes() for name in names
         }
+
+
+def test_names_in_a_set_stay_as_they_are(tmp_path: Path) -> None:
+    """And so does `null`; what the template names gets the prefix, and a patch of the template adds a rule."""
+    base = "apiVersion: sharectl/v1\nkind"
+    (tmp_path / "all.yaml").write_text(
+        f"{base}: ShareType\nmetadata: {{name: gold}}\nspec: {{extraSpecs: {{}}}}\n---\n"
+        f"{base}: ShareSet\nmetadata: {{name: homes}}\nspec:\n"
+        "  template: {type: gold, access: [{type: ip, to: 10.0.0.1, level: ro}]}\n"
+        "  shares: {a: {}, b: {type: null}, 'c-[01-02]': {type: gold}}\n",
+        encoding="utf-8",
+    )
+    rule = "{type: ip, to: 10.0.0.2, level: rw}"
+    patch = (
+        f"{base}: ShareSet\nmetadata: {{name: homes}}\nspec: {{template: {{access: [{rule}]}}, shares: {{d: {{}}}}}}\n"
+    )
+    (tmp_path / "patch.yaml").write_text(patch, encoding="utf-8")
+    shutil.copytree(CONFIGURATION, tmp_path / "sharectl")
+    (tmp_path / "kustomization.yaml").write_text(
+        "namePrefix: dev-\nresources: [all.yaml]\ncomponents: [sharectl]\npatches: [{path: patch.yaml}]\n",
+        encoding="utf-8",
+    )
+    documents = list(YAML(typ="safe").load_all(built(tmp_path)))
+    spec = next(each["spec"] for each in documents if each["kind"] == "ShareSet")
+    assert spec["shares"] == {"a": {}, "b": {"type": None}, "c-[01-02]": {"type": "gold"}, "d": {}}
+    assert spec["template"]["type"] == "dev-gold"
+    assert {each["to"] for each in spec["template"]["access"]} == {"10.0.0.1", "10.0.0.2"}
 
 
 def test_dev_has_names_of_its_own_that_lead_to_each_other(example: Path, console: Console) -> None:
