@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sharectl.manifests.compiled import CompiledFile
 
-_FORMAT: Final = 10
+_FORMAT: Final = 11
 _INDEX: Final = "index"
 _KEY_BYTES: Final = 20
 _MOST_PACKS: Final = 8

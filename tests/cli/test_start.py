@@ -107,9 +107,9 @@ def test_a_first_command_does_not_load_what_explains_mistakes(tmp_path: Path) ->
         ("--help", 14),
         ("history", 70),
         ("state list", 72),
-        ("validate", 122),
+        ("validate", 123),
         ("plan", 140),
-        ("apply --yes", 147),
+        ("apply --yes", 148),
     ],
 )
 def test_a_command_loads_few_modules(repository: Path, command: str, most: int) -> None:
