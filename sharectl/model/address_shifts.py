@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _Granted = TypeVar("_Granted")
 _BITS: Final = {4: 32, 6: 128}
+_FEW: Final = 4
+"""So many networks are held against each other: most new shares have no more, which lie apart, and each gains what its rule grants."""
 
 
 class AddressShift(NamedTuple, Generic[_Granted]):
@@ -53,6 +55,8 @@ def address_shifts(
     """
     if before == after and base[0] == base[1]:
         return ()
+    if not before and base == (None, None) and _lie_apart(after):
+        return tuple([AddressShift(network, None, after[network]) for network in sorted(after, key=span)])
     nodes = _nodes(before, after, base)
     has_own = _with_addresses_of_their_own(nodes)
     owners: list[int] = []
@@ -79,6 +83,18 @@ def address_shifts(
             found.setdefault(node.pair, []).extend(without(node.network, holes_of_one))
     whole = [AddressShift(network, *pair) for pair, networks in found.items() for network in joined(networks)]
     return tuple(sorted((*pierced, *whole), key=lambda shift: span(shift.network)))
+
+
+def _lie_apart(granted: Mapping[Network, _Granted | None]) -> bool:
+    """Tell whether all of a few networks are granted something, and none is within another, or the other half of a larger one."""
+    if len(granted) > _FEW or None in granted.values():
+        return False
+    networks = list(granted)
+    return not any(
+        one.is_within(other) or other.is_within(one) or (one.length == other.length and one.bits ^ 1 == other.bits)
+        for place, one in enumerate(networks)
+        for other in networks[:place]
+    )
 
 
 def joined(networks: Iterable[Network]) -> tuple[Network, ...]:

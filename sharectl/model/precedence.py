@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
@@ -42,13 +43,27 @@ class Network(NamedTuple):
         """Return it as an access rule writes it: a single address without its prefix."""
         bits = _BITS[self.version]
         address = self.bits << (bits - self.length)
-        written = str(ipaddress.IPv4Address(address) if self.version == 4 else ipaddress.IPv6Address(address))  # noqa: PLR2004 - IPv4
+        if self.version == 4:  # noqa: PLR2004 - IPv4
+            written = f"{address >> 24}.{address >> 16 & 255}.{address >> 8 & 255}.{address & 255}"
+        else:
+            written = str(ipaddress.IPv6Address(address))
         return written if self.length == bits else f"{written}/{self.length}"
+
+
+_BYTE: Final = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_IPV4: Final = re.compile(rf"{_BYTE}\.{_BYTE}\.{_BYTE}\.{_BYTE}(?:/(3[0-2]|[12]?\d))?", re.ASCII)
+"""An IPv4 network as nearly all rules have it. The library reads the others, and takes ten times as long."""
 
 
 @functools.lru_cache(maxsize=65536)
 def network_of(access_to: str) -> Network | None:
     """Return the network that an access rule names (an address is a network of one), or None where it names none."""
+    usual = _IPV4.fullmatch(access_to)
+    if usual is not None:
+        first, second, third, fourth, prefix = usual.groups("32")
+        address, length = int(first) << 24 | int(second) << 16 | int(third) << 8 | int(fourth), int(prefix)
+        bits = address >> (32 - length)
+        return Network(4, length, bits) if bits << (32 - length) == address else None
     if "%" in access_to:  # an interface of one machine
         return None
     try:

@@ -119,3 +119,10 @@ def test_many_ranges_cost_no_more_than_their_sort() -> None:
     assert len(found) == 1 + 500
     assert len(found[0].but_for) == 500
     assert without(Network(4, 8, 10), found[0].but_for)
+
+
+@given(st.dictionaries(networks(), LEVELS, max_size=4))
+def test_what_is_new_is_gained_as_it_would_be_lost(grants: Grants) -> None:
+    """A share that comes with few rules is answered as one that goes with them, the other way round."""
+    lost = address_shifts(grants, {})
+    assert address_shifts({}, grants) == tuple(shift._replace(before=shift.after, after=shift.before) for shift in lost)

@@ -27,6 +27,23 @@ def test_what_is_no_network_is_none(text: str) -> None:
     assert network_of(text) is None
 
 
+NUMBERS = st.integers(0, 300).map(str) | st.sampled_from(["", "00", "07", "+1", "\u0661", " 1", "1_0"])
+
+
+@given(st.lists(NUMBERS, min_size=3, max_size=5), st.none() | st.integers(0, 40).map(str) | NUMBERS)
+def test_an_ipv4_network_is_what_the_library_says(numbers: list[str], prefix: str | None) -> None:
+    """However it is written: with host bits, leading zeros or digits of other scripts as well."""
+    text = ".".join(numbers) + ("" if prefix is None else f"/{prefix}")
+    try:
+        parsed = ipaddress.IPv4Network(text)
+    except ValueError:
+        assert network_of(text) is None
+    else:
+        found = network_of(text)
+        assert found == Network(4, parsed.prefixlen, int(parsed.network_address) >> (32 - parsed.prefixlen))
+        assert str(found) == str(parsed).removesuffix("/32")
+
+
 @given(whole=PREFIXES, holes=st.lists(PREFIXES, max_size=5))
 def test_what_is_left_of_a_network_holds_every_other_address_once(whole: Network, holes: list[Network]) -> None:
     """And none of those that were to be left out."""

@@ -113,17 +113,17 @@ def openings(steps_at: Mapping[Address, Sequence[Step]]) -> tuple[Opening, ...]:
     for address, steps in steps_at.items():
         for step in steps:
             if isinstance(step.work, UpdateAccess):
-                for opening in _opened(step.work.rules, step.changes):
+                for opening in _opened(step.work.rules, step):
                     found.setdefault(opening, []).append(address)
     return tuple(opening._replace(addresses=tuple(addresses)) for opening, addresses in found.items())
 
 
-def _opened(rules: Iterable[AccessRule], changes: Sequence[FieldChange]) -> Iterator[Opening]:
+def _opened(rules: Iterable[AccessRule], step: Step) -> Iterator[Opening]:
     wide = [(rule, who) for rule in rules if (who := everybody(rule))]
     parts = [rule for rule in rules if _is_large_part(rule)]
     if not (wide or parts):
         return
-    changed = {change.field.removeprefix(_RULE) for change in changes if change.after is not None}
+    changed = {change.field.removeprefix(_RULE) for change in step.changes if change.after is not None}
     yield from (Opening((), rule.key, who, rule.grant) for rule, who in wide if rule.key in changed)
     if any(rule.key in changed for rule in parts):
         yield from _opened_together(rules, {who for _, who in wide})

@@ -162,7 +162,7 @@ def _unclear(plan: Plan, access: Sequence[AccessChange]) -> Iterator[str]:
         shares = [address for change in access if change.settings == settings for address in change.addresses]
         told = listed([setting.field.partition("/")[2] for setting in settings], _MOST_PHRASES)
         yield f"whether all come in as before at {named(shares)}, whose export has another {told}"
-    moving = [step.address for step in plan.steps if _MOVED_EXPORT in step.changes]
+    moving = [step.address for step in plan.steps if _MOVED_EXPORT in (step.stated_changes or ())]
     if moving:
         yield f"under which address clients find {named(moving)}, whose share server may get another"
     servers = [step.address for step in plan.steps if step.verb is Verb.UPDATE_SHARE_SERVER]
