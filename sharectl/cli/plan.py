@@ -142,7 +142,7 @@ def _apply_saved(
     session: Session, plan_file: Path, choices: opt.PlanChoices, run: RunChoices, *, if_current: bool
 ) -> None:
     """Apply a saved plan as it is. Raises DiagnosticError for options that would make another, unless another is to be compared with it."""
-    from sharectl.cli.runs import planner, run_locked, watched
+    from sharectl.cli.runs import is_shared, planner, run_locked, watched
     from sharectl.engine.rows import addresses_of, rows_of
     from sharectl.planner.saved.checks import current_part
     from sharectl.workspace.planfile import plan_origin, read_plan_file, require_own_plan
@@ -167,7 +167,8 @@ def _apply_saved(
         allow_unreadable=frozenset(choices.allow_unreadable or ()),
     )
     if not if_current:
-        run = replace(run, wanted=frozenset(addresses_of(saved)))
+        if is_shared(session):
+            run = replace(run, wanted=frozenset(addresses_of(saved)))
         run_locked(session, saved.backends, lambda store, _backends: current_part(saved, rows_of(saved, store)), run)
         return
     make_plan, run = watched(planner(session, choices), replace(run, whole=True))

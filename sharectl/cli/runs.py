@@ -196,7 +196,7 @@ def run_locked(
     if json and not choices.yes:
         summary = "nobody can be asked: with --output json the plan is not shown"
         raise DiagnosticError(error("usage.no-question", summary, remedy=f"pass --yes{choices.instead}"))
-    beside = _Beside(make_plan, choices.wanted) if choices.wanted is not None and _is_shared(session) else None
+    beside = _Beside(make_plan, choices.wanted) if choices.wanted is not None and is_shared(session) else None
     while True:
         with locked(
             session, specs, choices.command, choices.lock_timeout, json=json, beside=beside, afterwards=ended.told
@@ -324,7 +324,8 @@ class _Beside:
         return held.is_everything or covers(held, scope_of(plan, run.store, backends, self._wanted))
 
 
-def _is_shared(session: Session) -> bool:
+def is_shared(session: Session) -> bool:
+    """Tell whether runs may work beside each other on this state."""
     from sharectl.model.state_urls import is_in_file
 
     return not is_in_file(session.project.state_url)
@@ -365,7 +366,7 @@ def _with_room(
     session: Session, run: LockedRun, plan: Plan, backends: Backends, *, whole: bool
 ) -> tuple[Plan, Watching | None]:
     """Return the part of the plan for which there is room beside what other runs have promised (stopped if it is to be the `whole`), and what watches over that room."""
-    if plan.is_stopped or plan.is_empty or not _is_shared(session):
+    if plan.is_stopped or plan.is_empty or not is_shared(session):
         return plan, None
     from sharectl.workspace.promises import promise_room
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
+from functools import lru_cache
 from random import SystemRandom
-from time import monotonic
+from time import monotonic, time_ns
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import DriverError
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
 
 def utc_now() -> str:
     """Return the time as ISO 8601 in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _utc_text(time_ns() // 1_000_000)
+
+
+@lru_cache(maxsize=1)
+def _utc_text(milliseconds: int) -> str:
+    """Return this time; many steps ask within one millisecond."""
+    text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
 
 
 def new_resource_id() -> str:

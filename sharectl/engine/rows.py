@@ -16,7 +16,7 @@ from sharectl.planner.strays import import_address
 from sharectl.state.rows import expect_whole_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from sharectl.engine.verbs.base import Result
     from sharectl.model.kinds import Address
@@ -117,7 +117,8 @@ class Rows:
         if isinstance(work, Adopt):
             related = self._records.get(import_address(step.address))
         elif spec is not None:
-            related = self._records.get(address_of(Kind.SNAPSHOT, _snapshot_of(step, spec) or ""))
+            snapshot = _snapshot_of(step, spec)
+            related = None if snapshot is None else self._records.get(address_of(Kind.SNAPSHOT, snapshot))
             extra_specs = self._plan.extra_specs.get(spec.share_type or "")
         known_id = None if record is None else record.resource_id
         if isinstance(work, ReleaseAllocation):
@@ -195,23 +196,27 @@ def _share_of(step: Step) -> Address | None:
 
 
 def _share_spec_of(step: Step) -> ShareSpec | None:
-    return cast("ShareSpec", step.spec) if step.spec is not None and is_of(Kind.SHARE, step.address) else None
+    spec = step.spec
+    return cast("ShareSpec", spec) if spec is not None and is_of(Kind.SHARE, step.address) else None
 
 
-def _touched_by(step: Step) -> Iterator[Address]:
-    yield step.address
-    match step.work:
+def _touched_by(step: Step) -> list[Address]:
+    """Return the addresses of the rows that a step reads or writes, but for that of its backend."""
+    touched, work = [step.address], step.work
+    if work is None:
+        return touched
+    match work:
         case Move(former=former):
-            yield former
+            touched.append(former)
         case Adopt():
-            yield import_address(step.address)
+            touched.append(import_address(step.address))
         case CreateShare(candidates=candidates):
-            yield from share_servers_in(candidates)
-    if step.spec is None:
-        return
-    for needed in prerequisites_of(step.spec):
-        if needed.kind in MANAGED_KINDS:
-            yield address_of(*needed)
+            touched += share_servers_in(candidates)
+    spec = step.spec
+    if spec is None:
+        return touched
+    touched += [address_of(*needed) for needed in prerequisites_of(spec) if needed.kind in MANAGED_KINDS]
     share = _share_spec_of(step)
     if share is not None and (snapshot := _snapshot_of(step, share)) is not None:
-        yield address_of(Kind.SNAPSHOT, snapshot)
+        touched.append(address_of(Kind.SNAPSHOT, snapshot))
+    return touched

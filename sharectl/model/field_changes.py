@@ -26,7 +26,7 @@ class FieldChange(NamedTuple):
 def plain_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[FieldChange, ...]:
     """Return what differs between two plain specs, by field; absent fields are None, sizes are written with units."""
     if not before:
-        return tuple(_change(name, None, value) for name, value in sorted(after.items()) if value is not None)
+        return tuple([_change(name, None, after[name]) for name in sorted(after) if after[name] is not None])
     names = sorted(before.keys() | after.keys())
     return tuple(
         _change(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)
@@ -59,7 +59,7 @@ def rule_changes(before: Iterable[AccessRule], after: Iterable[AccessRule]) -> t
     old = {rule.key: rule.grant for rule in before}
     new = {rule.key: rule.grant for rule in after}
     if not old:
-        return tuple(FieldChange(f"access/{key}", None, grant) for key, grant in sorted(new.items()))
+        return tuple([FieldChange(f"access/{key}", None, grant) for key, grant in sorted(new.items())])
     return tuple(
         FieldChange(f"access/{key}", old.get(key), new.get(key))
         for key in sorted(old.keys() | new.keys())

@@ -29,7 +29,8 @@ class Network(NamedTuple):
 
     def is_within(self, other: Network) -> bool:
         """Tell whether all its addresses are in the other."""
-        return self.version == other.version and self.length >= other.length and self.shortened(other.length) == other
+        narrower = self.length - other.length
+        return self.version == other.version and narrower >= 0 and self.bits >> narrower == other.bits
 
     @property
     def halves(self) -> tuple[Network, Network]:

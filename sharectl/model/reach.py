@@ -202,13 +202,19 @@ def is_readable(rules: Iterable[AccessRule]) -> bool:
 def _shift(
     access_type: str, access_to: str, had: AccessRule | None, has: AccessRule | None, but_for: tuple[str, ...]
 ) -> Shift:
+    return Shift(str(access_type), access_to, *_grants(had, has), "", but_for)
+
+
+@lru_cache(maxsize=4096)
+def _grants(had: AccessRule | None, has: AccessRule | None) -> tuple[str | None, str | None, Effect]:
+    """Return what both grant, and what the difference is; the rules of many shares differ in whom they name alone."""
     effect = _effect_of_options(*({} if rule is None else dict(rule.options) for rule in (had, has)))
     if rank_of(has) < rank_of(had):
         effect = Effect.LOSES
     elif rank_of(has) > rank_of(had) and (had is None or effect is not Effect.LOSES):
         effect = Effect.GAINS
     before, after = (None if rule is None else rule.grant for rule in (had, has))
-    return Shift(str(access_type), access_to, before, after, effect, "", but_for)
+    return before, after, effect
 
 
 _SQUASHES: Final = ("none", "root", "all")

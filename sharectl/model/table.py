@@ -55,6 +55,8 @@ def prerequisites_of(spec: Spec) -> Iterator[Prerequisite]:
     cls: type = type(spec)
     for field_name, kind in _prerequisite_fields(cls):
         value = getattr(spec, field_name)
+        if value is None:
+            continue
         for name in value if isinstance(value, tuple) else (value,):
             if name is not None:
                 yield Prerequisite(kind, name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.model.diagnostics import counted, listed
 from sharectl.model.field_changes import FieldChange, size_change
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import STRENGTH, Action, Drift, DriftKind, Summary
+from sharectl.model.plans import STRENGTH, Action, Drift, DriftKind, Summary, UpdateAccess
 from sharectl.model.verbs import Verb
 from sharectl.planner.access import ignore_list
 from sharectl.planner.draft import RESIZING
@@ -168,7 +168,9 @@ def summarize(steps: Iterable[Step], unchanged: int) -> Summary:
         known = actions.setdefault(step.address, step.action)
         if STRENGTH[step.action] > STRENGTH[known]:
             actions[step.address] = step.action
-        if step.verb is Verb.UPDATE_ACCESS or step.verb is Verb.FORGET:
+        if step.stated_changes is None and isinstance(step.work, UpdateAccess) and step.work.rules:
+            rules[Action.CREATE] += len(step.work.rules)  # all are new where the changes follow from them
+        elif step.verb is Verb.UPDATE_ACCESS or step.verb is Verb.FORGET:
             rules.update(_rule_action(change) for change in step.changes if change.field.startswith("access/"))
     by_action, rules_by_action = (
         dict(sorted((action.word, count) for action, count in counts.items()))

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from sharectl.model.access import AccessRule
-    from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Step
     from sharectl.model.precedence import Network

@@ -105,11 +105,11 @@ def _check_rules(step: Step, work: UpdateAccess, where: str) -> None:
     for rule in work.rules:
         if rule.access_type not in _TYPES or rule.access_level not in _LEVELS:
             _fail(where, f"nobody can be given {rule.access_level!r} as {rule.access_type!r}")
-    grants = {rule.key: rule.grant for rule in work.rules}
-    if len(grants) != len(work.rules):
+    if len({rule[:2] for rule in work.rules}) != len(work.rules):
         _fail(where, "a rule occurs twice")
     if step.stated_changes is None:  # what is shown follows from the rules
         return
+    grants = {rule.key: rule.grant for rule in work.rules}
     shown = {name.removeprefix("access/"): after for name, _, after in step.changes if name.startswith("access/")}
     for key, after in shown.items():
         if grants.get(key) != after:

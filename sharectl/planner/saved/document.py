@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 from sharectl.model.access import rule_of
 from sharectl.model.backends import BackendSpec
-from sharectl.model.candidates import Candidate, Candidates
+from sharectl.model.candidates import Candidates, Place, shared_place
 from sharectl.model.codec import Shapes, shapes_of
 from sharectl.model.diagnostics import Diagnostic, Severity, Source, has_errors
 from sharectl.model.field_changes import FieldChange
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from sharectl.model.access import AccessRule
+    from sharectl.model.candidates import Candidate
     from sharectl.model.canonical import JsonObject
 
 FORMAT: Final = "sharectl-plan"
@@ -125,7 +126,7 @@ _PARTS: Final[Mapping[str, _Part]] = {
     "candidates": _Part(
         "candidates",
         lambda each: [_candidate_to_object(c) for c in each],
-        lambda plain: Candidates.of(map(_candidate, plain)),
+        lambda plain: Candidates(*_places_and_weights(plain)),
     ),
     "beside": _Part("beside", list, tuple),
     "rules": _Part("rules", lambda rules: [rule.as_object() for rule in rules], lambda plain: tuple(map(_rule, plain))),
@@ -142,6 +143,7 @@ _PARTS_OF: Final[Mapping[type, tuple[tuple[str, _Part], ...]]] = {
     for work in get_args(Work)
 }
 """How the fields of each step's work are written, but for its spec."""
+_WITH_SPEC: Final = frozenset(work for work in get_args(Work) if any(part.name == "spec" for part in fields(work)))
 
 
 def plan_to_document(plan: Plan) -> JsonObject:
@@ -326,16 +328,22 @@ def _work(verb: Verb, plain: Mapping[str, Any]) -> Work | None:
     if made is None:
         return None
     parts = {name: part.read(plain[part.key]) for name, part in _PARTS_OF[made] if plain.get(part.key) is not None}
-    if "spec" in plain and any(field.name == "spec" for field in fields(made)):
+    if "spec" in plain and made in _WITH_SPEC:
         parts["spec"] = spec_from_plain(kind_of(plain["address"]), plain["spec"])
     found: Work = made(**parts)
     return found
 
 
-def _candidate(plain: object) -> Candidate:
-    found = _checked("candidate", plain)
-    weights = tuple(found["weights"].items())
-    return Candidate(found["backend"], found["pool"], found["weight"], weights, found.get("share_server"))
+def _places_and_weights(plain: Iterable[object]) -> tuple[list[Place], list[float]]:
+    """Return what candidates are held as."""
+    places: list[Place] = []
+    weights: list[float] = []
+    for each in plain:
+        found = _checked("candidate", each)
+        parts = found["weights"]
+        places.append(shared_place(found["backend"], found["pool"], found.get("share_server"), tuple(parts)))
+        weights += (found["weight"], *parts.values())
+    return places, weights
 
 
 def _rule(plain: object) -> AccessRule:
