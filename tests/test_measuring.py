@@ -41,17 +41,7 @@ def test_property(_):
 def test_last():
     it.measured_after_it()
 """
-HOOK = """\
-import pytest
-from tests import measuring
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item):
-    if measuring.is_measured(item):
-        return (yield)
-    with measuring.unmeasured(item.config):
-        return (yield)
-"""
+HOOK = "from tests.conftest import pytest_runtest_protocol\n"
 SETTINGS = "[run]\nparallel = true\npatch = subprocess\nsource = .\n"
 
 

@@ -49,7 +49,7 @@ def watched(make: MakeExecutor, see: Callable[[CallSeen], None]) -> MakeExecutor
             try:
                 return execute(backend, call, permit)
             finally:
-                if key in times:  # or nobody waits for it any more
+                if times.get(key) == (began_ns, 0):  # or nobody waits for it any more, or for its next try alone
                     times[key] = began_ns, time_ns()
 
         return _Watched(make(timed, permit, width, clock), times, see)

@@ -91,7 +91,9 @@ def reach_words(change: AccessChange | None, block: Block) -> list[str]:
         return []
     _, rules = split_changes(block.steps)
     if change is None or not change.is_known:
-        is_known = change is None and any(step.before is not None for step in block.steps)
+        is_known = change is None and any(
+            step.before is not None and step.before.access is not None for step in block.steps
+        )
         return ["nobody gains or loses access"] if rules and is_known else []
     told = {(rule.field.removeprefix(RULE_PREFIX).casefold(), rule.before, rule.after) for rule in rules}
     net = {(f"{each.access_type}:{each.access_to}".casefold(), each.before, each.after) for each in change.shifts}
