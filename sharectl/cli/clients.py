@@ -73,7 +73,7 @@ def resolve(
     if path is None:
         output.write(text)
         return
-    check_text(path, text)
+    check_text(path, text, directory)
     if known is not None and text == known.text:
         output.note(f"{file} is up to date.")
         return

@@ -23,6 +23,8 @@ NULLABLE: Final = frozenset({"type", "availabilityZone", "shareNetwork", "snapsh
 """Fields that a document may set to `null`, to be without a default: no value of theirs says the same."""
 
 _ALTERNATIVES: Final = {"protocol": "protocols", "protocols": "protocol"}
+_ENTRY_DEPTH: Final = 3
+"""The steps that lead to an entry from the top of the project file."""
 _SPEC: Final = "spec/"
 _LABELS: Final = "labels/"
 _PLACEHOLDERS: Final[Mapping[str, JsonObject]] = {
@@ -32,6 +34,8 @@ _PLACEHOLDERS: Final[Mapping[str, JsonObject]] = {
 _AT_A_PRICE: Final = "a default would be seen in none of the documents whose data it may cost; write it in them"
 _OF_ONE: Final = "it is of one document alone; write it there"
 _WITHOUT_DEFAULT: Final[Mapping[str, str]] = {
+    "annotations": _OF_ONE,
+    "name": _OF_ONE,
     "access": "who reaches a share is said by the share itself, or by an AccessRule that names it",
     "allowShrink": _AT_A_PRICE,
     "replacement": _AT_A_PRICE,
@@ -221,7 +225,19 @@ def default_findings(entries: Sequence[JsonObject], document: int) -> Iterator[F
 def explained(finding: Finding) -> Finding:
     """Return a finding about the project file, with the reason where it is about a field that takes no default."""
     path: tuple[Any, ...] = finding.path
-    if finding.code == "manifest.unknown-field" and path[:2] == ("spec", SETTING) and path[-1] in _WITHOUT_DEFAULT:
-        name = path[-1]
+    if finding.code != "manifest.unknown-field" or path[:2] != ("spec", SETTING):
+        return finding
+    *around, name = path
+    if len(around) == _ENTRY_DEPTH and name in {"labels", *_fields_with_default()}:
+        return finding._replace(remedy=f"write it under `{'metadata' if name == 'labels' else 'spec'}` of this entry")
+    if name in _WITHOUT_DEFAULT:
         return finding._replace(summary=f"`{name}` takes no default", remedy=_WITHOUT_DEFAULT[name])
     return finding
+
+
+def _fields_with_default() -> JsonObject:
+    from sharectl.manifests.schemas import schema_of  # noqa: PLC0415 - only a mistake asks for it
+
+    entry = schema_of("Project")["properties"]["spec"]["properties"][SETTING]["items"]
+    fields: JsonObject = entry["properties"]["spec"]["properties"]
+    return fields

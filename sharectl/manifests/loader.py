@@ -46,7 +46,7 @@ class Loaded:
 
     Where `diagnostics` holds an error, `desired` is not whole and must not be acted upon. `readable` holds more, for further checks: all
     documents that have a name, with something in place of what is wrong in them; its `flaws` say where. `unmatched` are the project's defaults
-    that are for no document, by number, each with its kind.
+    that are for no document, by number, each with its kind; none where documents could not be read whole.
     """
 
     desired: Desired
@@ -94,15 +94,23 @@ def load(  # noqa: PLR0913 - where from, what with, and how much; each has one m
     diagnostics.sort(key=lambda diagnostic: _order(diagnostic, order))
     if cache is not None:
         cache.save()
+    unmatched: tuple[tuple[int, str], ...] = ()
+    if defaults is not None:
+        unmatched = tuple(defaults.unmatched(reduce(or_, (file.defaults_matched for file in files), 0)))
     if not has_errors(diagnostics):
         desired = Desired(linked, loader.positions)
-        if defaults is None:
-            return Loaded(desired, tuple(diagnostics), desired)
-        matched = reduce(or_, (file.defaults_matched for file in files), 0)
-        return Loaded(desired, tuple(diagnostics), desired, tuple(defaults.unmatched(matched)))
+        return Loaded(desired, tuple(diagnostics), desired, unmatched)
+    is_all_read = not has_errors([*loader.diagnostics, *read.diagnostics]) and all(map(_is_missing_field, findings))
     flaws = _flaws(files, loader.hides_backends or has_errors(read.diagnostics))
     sound = linked.without({address for file in files for address in file.unsound})
-    return Loaded(Desired(sound, loader.positions), tuple(diagnostics), Desired(linked, loader.positions, flaws))
+    readable = Desired(linked, loader.positions, flaws)
+    return Loaded(Desired(sound, loader.positions), tuple(diagnostics), readable, unmatched if is_all_read else ())
+
+
+def _is_missing_field(found: tuple[int, Finding]) -> bool:
+    """Tell whether no more is wrong than that a document lacks a field, which a default may be meant to give."""
+    _, finding = found
+    return finding.code == "manifest.missing" and bool(finding.path)
 
 
 def _placed(

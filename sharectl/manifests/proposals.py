@@ -68,6 +68,14 @@ _OTHER_CHOICES: Final = {
             "a default that destroys data would be seen in none of the documents: write it in those that it is for": "delete",
         }
     ),
+    "kind": _by_word(
+        {
+            "choose Share or Snapshot; documents of this kind are few, and each says all of itself": (
+                "backend sharetype clientlist sharenetwork securityservice"
+            ),
+            "choose Share or Snapshot; what many access rules have in common is a ClientList": "accessrule",
+        }
+    ),
 }
 """What other programs write for a choice, in lower-case letters and digits alone."""
 

@@ -223,15 +223,18 @@ def _lines(names: Mapping[str, Sequence[str]], column: int) -> str:
     )
 
 
-def check_text(path: Path, text: str) -> None:
-    """Raise DiagnosticError where the file would not be a manifest that everybody can read."""
+def check_text(path: Path, text: str, directory: Path) -> None:
+    """Raise DiagnosticError where the file would not be a manifest of the project at `directory`: others in it may lack what defaults give them."""
     from sharectl.drivers.registry import driver_names  # noqa: PLC0415 - as below
     from sharectl.manifests.compile import compile_file  # noqa: PLC0415 - only where a file is changed
+    from sharectl.manifests.defaults import Defaults  # noqa: PLC0415 - as above
     from sharectl.manifests.positions import FilePositions  # noqa: PLC0415 - as above
     from sharectl.manifests.schemas import DriverSchemas  # noqa: PLC0415 - as above
+    from sharectl.workspace.editor_schemas import defaults_near  # noqa: PLC0415 - as above
     from sharectl.workspace.validation import driver_schema  # noqa: PLC0415 - as above
 
-    compiled, _ = compile_file(text.encode(), DriverSchemas(driver_schema, driver_names))
+    drivers = DriverSchemas(driver_schema, driver_names)
+    compiled, _ = compile_file(text.encode(), drivers, Defaults(defaults_near(directory)))
     positions = FilePositions(str(path), text.encode())
     found = [finding.diagnostic(positions) for finding in compiled.findings]
     if has_errors(found):

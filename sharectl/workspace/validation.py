@@ -172,7 +172,7 @@ def _idle_defaults(loaded: Loaded, project: Project, directory: Path) -> Iterato
     from sharectl.manifests.project import setting_source  # noqa: PLC0415 - most projects have no defaults
 
     for number, kind in loaded.unmatched:
-        if not any(is_of(KIND_OF_DOCUMENT[kind], address) for address in loaded.desired.digests):
+        if not any(is_of(KIND_OF_DOCUMENT[kind], address) for address in loaded.readable.digests):
             continue  # what is there may come with -f
         yield warning(
             "defaults.idle",

@@ -141,6 +141,18 @@ def test_defaults_that_are_for_nothing_are_told(project: Console) -> None:
     assert "defaults.idle" not in project("validate", "-f", str(project.root / "more")).err
 
 
+def test_where_a_field_is_missing_the_default_that_is_for_nothing_is_told_too(project: Console) -> None:
+    """It may be meant to give the field: its label is misspelt, not the document incomplete."""
+    project.write("sharectl.yaml", PROJECT.replace("{team: b}", "{team: bb}"))
+    bare = "apiVersion: sharectl/v1\nkind: Share\nmetadata: {name: bare}\nspec: {protocol: NFS}\n"
+    project.write("bare.yaml", bare)
+    ended = project("validate")
+    assert "`size` is missing in spec" in ended.err
+    assert "warning[defaults.idle]: these defaults are for no Share: none has their labels" in ended.err
+    project.write("bare.yaml", bare.replace("metadata: {name: bare}\n", ""))
+    assert "defaults.idle" not in project("validate").err
+
+
 def test_defaults_are_for_files_that_are_named_too(project: Console) -> None:
     """Wherever a document is read from, it belongs to the project."""
     named = project.write(

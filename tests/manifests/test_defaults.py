@@ -246,7 +246,10 @@ def repr_flow(value: object) -> str:
 
 
 WRONG = {
-    "{kind: Backend, spec: {driver: x}}": ("5:14", "choose one of Share, Snapshot"),
+    "{kind: Backend, spec: {driver: x}}": ("5:14", "choose Share or Snapshot; documents of this kind are few"),
+    "{kind: AccessRule}": ("5:14", "a ClientList"),
+    "{kind: Share, protect: true}": ("5:21", "under `spec` of this entry"),
+    "{kind: Share, labels: {x: y}}": ("5:21", "under `metadata` of this entry"),
     "{kind: Share, spec: {access: []}}": ("5:28", "who reaches a share is said by the share itself"),
     "{kind: Share, spec: {allowShrink: true}}": ("5:28", "write it in them"),
     "{kind: Share, spec: {replacement: deleteFirst}}": ("5:28", "write it in them"),
@@ -260,7 +263,8 @@ WRONG = {
     "{kind: Share, spec: {protocol: NFS, protocols: [NFS]}}": ("5:43", "keep one of them"),
     "{kind: Share, spec: {snapshotPolicy: {timeZone: Mars/Base}}}": ("5:55", "IANA"),
     "{kind: Share, spec: {availabilityZone: a}, matchLabels: {}}": ("5:63", "expected here"),
-    "{kind: Share, metadata: {name: x}}": ("5:32", "the name is `metadata.name`"),
+    "{kind: Share, metadata: {name: x}}": ("5:32", "of one document alone"),
+    "{kind: Share, metadata: {annotations: {x: y}}}": ("5:32", "of one document alone"),
     '{kind: Share, metadata: {labels: {x: "${TEAM}"}}}': ("5:44", "expands no variables"),
     '{kind: Share, spec: {size: "${SIZE}"}}': ("5:34", "expands no variables"),
     "{kind: Share}": ("5:7", "leave it out"),

@@ -69,7 +69,7 @@ def test_a_new_list_is_a_manifest(tmp_path: Path) -> None:
     """And can be changed like any other."""
     path = tmp_path / "new" / "lab.yaml"
     text = new_list("lab", {"ws01.x": ["10.0.0.1", "1:2:3:4:5:6:7:8"], "@nodes": ["10.0.0.2"], "1e3": ["10.0.0.4"]})
-    check_text(path, text)
+    check_text(path, text, tmp_path)
     write_list(path, text)
     found = read_list(path, "lab")
     assert found.names == {"ws01.x": ["10.0.0.1", "1:2:3:4:5:6:7:8"], "@nodes": ["10.0.0.2"], "1e3": ["10.0.0.4"]}
@@ -79,7 +79,18 @@ def test_a_new_list_is_a_manifest(tmp_path: Path) -> None:
 def test_what_is_written_has_to_be_a_manifest(tmp_path: Path) -> None:
     """An older mistake beside it is told."""
     with pytest.raises(DiagnosticError, match="is not an IP address"):
-        check_text(tmp_path / "x", f"{HEAD}spec: {{clients: [10.0.0.256]}}\n")
+        check_text(tmp_path / "x", f"{HEAD}spec: {{clients: [10.0.0.256]}}\n", tmp_path)
+
+
+def test_what_stands_beside_a_list_may_have_its_fields_by_default(tmp_path: Path) -> None:
+    """As in every command that reads the file; without the defaults it is told what is missing."""
+    text = f"{HEAD}spec: {{clients: [10.0.0.2]}}\n---\napiVersion: sharectl/v1\nkind: Share\nmetadata: {{name: a}}\nspec: {{size: 1GiB}}\n"
+    with pytest.raises(DiagnosticError, match="`protocol` or `protocols` is missing"):
+        check_text(tmp_path / "x", text, tmp_path)
+    (tmp_path / "sharectl.yaml").write_text(
+        "apiVersion: sharectl/v1\nkind: Project\nspec: {defaults: [{kind: Share, spec: {protocol: NFS}}]}\n"
+    )
+    check_text(tmp_path / "x", text, tmp_path)
 
 
 @pytest.mark.parametrize(
