@@ -125,6 +125,9 @@ class Export:
 
 def open_export(environ: Mapping[str, str], endpoint: str) -> Export:
     """Return what sends spans to the endpoint that the environment names. Raises NoTracesError."""
+    logger = logging.getLogger("opentelemetry")
+    logger.propagate = False
+    logger.addHandler(logging.NullHandler())  # what it says of the network is said here, once
     try:
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - an extra
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415 - as above
@@ -134,9 +137,8 @@ def open_export(environ: Mapping[str, str], endpoint: str) -> Export:
         summary = "no traces are sent: the environment asks for them, and what makes them is not installed"
         remedy = f"pip install 'sharectl[otel]'; {_OFF}"
         raise NoTracesError(warning("traces.extra", summary, remedy=remedy)) from error
-    logger = logging.getLogger("opentelemetry")
-    logger.propagate = False
-    logger.addHandler(logging.NullHandler())  # what it says of the network is said here, once
+    except Exception as error:  # some limits are read as the SDK is imported
+        raise _nonsense(error) from error
     try:
         most = None if environ.get("OTEL_BSP_MAX_QUEUE_SIZE") else _MOST_WAITING
         provider = TracerProvider(resource=_resource(environ), shutdown_on_exit=False)
@@ -144,13 +146,15 @@ def open_export(environ: Mapping[str, str], endpoint: str) -> Export:
         provider.add_span_processor(sender)
         tracer = provider.get_tracer("sharectl", __version__)
     except Exception as error:
-        summary = f"no traces are sent: {type(error).__name__} from the settings of OpenTelemetry in the environment"
-        raise NoTracesError(
-            warning("traces.settings", summary, remedy=f"see to its OTEL_* variables; {_OFF}")
-        ) from error
+        raise _nonsense(error) from error
     carrier = {name.lower(): environ[name] for name in ("TRACEPARENT", "TRACESTATE") if environ.get(name)}
     parent = TraceContextTextMapPropagator().extract(carrier) if carrier else None
     return Export(tracer, parent, sender, _place(endpoint))
+
+
+def _nonsense(error: Exception) -> NoTracesError:
+    summary = f"no traces are sent: {type(error).__name__} from the settings of OpenTelemetry in the environment"
+    return NoTracesError(warning("traces.settings", summary, remedy=f"see to its OTEL_* variables; {_OFF}"))
 
 
 def _resource(environ: Mapping[str, str]) -> Any:  # noqa: ANN401 - a type of the extra

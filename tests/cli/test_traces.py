@@ -311,6 +311,20 @@ def test_settings_that_are_nonsense_are_said(applied: Console, monkeypatch: pyte
     assert ended.err.count("traces.settings") == 1
 
 
+def test_settings_that_the_sdk_reads_as_it_is_imported_are_said_too(applied: Console) -> None:
+    """In a process of its own, since modules are imported once in each."""
+    done = subprocess.run(
+        [sys.executable, "-m", "sharectl", "-C", str(applied.root), "plan"],
+        capture_output=True,
+        text=True,
+        env=environment(OTEL_TRACES_EXPORTER="otlp", OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT="-1"),
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("traces.settings") == 1
+    assert "Traceback" not in done.stderr
+
+
 def test_without_the_extra_it_is_named_once(applied: Console, tmp_path: Path) -> None:
     """And the command does what it says."""
     script = (
