@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.diagnostics import Diagnostic, Severity
 from sharectl.model.frozen import dataclass, field
-from sharectl.model.kinds import Kind, is_of, name_of
+from sharectl.model.kinds import Kind, address_of, is_of, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -79,7 +79,7 @@ def told_once(diagnostics: Sequence[Diagnostic], set_at: Callable[[Source], Addr
         same = (
             each.code,
             each.source,
-            each.summary.replace(name, "\0") if name else each.summary,
+            each.summary.replace(f"'{name}'", "").replace(address_of(Kind.SHARE, name), "") if name else each.summary,
             bool(name) or each.address,
         )
         groups.setdefault(same, []).append(each)

@@ -187,6 +187,14 @@ def test_a_mistake_is_told_where_it_is_and_once(  # noqa: PLR0913, PLR0917 - the
     assert found[0][2] == address
 
 
+def test_a_name_that_is_part_of_the_message_does_not_tell_it_apart(tmp_path: Path) -> None:
+    """Each of these names stands in `there is no ShareType 'nope'`, none of them as a name."""
+    text = f"{HEAD}metadata: {{name: homes}}\nspec:\n  template: {{size: 1GiB, protocol: NFS, type: nope}}\n  shares: {{a: {{}}, e: {{}}, no: {{}}, home: {{}}}}\n"
+    assert [summary for _, summary, _ in told(tmp_path, text)] == [
+        "there is no ShareType 'nope' (in 4 shares of share_set/homes)"
+    ]
+
+
 def test_an_empty_set_is_refused(tmp_path: Path) -> None:
     """What is to be removed is removed in sight: nobody loses shares by a loop that wrote nothing."""
     for shares in ("{}", "", "[]"):
