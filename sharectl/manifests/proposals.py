@@ -122,12 +122,22 @@ _ADVICE: Final = _by_word(
 )
 
 
+_IN_ENTRY: Final = {
+    "metadata": "write `labels` and `annotations` here, without `metadata` around them",
+    "name": "the key of the entry is the name",
+    "spec": "write its fields here, without `spec` around them",
+}
+"""What to write in the entry of a share of a set, which is written as if it were a document of its own."""
+
+
 def instead_of_field(name: str, known: Sequence[str]) -> str:
     """Return what to write instead of the unknown field `name`, where `known` fields may stand; empty where nobody can tell."""
     joined = re.sub(r"[-_]", "", name.lower())
     wanted = next((field for field in known if field.lower() == joined), _IS_NAMED.get(joined, ""))
     if wanted in known:
         return f"write `{wanted}`"
+    if joined in _IN_ENTRY and {"labels", "size"} <= set(known):
+        return _IN_ENTRY[joined]
     if joined in _ADVICE:
         return _ADVICE[joined]
     if name.lower().startswith(("x-", "x_")):

@@ -195,6 +195,21 @@ def test_a_name_that_is_part_of_the_message_does_not_tell_it_apart(tmp_path: Pat
     ]
 
 
+@pytest.mark.parametrize(
+    ("entry", "remedy"),
+    [
+        ("spec: {size: 2GiB}", "without `spec` around them"),
+        ("metadata: {labels: {a: b}}", "write `labels` and `annotations` here"),
+        ("name: x", "the key of the entry is the name"),
+    ],
+)
+def test_an_entry_written_as_a_document_is_told_what_it_takes(tmp_path: Path, entry: str, remedy: str) -> None:
+    """Who has written Shares so far writes the same here first."""
+    text = f"{HEAD}metadata: {{name: homes}}\nspec:\n  template: {{size: 1GiB, protocol: NFS}}\n  shares: {{a: {{{entry}}}}}\n"
+    (found,) = load_text(tmp_path, text).diagnostics
+    assert (found.code, remedy in found.remedy) == ("manifest.unknown-field", True)
+
+
 def test_an_empty_set_is_refused(tmp_path: Path) -> None:
     """What is to be removed is removed in sight: nobody loses shares by a loop that wrote nothing."""
     for shares in ("{}", "", "[]"):
