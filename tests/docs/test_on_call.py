@@ -28,7 +28,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_page_asks_its_five_questions() -> None:
     """With commands for each."""
-    questions = [line for line in PAGE.splitlines() if line.startswith("## ")]
+    questions = [line for line in PAGE.splitlines() if line.startswith("## ") and line.endswith("?")]
     assert len(questions) == 5
     assert all("```sh" in PAGE.split(question)[1].split("\n## ")[0] for question in questions)
     assert {command[0] for command in COMMANDS} >= {"list", "history", "show", "diff", "who", "undo"}
