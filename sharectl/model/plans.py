@@ -84,9 +84,13 @@ class CreateShare:
 
 @dataclass(frozen=True, slots=True)
 class ResizeShare:
-    """Extend or shrink a share to the size in `spec`."""
+    """Extend or shrink a share to the size in `spec`.
+
+    `shortage` says why the pool has no room to extend it, and is empty where it has; None where nobody has looked.
+    """
 
     spec: ShareSpec
+    shortage: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,10 @@ def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerS
         from sharectl.planner.defaults import tell_changed_defaults  # noqa: PLC0415 - most projects have none
 
         tell_changed_defaults(draft)
+    if any(step.verb is Verb.EXTEND_SHARE for step in draft.steps.values()):
+        from sharectl.planner.shares.room import note_room  # noqa: PLC0415 - most plans extend nothing
+
+        note_room(draft, pools, settings)
     draft.let_go()
 
 

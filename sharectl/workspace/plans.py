@@ -252,7 +252,7 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
 
     `full` lists everything on every backend (of targets, just those), `changed` looks up what the manifests would change,
     `none` asks nothing. In each mode a backend that the state does not know is listed whole; where something is to be placed, so are
-    all shares, and the pools are asked; where snapshots of a share are to be taken, its pool is; where a share may be removed, all
+    all shares, and the pools are asked; where a share grows, or snapshots of it are to be taken, its pool is; where a share may be removed, all
     snapshots of its backend are.
     """
     options, records = request.options, view.records
@@ -263,7 +263,7 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
     ]
     places = _places_something(desired, records, options, changed)
     pools = places or options.witness is not None
-    snapping = set() if pools or options.destroy else _backends_of_new_snapshots(desired, records, changed)
+    asking = set() if pools or options.destroy else _backends_with_pools_to_ask(desired, records, changed)
     ids: dict[str, set[str]] = {}
     whole = request.refresh == "full" and not options.targets
     if request.refresh != "none" and not whole:
@@ -278,7 +278,7 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
     questions = {}
     for name in desired.backends:
         listed_whole = whole or name in importing or address_of(Kind.BACKEND, name) not in records
-        asks = pools or name in snapping
+        asks = pools or name in asking
         if not (listed_whole or asks or takes or name in removing or not options.backends or name in options.backends):
             continue
         questions[name] = Question(
@@ -307,17 +307,19 @@ def _backends_of_removals(desired: Desired, view: StateView, options: PlanOption
     return found
 
 
-def _backends_of_new_snapshots(
+def _backends_with_pools_to_ask(
     desired: Desired, records: Mapping[Address, Record], changed: Iterable[Address]
 ) -> set[str]:
-    """Return the backends of shares that are there, of which snapshots may be taken by the plan or by a new policy: not each pool can."""
+    """Return the backends of shares that are there, and grow, or of which snapshots may be taken by the plan or by a new policy: not each pool can."""
     of_types = any(share_type.snapshot_policy for share_type in desired.share_types.values())
     shares = outdated_policies(desired, records) if of_types else set()
     for address in changed:
         if is_of(Kind.SNAPSHOT, address):
             shares.add(address_of(Kind.SHARE, desired.snapshot(address).share))
-        elif is_of(Kind.SHARE, address) and desired.share(address).snapshot_policy is not None:
-            shares.add(address)
+        elif is_of(Kind.SHARE, address) and address in records:
+            wanted = desired.share(address)
+            if wanted.snapshot_policy is not None or wanted.size_bytes > (records[address].size_bytes or 0):
+                shares.add(address)
     found = (records[address].backend for address in shares if address in records)
     return {backend for backend in found if backend is not None}
 

@@ -355,3 +355,42 @@ def test_a_share_that_somebody_put_into_the_trash_is_not_gone() -> None:
     """Its data is there."""
     world = settled("ip:10.0.0.0/8", deletion_policy="trash").drops("share/a").by_hand("share/a", trashed_at="2026")
     assert Fate.GONE not in {loss.fate for loss in review(world, limits=[9, 100.0], allow_empty=True).losses}
+
+
+@pytest.mark.parametrize(
+    ("free_gib", "verdict", "summary"),
+    [
+        (4, "yes", "share/a has room to grow"),
+        (2, "no", "share/a has no room to grow (needs 3 GiB, 2.0 GiB free)"),
+    ],
+)
+def test_a_share_that_grows_is_held_against_its_pool(free_gib: int, verdict: str, summary: str) -> None:
+    """The backend has the last word, so that it is a warning at the size, and the step stays in the plan."""
+    world = World("b").has_backend("b", pools={"p": 1 + free_gib}).wants("a")
+    settle(world)
+    world.wants("a", "4GiB")
+    found = review(world)
+    assert (found.fits.verdict, found.fits.summary, found.fits.unknown) == (verdict, summary, ())
+    told = [each.summary for each in world.plan().diagnostics if each.code == "share.no-room"]
+    assert told == (["b#p has no room for share/a to grow"] if verdict == "no" else [])
+    assert [step.verb for step in world.plan().steps] == ["extend-share"]
+
+
+def test_what_is_new_in_the_pool_takes_its_room_first() -> None:
+    """Each alone would fit."""
+    world = World("b").has_backend("b", pools={"p": 6}).wants("a")
+    settle(world)
+    found = review(world.wants("a", "4GiB").wants("new", "3GiB"))
+    assert found.fits.summary == ("the new share has a place; share/a has no room to grow (needs 3 GiB, 2.0 GiB free)")
+
+
+def test_nothing_is_said_of_room_that_nobody_has_looked_at() -> None:
+    """In a plan that asked nobody, and in one that was saved before it was noted."""
+    world = World("b").has_backend("b", pools={"p": 6}).wants("a")
+    settle(world)
+    plan = world.wants("a", "4GiB").plan()
+    document = orjson.loads(orjson.dumps(plan_to_document(plan)))
+    for step in document["steps"]:
+        del step["shortage"]
+    found = review_of(plan_from_document(document))
+    assert found.fits == (Verdict.UNKNOWN, "nothing needs a new place", ("whether there is room for share/a to grow",))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.model.diagnostics import listed
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import Kind, is_of
-from sharectl.model.plans import CreateShare
+from sharectl.model.plans import CreateShare, ResizeShare
 from sharectl.model.quantities import approximate_size
 from sharectl.model.reach import Effect
 from sharectl.model.verbs import Verb
@@ -173,7 +173,14 @@ def _unclear(plan: Plan, access: Sequence[AccessChange]) -> Iterator[str]:
 def _fits(plan: Plan, places: Sequence[Placing]) -> Answer:
     homeless = sorted({each.address for each in plan.held if each.code in _WITHOUT_PLACE})
     waiting = sorted({each.address for each in plan.diagnostics if each.code == _WAITING and each.address})
-    growing = [step.address for step in plan.steps if step.verb is Verb.EXTEND_SHARE]
+    shortages = {
+        step.address: step.work.shortage
+        for step in plan.steps
+        if step.verb is Verb.EXTEND_SHARE and isinstance(step.work, ResizeShare)
+    }
+    lacking = [address for address, shortage in shortages.items() if shortage]
+    growing = [address for address, shortage in shortages.items() if shortage == ""]
+    unmeasured = [address for address, shortage in shortages.items() if shortage is None]
     count = sum(len(placing.addresses) for placing in places)
     phrases = []
     if homeless:
@@ -183,13 +190,19 @@ def _fits(plan: Plan, places: Sequence[Placing]) -> Answer:
         phrases.append(
             f"{one} a place" if not homeless else f"{count:,} new {'share has' if count == 1 else 'shares have'} one"
         )
+    if lacking:
+        phrases.append(
+            f"{named(lacking)} {'has' if len(lacking) == 1 else 'have'} no room to grow ({shortages[lacking[0]]})"
+        )
+    if growing:
+        phrases.append(f"{named(growing)} {'has' if len(growing) == 1 else 'have'} room to grow")
     if not phrases:
         phrases.append("nothing needs a new place")
     unknown = [f"where {named(waiting)} can go, since a backend could not be read"] if waiting else []
-    if growing:
-        unknown.append(f"whether there is room for {named(growing)} to grow")
+    if unmeasured:
+        unknown.append(f"whether there is room for {named(unmeasured)} to grow")
     unknown += _held(plan, _MAKING, _WITHOUT_PLACE)
-    return _answer(Verdict.NO if homeless else Verdict.YES, phrases, unknown, good=Verdict.YES)
+    return _answer(Verdict.NO if homeless or lacking else Verdict.YES, phrases, unknown, good=Verdict.YES)
 
 
 def _answer(verdict: Verdict, phrases: Sequence[str], unknown: Sequence[str], good: Verdict = Verdict.NO) -> Answer:

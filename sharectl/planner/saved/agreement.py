@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import Severity, counted, error, listed, warning
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import CreateShare
+from sharectl.model.plans import CreateShare, ResizeShare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
-    from sharectl.model.plans import Plan, Step
+    from sharectl.model.plans import Plan, Step, Work
 
 _CODE: Final = "plan.not-current"
 _NAMED: Final = 5
@@ -118,9 +118,14 @@ def _why_other(then: Step, now: Step, known: set[str]) -> str:
             reason = f"{listed(sorted(f'{backend}#{pool}' for backend, pool, _ in lost))} would not take it now"
         elif replace(then.work, candidates=()) != replace(now.work, candidates=()):
             reason = "it would be made with other settings now"
-    elif then.work != now.work:
+    elif _deed(then) != _deed(now):
         reason = "it would be done with other settings now"
     return reason
+
+
+def _deed(step: Step) -> Work | None:
+    """Return what the step does, without what its pool lacked: that was said to the reviewer, and changes by the minute."""
+    return replace(step.work, shortage=None) if isinstance(step.work, ResizeShare) else step.work
 
 
 def _texts(changes: tuple[FieldChange, ...]) -> str:

@@ -65,7 +65,9 @@ _SHAPES: Final[Mapping[str, Shapes]] = {
         },
         "step": {
             **dict.fromkeys(("id", "address", "action", "verb", "reason"), "str"),
-            **dict.fromkeys(("backend", "identity", "import_id", "import_resource_id", "moved_from"), _TEXT),
+            **dict.fromkeys(
+                ("backend", "identity", "import_id", "import_resource_id", "moved_from", "shortage"), _TEXT
+            ),
             "expected_version": "int | None",
             "repairs": "bool | None",
             "export_settings": "Mapping[str, str] | None",
