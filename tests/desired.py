@@ -6,7 +6,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sharectl.manifests.compiled import CompiledFile, Index, encoded_record
-from sharectl.manifests.desired import Desired, Linked
+from sharectl.manifests.desired import Desired
+from sharectl.manifests.linked import Linked
 from sharectl.manifests.positions import FilePositions
 from sharectl.model.access import access_digest
 from sharectl.model.canonical import canonical_json, digest_of

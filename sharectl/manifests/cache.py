@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from sharectl import __version__
-from sharectl.manifests.compiled import SUFFIX, Pack, write_pack
 from sharectl.manifests.files import TEMPORARY_SUFFIX, read_checked, write_checked
+from sharectl.manifests.packs import SUFFIX, Pack, write_pack
 from sharectl.manifests.schemas import schemas_digest
 from sharectl.private import make_private
 

@@ -8,7 +8,7 @@ from sharectl.manifests.fields import may_refer, references_of
 from sharectl.model.kinds import Kind, is_of, kind_of, resource_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from sharectl.manifests.desired import Desired
     from sharectl.model.kinds import Address
@@ -81,3 +81,19 @@ def dependencies_of(desired: Desired, address: Address) -> tuple[Address, ...]:
         return ()
     references = references_of(kind_of(address), desired.plain(address))
     return tuple(reference.address for reference in references if reference.is_prerequisite)
+
+
+def cycles_of_chains(needs: Mapping[str, str]) -> Iterator[list[str]]:
+    """Yield the members of each cycle, from the least on; each needs one other at most."""
+    done: set[str] = set()
+    for start in sorted(needs):
+        trail: dict[str, None] = {}
+        node = start
+        while node in needs and node not in done and node not in trail:
+            trail[node] = None
+            node = needs[node]
+        if node in trail:
+            members = list(trail)[list(trail).index(node) :]
+            least = members.index(min(members))
+            yield members[least:] + members[:least]
+        done.update(trail)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.manifests.compiled import ENTRY_DIGEST_SIZE_BYTES, PLACEMENT_FIELDS, lists_named, numbers_mentioning
-from sharectl.manifests.desired import Entry, Linked, RuleEntry
 from sharectl.manifests.fields import references_of
 from sharectl.manifests.findings import Checker, touches
+from sharectl.manifests.linked import Entry, Linked, RuleEntry
 from sharectl.manifests.sources import LOST_LISTS, STANDARD_INPUT_NAME
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of, name_of, of_kind
@@ -385,7 +385,7 @@ class Linker:
             {edge[0]: edge[1] for index in indexes for edge in getattr(index, name) if edge[0] in self.linked.digests}
             for name in ("clones", "reverts", "snapshots_of")
         )
-        for cycle in _cycles(clones | owners if clones else {}):
+        for cycle in _cycles_of_clones(clones | owners) if clones else ():
             summary = f"a cycle: {' → '.join((*cycle, cycle[0]))}"
             remedy = "make one of the shares without sourceSnapshot"
             detail = "Each would have to exist before the others."
@@ -405,17 +405,7 @@ class Linker:
             checker.add(code, summary, remedy, *path, detail=detail)
 
 
-def _cycles(needs: Mapping[Address, Address]) -> Iterator[list[Address]]:
-    """Yield the members of each cycle, from the least on; each needs one other at most."""
-    done: set[Address] = set()
-    for start in sorted(needs):
-        trail: dict[Address, None] = {}
-        node = start
-        while node in needs and node not in done and node not in trail:
-            trail[node] = None
-            node = needs[node]
-        if node in trail:
-            members = list(trail)[list(trail).index(node) :]
-            least = members.index(min(members))
-            yield members[least:] + members[:least]
-        done.update(trail)
+def _cycles_of_clones(needs: Mapping[Address, Address]) -> Iterator[list[Address]]:
+    from sharectl.manifests.dependencies import cycles_of_chains  # noqa: PLC0415 - few shares are made from others
+
+    return cycles_of_chains(needs)

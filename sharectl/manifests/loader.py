@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from sharectl.manifests.cache import ManifestCache
     from sharectl.manifests.compiled import CompiledFile
     from sharectl.manifests.defaults import Defaults
-    from sharectl.manifests.desired import Linked
     from sharectl.manifests.findings import Finding
     from sharectl.manifests.findings import Path as FieldPath
+    from sharectl.manifests.linked import Linked
     from sharectl.manifests.positions import FilePositions
     from sharectl.manifests.schemas import DriverSchemas
     from sharectl.manifests.sources import SourceFile

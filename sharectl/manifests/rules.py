@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from sharectl.manifests.clients import Client, Conflict
     from sharectl.manifests.compiled import ResourceRecord
-    from sharectl.manifests.desired import Linked, RuleEntry
     from sharectl.manifests.findings import Checker, Path
+    from sharectl.manifests.linked import Linked, RuleEntry
     from sharectl.manifests.positions import FilePositions
     from sharectl.model.access import AccessRule
     from sharectl.model.kinds import Address

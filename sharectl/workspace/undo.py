@@ -39,6 +39,17 @@ from sharectl.workspace.manifest_edits import (
 )
 from sharectl.workspace.planned_edits import FileChange, PlannedEdits, Remark, unique
 from sharectl.workspace.set_edits import edits_in_set, removal_in_set
+from sharectl.workspace.undo_words import (
+    KEPT,
+    LOST,
+    NO_RULE,
+    OF_NETWORK,
+    REPLACED,
+    THINNED,
+    begun_text,
+    forgotten_text,
+    rename_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -56,23 +67,7 @@ _ACCESS: Final = "access/"
 _MAKING: Final = {Verb.CREATE_SHARE, Verb.CREATE_SNAPSHOT}
 _TAKING_OVER: Final = {Verb.ADOPT, Verb.RESTORE_SHARE}
 _REMOVING: Final = {Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET, Verb.DELETE_SNAPSHOT}
-_LOST: Final = {
-    Verb.DELETE_SHARE: "its data was destroyed; the patch brings its manifest back, which makes it again, empty",
-    Verb.DELETE_SNAPSHOT: "the snapshot was destroyed; a new one of that name would hold what is in the share now",
-    Verb.REVERT_SHARE: "the share was turned back to a snapshot: what had been written since is gone",
-}
-_OF_NETWORK: Final = (
-    "it was changed with the manifest of its share network, or of a security service: change that by hand"
-)
-_THINNED: Final = "its snapshot policy kept fewer snapshots: those that were let go are gone"
-_NO_RULE: Final = "access {} is nothing that a manifest can ask for"
 _EXPORT: Final = "export/"
-_REPLACED: Final = "it was replaced or made again, and was there before: its manifest is left as it is; git has the former one, where that was another"
-_KEPT: Final = {
-    Verb.TRASH_SHARE: "it lies in the trash, if that was not emptied: `sharectl trash list` names it, and `sharectl import {address} ID` brings it back "
-    "with its data before the manifest is applied",
-    Verb.FORGET: "it stayed on its backend: `sharectl import {address} ID` takes it over again before the manifest is applied",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +96,14 @@ def undo_of(changes: RunChanges, desired: Desired, project: Project) -> Undo:
     by_address: dict[Address, list[Deed]] = defaultdict(list)
     for deed in changes.deeds:
         if deed.has_changed and deed.verb == Verb.UPDATE_SHARE_SERVER:
-            work.edits.leave(deed.address, _OF_NETWORK)
+            work.edits.leave(deed.address, OF_NETWORK)
         elif DEPOSED_MARK in deed.address:
             work.replaced.add(deed.address.partition(DEPOSED_MARK)[0])
             if deed.verb == Verb.DELETE_SHARE and deed.entry.outcome != "failed":
                 work.lost.append(Remark(deed.address, "what was in the share that was replaced is gone"))
         elif any(is_of(kind, deed.address) for kind in MANAGED_KINDS) and deed.has_changed:
             if deed.begun_by not in {"", changes.run.run_id}:
-                work.edits.left.append(Remark(deed.address, _begun_text(deed)))
+                work.edits.left.append(Remark(deed.address, begun_text(deed)))
             else:
                 by_address[deed.address].append(deed)
     for address, deeds in list(by_address.items()):
@@ -124,7 +119,7 @@ def undo_of(changes: RunChanges, desired: Desired, project: Project) -> Undo:
 def _clear(work: _Undoing, address: Address, deeds: list[Deed]) -> list[Deed]:
     """Return what the run did to the end by itself; where it was cut short in something else, the resource is left, unless all of it goes; and so is one that was replaced."""
     if address in work.replaced and any(deed.verb in _MAKING for deed in deeds):
-        work.edits.leave(address, _REPLACED)
+        work.edits.leave(address, REPLACED)
         if any(deed.verb == Verb.DELETE_SHARE for deed in deeds):
             work.lost.append(Remark(address, "what was in the share that was replaced is gone"))
         return []
@@ -135,10 +130,6 @@ def _clear(work: _Undoing, address: Address, deeds: list[Deed]) -> list[Deed]:
             work.edits.leave(address, f"{deed.verb}: {deed.unknown}")
         return []
     return clear
-
-
-def _begun_text(deed: Deed) -> str:
-    return f"{deed.verb} was begun by an earlier run, which was cut short, and is not undone here: `sharectl undo {deed.begun_by[:8]}` is about that one"
 
 
 def _is_made(deeds: Iterable[Deed]) -> bool:
@@ -175,13 +166,13 @@ class _Undoing:
         for deed in deeds:
             if deed.unknown:
                 self.edits.leave(address, deed.unknown)
-            if deed.verb in _LOST and deed.verb != Verb.DELETE_SHARE:
-                self.lost.append(Remark(address, _LOST[Verb(deed.verb)]))
+            if deed.verb in LOST and deed.verb != Verb.DELETE_SHARE:
+                self.lost.append(Remark(address, LOST[Verb(deed.verb)]))
             if any(map(is_smaller_policy, deed.changes)):
-                self.lost.append(Remark(address, _THINNED))
+                self.lost.append(Remark(address, THINNED))
         removal = next((deed for deed in deeds if deed.verb in _REMOVING), None)
         if Verb.MOVE in verbs:
-            self.edits.leave(address, _rename_text(deeds))
+            self.edits.leave(address, rename_text(deeds))
         elif removal is not None and verbs & _MAKING:
             self.lost.append(
                 Remark(address, "it was replaced: what was in the former share is gone; its manifest is left as it is")
@@ -204,9 +195,9 @@ class _Undoing:
                 self.edits.leave(address, "the snapshot stayed on its backend, and its manifest is not brought back")
             return
         if removal.verb == Verb.DELETE_SHARE:
-            self.lost.append(Remark(address, _LOST[Verb.DELETE_SHARE]))
+            self.lost.append(Remark(address, LOST[Verb.DELETE_SHARE]))
         else:
-            self.follows.append(Remark(address, _KEPT[Verb(removal.verb)].format(address=address)))
+            self.follows.append(Remark(address, KEPT[Verb(removal.verb)].format(address=address)))
         if removal.removed is None:
             return  # which is told already
         spec, shapes = removal.removed["spec"], row_shapes(Kind.SHARE)
@@ -245,7 +236,7 @@ class _Undoing:
             DeletionPolicy.DELETE: "without its manifest it is deleted, with all that was written to it since",
             DeletionPolicy.TRASH: "without its manifest it goes to the trash",
         }
-        self.follows.append(Remark(address, fates.get(policy, _forgotten_text(address, plain))))
+        self.follows.append(Remark(address, fates.get(policy, forgotten_text(address, plain))))
         self._remove(address)
         for written in self.desired.rule_documents_of(address) if is_of(Kind.SHARE, address) else ():
             self._take_from(written, address)
@@ -336,7 +327,7 @@ class _Undoing:
             elif after is None:
                 rule = rule_in(key, before) if isinstance(before, str) else None
                 if rule is None or rule.is_remark:
-                    self.edits.leave(address, _NO_RULE.format(key))
+                    self.edits.leave(address, NO_RULE.format(key))
                 else:
                     added.append(Edit(("spec", "access", ADD), written_rule(rule)))
             else:
@@ -376,7 +367,7 @@ class _Undoing:
         """Return the edits that give a rule what it granted before, which are some: they differ."""
         edits = level_edits(path, *grants) if all(isinstance(grant, str) for grant in grants) else []
         if not edits:
-            self.edits.leave(address, _NO_RULE.format(key))
+            self.edits.leave(address, NO_RULE.format(key))
         return edits
 
     def _take_from(self, written: WrittenRule, address: Address) -> None:
@@ -442,17 +433,3 @@ class _Undoing:
         while os.path.lexists(folder / name):
             name, number = f"undone-{short}-{number}.yaml", number + 1
         return FileChange((folder / name).relative_to(top).as_posix(), None, dump(self.documents))
-
-
-def _forgotten_text(address: Address, plain: JsonObject) -> str:
-    text = "without its manifest it is forgotten, and stays on its backend"
-    if not is_of(Kind.SHARE, address) or plain.get("retain_access"):
-        return text
-    return f"{text}, without access: all its clients lose it, unless `sharectl state rm {address}` forgets it instead, before an apply"
-
-
-def _rename_text(deeds: Iterable[Deed]) -> str:
-    former = next(
-        (change.before for deed in deeds for change in deed.changes if change.field == "address"), "its former address"
-    )
-    return f"it was renamed from {former}: give its manifest the former name again, with the annotation sharectl/moved-from, by hand"
