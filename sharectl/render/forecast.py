@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.diagnostics import counted
 from sharectl.model.frozen import dataclass
 from sharectl.render.text import roughly, visible
 
@@ -25,19 +26,23 @@ _SECONDS_BEFORE_GUESS: Final = 2.0
 class Rest:
     """What is left: `seconds` on the `backend` that needs longest (None: nobody can tell), and whether that is all that is left.
 
-    `overdue` steps are not in it: they take far longer than is usual.
+    `overdue` steps are not in it: they take far longer than is usual. After a cancel nothing new starts, and `ending` steps are waited for.
     """
 
     seconds: float | None = None
     backend: str = ""
     is_whole: bool = False
     overdue: int = 0
+    ending: int = 0
 
     def words(self, *, named: bool) -> str:
         """Return what is left for people; the backend is `named` where there are others."""
+        if self.ending:
+            slow = f", {self.overdue} of which {_take(self.overdue)} unusually long" if self.overdue else ""
+            return f"{self.brief}{slow}"
         if self.seconds is None:
             if self.overdue:
-                return f"waiting for {self.overdue} that {'takes' if self.overdue == 1 else 'take'} unusually long"
+                return f"waiting for {self.overdue} that {_take(self.overdue)} unusually long"
             return ""
         text = f"{'about' if self.is_whole else 'at least'} {roughly(self.seconds)} left"
         if named and self.backend:
@@ -49,6 +54,8 @@ class Rest:
     @property
     def brief(self) -> str:
         """The same where there is little room; it begins as words() does."""
+        if self.ending:
+            return f"waiting for {counted(self.ending, 'running step')}"
         return (
             "" if self.seconds is None else f"{'about' if self.is_whole else 'at least'} {roughly(self.seconds)} left"
         )
@@ -65,6 +72,8 @@ def rest_of(tally: Tally, now: float) -> Rest:
     for step in tally.oldest():
         overdue += step.is_overdue(now)
         running.setdefault(step.event.backend or "", []).append(step)
+    if tally.cancelled:
+        return Rest(overdue=overdue, ending=len(tally.running))
     if tally.started_at is None or now - tally.started_at < _SECONDS_BEFORE_GUESS:
         return Rest()
     longest, needed, is_whole = "", None, True

@@ -94,7 +94,7 @@ def plan_lines(
         yield from _all_block_lines(blocks, review, color=color, verbose=verbose)
         yield ""
     if plan.held:
-        yield from held_lines(plan, color=color)
+        yield from held_lines(plan, color=color, verbose=verbose)
         yield ""
     yield from _closing_lines(plan, destroyed(blocks), color=color, hint=hint)
 

@@ -12,7 +12,7 @@ from sharectl.planner.backends.findings import allow_remedy
 from sharectl.planner.saved.document import held_to_list, unread_to_list
 from sharectl.render.formats import document, named_fields
 from sharectl.render.frame import place
-from sharectl.render.sentences import done_sentence, held_lines
+from sharectl.render.sentences import done_sentence, held_sentence
 from sharectl.render.text import PLAIN, duration, paint, visible
 
 if TYPE_CHECKING:
@@ -36,13 +36,15 @@ def result_lines(plan: Plan, result: RunResult, look: Look = PLAIN) -> Iterator[
     if result.succeeded:
         done = done_sentence(plan) or "nothing to do"
         yield f"{paint('Applied', 'done', color)} in {duration(result.seconds)}: {done}."
-        yield from held_lines(plan, color=color)
+        if plan.held:
+            yield held_sentence(plan)
         return
     yield from _failure_lines(result.failures, color=color)
     yield from _skip_lines(plan, result, color=color)
     if result.failures or result.problem:
         yield ""
-    yield from held_lines(plan, color=color)
+    if plan.held:
+        yield held_sentence(plan)
     yield paint(_verdict(plan, result), "heading", color)
     yield from _advice_lines(plan, result)
 

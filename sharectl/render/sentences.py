@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.access import protocol_words
-from sharectl.model.diagnostics import Severity, counted
+from sharectl.model.diagnostics import Severity, counted, listed
 from sharectl.model.plans import Action
 from sharectl.render.text import paint, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.plans import Held, Plan, Summary
+    from sharectl.model.verbs import Verb
 
 _UNREAD_BACKEND: Final = frozenset({"backend.unknown", "backend.identity", "backend.pool-unknown"})
 _REPLACING: Final = ("create-then-delete", "delete-then-create")
@@ -111,21 +112,45 @@ def change_text(change: FieldChange) -> str:
     return f"{name}{gap}{' → '.join(values or [shown_value(None)])}"
 
 
-_MOST_HELD: Final = 50
+_MOST_HELD: Final = 20
+_FEWEST_TOGETHER: Final = 3
+_NAMED_HELD: Final = 3
 
 
-def held_lines(plan: Plan, *, color: bool) -> Iterator[str]:
-    """Yield what is not done, address by address, and why; nothing where all is done."""
+def held_lines(plan: Plan, *, color: bool, verbose: bool = False) -> Iterator[str]:
+    """Yield what is not done, and why; nothing where all is done. Those that are held alike share a line, unless `verbose`."""
     if not plan.held:
         return
     yield paint("Held: this is refused, or depends on what is", "error", color)
-    for held in plan.held[:_MOST_HELD]:
-        verbs = held_verbs(held)
+    groups = [[held] for held in plan.held] if verbose else _held_alike(plan.held)
+    shown = groups if verbose else groups[:_MOST_HELD]
+    for group in shown:
+        held, verbs = group[0], held_verbs(group[0])
         reason = visible(held.reason)
         text = reason if reason.startswith(held.address) else f"{visible(held.address)}: {reason}"
+        if len(group) > 1:
+            names = listed([visible(each.address) for each in group], _NAMED_HELD)
+            text = f"{len(group)} resources: {reason}: {names}"
         yield f"  {paint('✗', 'error', color)} {text}{f'  ({verbs})' if verbs else ''}"
-    if len(plan.held) > _MOST_HELD:
-        yield f"  and {len(plan.held) - _MOST_HELD} more"
+    if len(shown) < len(groups):
+        yield f"  and {sum(map(len, groups[_MOST_HELD:]))} more; `--output json` has them all"
+
+
+def held_sentence(plan: Plan) -> str:
+    """Return which resources are held, for the end of a run whose plan has said why."""
+    names = sorted({visible(each.address) for each in plan.held})
+    return f"{held_count(plan)} held, as the plan says: {listed(names, _NAMED_HELD)}."
+
+
+def _held_alike(found: Iterable[Held]) -> list[list[Held]]:
+    """Return what is held one by one, and together that of which the same is to be said, if there is enough of it."""
+    alike: dict[tuple[str, tuple[Verb, ...]], list[Held]] = {}
+    for held in found:
+        alike.setdefault((held.reason, held.verbs), []).append(held)
+    groups: list[list[Held]] = []
+    for group in alike.values():
+        groups += [group] if len(group) >= _FEWEST_TOGETHER else [[held] for held in group]
+    return groups
 
 
 def held_verbs(held: Held) -> str:

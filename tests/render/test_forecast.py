@@ -52,6 +52,22 @@ def test_nothing_is_said_before_enough_is_known() -> None:
     assert words(tally, 12.0) == "about 25 s left, on nas1"
 
 
+def test_after_a_cancel_running_steps_are_waited_for_and_nothing_is_estimated() -> None:
+    """Nothing new starts: how many are under way, those that take unusually long too, and nothing once all have ended."""
+    tally = a_tally(nas1={CREATE: 9})
+    for number in range(3):
+        done(tally, str(number), "nas1", number * 4.0, number * 4.0 + 4.0)
+    tally.add(started("3", "nas1"), 12.0)
+    tally.add(started("4", "nas1"), 40.0)
+    tally.add(CancelRequested(immediate=False), 41.0)
+    assert words(tally, 41.0) == "waiting for 2 running steps, 1 of which takes unusually long"
+    assert "  3 of 9 steps, 41.0 s, waiting for 2 running steps" in f"  {frame(tally, 41.0, width=56)}"
+    done(tally, "3", "nas1", 12.0, 42.0)
+    assert words(tally, 42.0) == "waiting for 1 running step"
+    done(tally, "4", "nas1", 40.0, 44.0)
+    assert words(tally, 44.0) == ""
+
+
 def test_the_backend_that_needs_longest_decides() -> None:
     """Its steps, as many at a time as were under way on average."""
     tally = a_tally(nas1={CREATE: 10}, nas2={CREATE: 100})

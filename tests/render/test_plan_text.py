@@ -16,7 +16,7 @@ from sharectl.model.candidates import Candidate
 from sharectl.model.diagnostics import error, warning
 from sharectl.model.field_changes import FieldChange, rule_changes
 from sharectl.model.observed import Before
-from sharectl.model.plans import Action, CreateShare, Drift, DriftKind
+from sharectl.model.plans import Action, CreateShare, Drift, DriftKind, Held
 from sharectl.model.specs import RevertRequest, ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.render.plan_text import drift_lines, plan_lines
@@ -92,6 +92,20 @@ def test_what_is_held_is_said_with_its_reason_beside_what_is_done() -> None:
     assert "  ✗ share/copy: depends on share/home, which is held  (create-share)" in lines
     assert lines[-2] == "Plan: 1 to create. 118 unchanged."
     assert lines[-1] == "2 resources are held; `sharectl apply` does the rest and ends with exit code 1."
+
+
+def test_what_is_held_alike_shares_a_line() -> None:
+    """Three or more of one reason; few that differ are lines of their own, many are counted, and --verbose tells each."""
+    alike = [Held(f"share/s{number}", "changed since", f"share/s{number}", "plan.stale") for number in range(5)]
+    others = [Held(f"share/t{number}", f"no room for t{number}", "backend/a", "share.place") for number in range(30)]
+    plan = a_plan(*new_share(), held=(*alike, *others))
+    lines = list(plan_lines(plan))
+    assert "  ✗ 5 resources: changed since: share/s0, share/s1, share/s2 and 2 more" in lines
+    assert sum(line.startswith("  ✗ ") for line in lines) == 20
+    assert "  and 11 more; `--output json` has them all" in lines
+    whole = list(plan_lines(plan, verbose=True))
+    assert sum(line.startswith("  ✗ ") for line in whole) == 35
+    assert not any("has them all" in line for line in whole)
 
 
 def test_a_plan_of_which_all_is_held_does_not_claim_that_all_is_well() -> None:
