@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharectl.model.events import RunStarted, StepRetried, StepSkipped
+from sharectl.model.events import CancelRequested, RunStarted, StepRetried, StepSkipped
 from sharectl.model.verbs import VERBS, Verb
 from sharectl.render.forecast import Rest, rest_of
 from sharectl.render.frame import frame_lines, step_text
@@ -61,7 +61,8 @@ def test_after_a_cancel_running_steps_are_waited_for_and_nothing_is_estimated() 
     tally.add(started("4", "nas1"), 40.0)
     tally.add(CancelRequested(immediate=False), 41.0)
     assert words(tally, 41.0) == "waiting for 2 running steps, 1 of which takes unusually long"
-    assert "  3 of 9 steps, 41.0 s, waiting for 2 running steps" in f"  {frame(tally, 41.0, width=56)}"
+    lines = frame_lines(tally, 41.0, width=60, height=9, color=False)
+    assert "3 of 9 steps, 41.0 s, waiting for 2 running steps" in lines
     done(tally, "3", "nas1", 12.0, 42.0)
     assert words(tally, 42.0) == "waiting for 1 running step"
     done(tally, "4", "nas1", 40.0, 44.0)
