@@ -66,6 +66,12 @@ def history(
         if newest is None and user is not None:
             require_user(store, user)
         if wanted is not None and newest is None and not session.repository.knows(resource_of(wanted), store):
+            from sharectl.planner.selection import set_named
+
+            desired = session.repository.load({wanted}).desired
+            of_set = set_named(desired, wanted, "state.unknown-address", "`sharectl history {share}`")
+            if of_set is not None:
+                raise DiagnosticError(of_set)
             summary = (
                 f"there is no {wanted}, neither in the manifests nor in the state, and nothing was ever done to it"
             )

@@ -12,7 +12,7 @@ import typer
 from sharectl.cli import options as opt
 from sharectl.cli.codes import ExitCode, Finished, code_of_findings, code_of_plan, finish
 from sharectl.cli.complete import complete_address, complete_backend
-from sharectl.model.diagnostics import DiagnosticError, counted, error
+from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.kinds import Kind, is_of, kind_of, resource_of
 from sharectl.render.formats import Format
 
@@ -41,6 +41,7 @@ def show(
     """Show a resource: a share with its export locations, access and mount commands, a share server, a network; or a saved plan."""
     from sharectl.cli.runs import show_plan
     from sharectl.cli.session import parse_address, start
+    from sharectl.planner.selection import set_named
     from sharectl.workspace.inspection import inspect_access_rule, inspect_resource
     from sharectl.workspace.lookup import allowed_backends
 
@@ -56,18 +57,8 @@ def show(
     address = resource_of(parse_address(subject))
     needs_all = is_of(Kind.CLIENT_LIST, address) or is_of(Kind.ACCESS_RULE, address)
     desired, is_whole = session.readable(None if needs_all else {address})
-    shares = desired.shares_of_set(address) if is_of(Kind.SHARE_SET, address) else None
-    if shares:
-        summary = f"{address} is not a resource but a way to write {counted(len(shares), 'share')}"
-        raise DiagnosticError(
-            error(
-                "show.set",
-                summary,
-                detail=f"the first is {shares[0]}.",
-                remedy=f"`sharectl show {shares[0]}`",
-                address=address,
-            )
-        )
+    if (of_set := set_named(desired, address, "show.set", "`sharectl show {share}`")) is not None:
+        raise DiagnosticError(of_set)
     allowed = allowed_backends(allow_unreadable, desired.backends)
     ask = refresh is not opt.Refresh.NONE
     if kind_of(address) in {Kind.SHARE_SERVER, Kind.SHARE_NETWORK}:

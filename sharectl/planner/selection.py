@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from sharectl.manifests.dependencies import dependencies_of
-from sharectl.model.diagnostics import did_you_mean, error, listed, warning
+from sharectl.model.diagnostics import counted, did_you_mean, error, listed, warning
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.specs import Replacement
 from sharectl.planner.records import DEPOSED_MARK, outdated_policies
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from sharectl.manifests.desired import Desired
+    from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.records import Record, StateView
     from sharectl.model.specs import ShareSpec
@@ -69,6 +71,30 @@ def selector(draft: Draft) -> Callable[[Address], bool]:
     return selects
 
 
+def set_named(desired: Desired, address: Address, code: str, remedy: str) -> Diagnostic | None:
+    """Return the error about a ShareSet that is named as a resource, where there is one; `{share}` in the remedy is its first share."""
+    shares = desired.shares_of_set(address) if is_of(Kind.SHARE_SET, address) else None
+    if not shares:
+        return None
+    return error(
+        code,
+        f"{address} is not a resource but a way to write {counted(len(shares), 'share')}",
+        detail=f"the first is {shares[0]}.",
+        remedy=remedy.format(share=shares[0]),
+        address=address,
+    )
+
+
+def unknown_address(desired: Desired, address: Address, nearest: Callable[[], str]) -> Diagnostic:
+    """Return the error about an address that a plan was asked for and that is nowhere; `nearest` finds what may have been meant."""
+    return set_named(desired, address, "plan.not-planned", "name its shares, such as {share}") or error(
+        "plan.unknown-address",
+        f"there is no {address}, neither in the manifests nor in the state",
+        remedy=nearest() or "`sharectl state list` names what there is",
+        address=address,
+    )
+
+
 def tell_unknown_addresses(draft: Draft) -> None:
     """Tell of each address and backend that the user named and that neither the manifests nor the state know."""
     desired, records, options = draft.desired, draft.records, draft.options
@@ -90,13 +116,7 @@ def tell_unknown_addresses(draft: Draft) -> None:
                 )
                 continue
             known = [*desired.digests, *records]
-            draft.tell(
-                error,
-                "plan.unknown-address",
-                f"there is no {address}, neither in the manifests nor in the state",
-                remedy=did_you_mean(address, known) or "`sharectl state list` names what there is",
-                address=address,
-            )
+            draft.diagnostics.append(unknown_address(desired, address, partial(did_you_mean, address, known)))
         elif address in options.replaces and not (is_of(Kind.SHARE, address) and address in desired.digests):
             draft.tell(
                 error,

@@ -12,7 +12,7 @@ from sharectl.drivers.base import (
     SettlesExports,
 )
 from sharectl.drivers.registry import driver_factory
-from sharectl.model.diagnostics import DiagnosticError, error
+from sharectl.model.diagnostics import DiagnosticError
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.specs import Protocol
@@ -20,7 +20,7 @@ from sharectl.plan import plan
 from sharectl.planner.exports import export_policy, find_exports
 from sharectl.planner.observed import find_deviations
 from sharectl.planner.records import outdated_policies
-from sharectl.planner.selection import addresses_with_rules
+from sharectl.planner.selection import addresses_with_rules, unknown_address
 from sharectl.planner.strays import import_address
 from sharectl.state.contract import KeepsPromises
 from sharectl.workspace.share_servers import subnets_to_check
@@ -138,12 +138,7 @@ class Planner:
         if missing:
             raise DiagnosticError(
                 *(
-                    error(
-                        "plan.unknown-address",
-                        f"there is no {address}, neither in the manifests nor in the state",
-                        remedy=self.repository.nearest(address, store) or "`sharectl state list` names what there is",
-                        address=address,
-                    )
+                    unknown_address(self.desired, address, partial(self.repository.nearest, address, store))
                     for address in sorted(missing)
                 )
             )

@@ -123,6 +123,11 @@ def test_commands_find_a_share_of_a_set_by_its_address(homes: Console) -> None:
     assert shown.code == 1
     assert "a way to write 15 shares" in shown.err
     assert "share/home-alice" in shown.err
+    for command in (("plan", "--target"), ("plan", "--exclude"), ("history", "--address")):
+        refused = homes(*command, "shareset/homes")
+        assert (refused.code, "a way to write 15 shares" in refused.err) == (1, True), refused.err
+        assert "neither in the manifests" not in refused.err
+    assert "there is no share_set/hores, neither" in homes("plan", "--target", "shareset/hores").err
     assert "home-alice" in homes("graph").out
     assert homes("validate").code == 0
 
