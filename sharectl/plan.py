@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sharectl.manifests.desired import Desired
+    from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Held, Step
     from sharectl.model.records import StateView
@@ -80,7 +81,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
         held=held,
         is_stopped=draft.is_stopped,
         drift=drift_report(draft),
-        diagnostics=tuple(draft.diagnostics),
+        diagnostics=_told(draft),
         summary=summarize(steps, unchanged),
         backends={name: desired.backends[name] for name in backends_of(steps) if name in desired.backends},
         extra_specs=_extra_specs(desired, steps),
@@ -100,6 +101,15 @@ def _steps(
     if due is not None:
         plan_due(draft, due, pools, settings)
     return *settled_steps(draft), 0 if due is None else due.unchanged
+
+
+def _told(draft: Draft) -> tuple[Diagnostic, ...]:
+    """Return what was found; what a default is the cause of, once for all that have it, unless one share is asked about."""
+    if draft.desired.defaults is None or draft.options.witness is not None:
+        return tuple(draft.diagnostics)
+    from sharectl.planner.defaults import told_once_by_default  # noqa: PLC0415 - most projects have none
+
+    return told_once_by_default(draft.desired, draft.diagnostics)
 
 
 def _extra_specs(desired: Desired, steps: Sequence[Step]) -> dict[str, Mapping[str, str]]:

@@ -94,6 +94,13 @@ def _together(group: Sequence[Diagnostic], set_at: Callable[[Source], Address]) 
     return replace(first, summary=f"{first.summary} (in {len(others) + 1:,} shares of {address})", address=address)
 
 
+def told_by_default(found: Sequence[Diagnostic]) -> Diagnostic:
+    """Return one for all that say the same of a value that many documents have by one default, with how many have it."""
+    first, others = found[0], len(found) - 1
+    whose = f"{first.address} and {others} more have" if others else f"{first.address} has"
+    return replace(first, detail=f"{whose} it by default. {first.detail}".rstrip())
+
+
 class Checker:
     """Collects the findings of one document."""
 

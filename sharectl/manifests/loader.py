@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -13,7 +12,7 @@ import orjson
 
 from sharectl.manifests.desired import Desired
 from sharectl.manifests.files import read_regular_file
-from sharectl.manifests.findings import Flaws, told_once
+from sharectl.manifests.findings import Flaws, told_by_default, told_once
 from sharectl.manifests.link import Linker
 from sharectl.manifests.sources import Sources, read_sources
 from sharectl.model.diagnostics import Diagnostic, DiagnosticError, Severity, Source, error, has_errors, warning
@@ -127,10 +126,7 @@ def _placed(
                 Severity.ERROR, finding.code, finding.summary, finding.detail, finding.remedy, finding.address, source
             )
             by_default.setdefault((found.code, found.summary, source), []).append(found)
-    for first, *others in by_default.values():
-        whose = f"{first.address} and {len(others)} more have" if others else f"{first.address} has"
-        detail = f"{whose} it by default. {first.detail}".rstrip()
-        yield replace(first, detail=detail)
+    yield from map(told_by_default, by_default.values())
 
 
 def addresses_beginning(  # noqa: PLR0913 - as above, and what is looked for

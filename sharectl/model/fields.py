@@ -41,7 +41,8 @@ class Rule(NamedTuple):
     resource of the kind `refers_to`, which has to be there first if `is_prerequisite`. `label` is what `show` calls it.
     In the plain form, one that `is_flat` is not there itself but its parts are, beside the other fields, and one that `is_always_kept`
     is there with its default too. A mapping that `is_spread` has its keys beside the other fields of the manifest.
-    `verbs` change it in place. `because` and `way_out` explain why it cannot change; `{address}` in them stands for the resource.
+    `verbs` change it in place. `because` and `way_out` explain why it cannot change; `{address}` in them stands for the resource, and `{place}` for where its own
+    document is, where the field has its value by default.
     """
 
     policy: Policy | None = None

@@ -86,7 +86,7 @@ KINDS: Final[Mapping[str, KindEntry]] = {
             "snapshot_policy": "Mapping[str, Any] | None",
         },
         because="a share with another value is another share, and what is in this one would stay behind.",
-        way_out="take the change back, or pass --replace {address} (or set spec.replacement) for a new, empty share in its place",
+        way_out="take the change back, or pass --replace {address} (or set spec.replacement{place}) for a new, empty share in its place",
     ),
     Kind.SHARE_SET: KindEntry("share sets", schema="share-set"),
     Kind.ACCESS_RULE: KindEntry("access rules", schema="access-rule", parent=Kind.SHARE),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.model.diagnostics import warning
+from sharectl.manifests.findings import told_by_default
+from sharectl.model.diagnostics import Severity, warning
 from sharectl.model.fields import written_name
 from sharectl.model.kinds import kind_of
 from sharectl.model.table import SPECS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from sharectl.model.diagnostics import Source
+    from sharectl.manifests.desired import Desired
+    from sharectl.model.diagnostics import Diagnostic, Source
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
     from sharectl.planner.draft import Draft
@@ -38,6 +40,24 @@ def tell_changed_defaults(draft: Draft) -> None:
         draft.diagnostics.append(
             warning("defaults.changes", summary, detail=detail, remedy=remedy, address=first, source=source)
         )
+
+
+def told_once_by_default(desired: Desired, diagnostics: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return the diagnostics with those together that say the same of several resources, at the place of a default that these have."""
+    if desired.defaults is None:
+        return tuple(diagnostics)
+    groups: dict[tuple[object, ...], list[Diagnostic]] = {}
+    for each in diagnostics:
+        key: tuple[object, ...] = (id(each),)
+        if (
+            each.severity is Severity.ERROR
+            and each.address is not None
+            and each.address in desired.digests
+            and each.source in desired.by_default(each.address).values()
+        ):
+            key = (each.code, each.source, each.summary.replace(each.address, ""))
+        groups.setdefault(key, []).append(each)
+    return tuple(group[0] if len(key) == 1 else told_by_default(group) for key, group in groups.items())
 
 
 def fields_of_change(address: Address, change: FieldChange) -> Iterator[str]:

@@ -343,6 +343,13 @@ def may_remove(draft: Draft, address: Address, record: Record, reason: str = "")
     return False
 
 
+def own_place(desired: Desired, address: Address, field: str) -> str:
+    """Return, of a share that has the `field` by default, that its own document is meant, and where that is; else nothing: the place that is told is it."""
+    if f"spec.{field}" not in desired.by_default(address):
+        return ""
+    return f" in the share's own document ({address}: {desired.source(address)})"
+
+
 def refuse_immutable(draft: Draft, address: Address, change: FieldChange, holds: frozenset[Verb]) -> None:
     """Refuse the change of a field that cannot change in place, with the reason and the way out that the table of kinds has."""
     kind = kind_of(address)
@@ -353,7 +360,9 @@ def refuse_immutable(draft: Draft, address: Address, change: FieldChange, holds:
         address,
         f"{address}: {written} cannot change in place, from {change.before} to {change.after}",
         detail=(rule.because or entry.because).format(address=address),
-        remedy=(rule.way_out or entry.way_out).format(address=address),
+        remedy=(rule.way_out or entry.way_out).format(
+            address=address, place=own_place(draft.desired, address, written)
+        ),
         path=f"spec.{written}",
         holds=holds,
     )

@@ -129,8 +129,7 @@ def held_lines(plan: Plan, *, color: bool, verbose: bool = False) -> Iterator[st
         reason = visible(held.reason)
         text = reason if reason.startswith(held.address) else f"{visible(held.address)}: {reason}"
         if len(group) > 1:
-            names = listed([visible(each.address) for each in group], _NAMED_HELD)
-            text = f"{len(group)} resources: {reason}: {names}"
+            text = f"{text}; the same holds for {listed([visible(each.address) for each in group[1:]], _NAMED_HELD)}"
         yield f"  {paint('✗', 'error', color)} {text}{f'  ({verbs})' if verbs else ''}"
     if len(shown) < len(groups):
         yield f"  and {sum(map(len, groups[_MOST_HELD:]))} more; `--output json` has them all"
@@ -146,7 +145,7 @@ def _held_alike(found: Iterable[Held]) -> list[list[Held]]:
     """Return what is held one by one, and together that of which the same is to be said, if there is enough of it."""
     alike: dict[tuple[str, tuple[Verb, ...]], list[Held]] = {}
     for held in found:
-        alike.setdefault((held.reason, held.verbs), []).append(held)
+        alike.setdefault((held.reason.removeprefix(held.address), held.verbs), []).append(held)
     groups: list[list[Held]] = []
     for group in alike.values():
         groups += [group] if len(group) >= _FEWEST_TOGETHER else [[held] for held in group]

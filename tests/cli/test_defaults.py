@@ -171,3 +171,36 @@ def test_defaults_are_for_files_that_are_named_too(project: Console) -> None:
     )
     steps = {step["address"]: step for step in orjson.loads(ended.out)["steps"]}
     assert steps["share/new"]["spec"]["share_type"] == "standard"
+
+
+def test_a_default_that_shares_cannot_follow_is_told_once_with_the_document_that_may_allow_it(
+    simulated: Console,
+) -> None:
+    """Where the default stands, what is proposed would be refused: a share's own document says that its data may go."""
+    given = "apiVersion: sharectl/v1\nkind: Project\nspec:\n  defaults:\n    - kind: Share\n      spec: {size: 5GiB, type: standard}\n"
+    shares = "".join(
+        f"---\napiVersion: sharectl/v1\nkind: Share\nmetadata: {{name: {name}}}\nspec: {{protocol: NFS}}\n"
+        for name in ("a1", "a2", "a3")
+    )
+    simulated.write("type.yaml", TYPE + TYPE.replace("standard", "other"))
+    simulated.write("sharectl.yaml", given)
+    simulated.write("shares.yaml", shares)
+    assert simulated("apply", "--yes").code == 0
+    simulated.write("sharectl.yaml", given.replace("5GiB", "1GiB"))
+    for command in ("plan", "validate"):
+        ended = simulated(command)
+        assert ended.code == 1
+        assert ended.err.count("error[share.shrink]") == 1
+        assert "--> sharectl.yaml:6:20" in ended.err
+        said = " ".join(ended.err.split())
+        assert "share/a1 and 2 more have it by default." in said
+        assert "or set allowShrink: true in the share's own document (share/a1: shares.yaml:4:18)" in said
+    simulated.write("sharectl.yaml", given.replace("standard", "other"))
+    ended = simulated("plan")
+    assert (ended.code, ended.err.count("error[share.immutable]")) == (1, 1)
+    assert "(or set spec.replacement in the share's own document (share/a1: shares.yaml:4:18))" in ended.err
+    assert (
+        "share/a1: type cannot change in place, from standard to other; the same holds for share/a2, share/a3"
+        in ended.out
+    )
+    assert "share/a2: type cannot change in place" in simulated("explain", "share/a2").err

@@ -100,7 +100,7 @@ def test_what_is_held_alike_shares_a_line() -> None:
     others = [Held(f"share/t{number}", f"no room for t{number}", "backend/a", "share.place") for number in range(30)]
     plan = a_plan(*new_share(), held=(*alike, *others))
     lines = list(plan_lines(plan))
-    assert "  ✗ 5 resources: changed since: share/s0, share/s1, share/s2 and 2 more" in lines
+    assert "  ✗ share/s0: changed since; the same holds for share/s1, share/s2, share/s3 and 1 more" in lines
     assert sum(line.startswith("  ✗ ") for line in lines) == 20
     assert "  and 11 more; `--output json` has them all" in lines
     whole = list(plan_lines(plan, verbose=True))

@@ -12,7 +12,7 @@ from sharectl.model.kinds import Kind, address_of, rule_address
 from sharectl.model.plans import ResizeShare, RevertShare
 from sharectl.model.quantities import GIB
 from sharectl.model.verbs import Verb
-from sharectl.planner.draft import MAKING, RESIZING, REVERTING, is_protected, lacks, refuse_left_out
+from sharectl.planner.draft import MAKING, RESIZING, REVERTING, is_protected, lacks, own_place, refuse_left_out
 from sharectl.planner.moves import was_renamed
 from sharectl.planner.observed import before_of
 from sharectl.planner.shares.checks import clone_problem
@@ -23,6 +23,7 @@ from sharectl.state.rows import share_spec_of
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from sharectl.manifests.desired import Desired
     from sharectl.model.access import AccessRule
     from sharectl.model.checks import ShareProblem
     from sharectl.model.kinds import Address
@@ -146,7 +147,7 @@ def plan_resize(  # noqa: PLR0913, PLR0917 - both specs and what is there
     if new.size_bytes < current:
         verb = Verb.SHRINK_SHARE
         if not new.allow_shrink:
-            draft.refuse_found(would_shrink(address, change), address, path="spec.size", holds=RESIZING)
+            draft.refuse_found(would_shrink(draft.desired, address, change), address, path="spec.size", holds=RESIZING)
             return False
         allowed = _can_resize(draft, address, record, Capability.SHRINK, change)
     else:
@@ -181,25 +182,26 @@ def holds_growth(  # noqa: PLR0913, PLR0917 - both specs and what is there
     if observed.size_bytes <= new.size_bytes or observed.size_bytes == record.size_bytes:
         return False
     change = size_change(observed.size_bytes, new.size_bytes)
+    place = own_place(draft.desired, address, "size")
     draft.tell(
         warning,
         "share.grown",
         f"{address} was made larger on its backend: it has {change.before}, its manifest says {change.after}",
         detail="it stays as it is; sharectl takes room away only where that is asked for.",
-        remedy=f"write size: {change.before}, or set allowShrink: true, then the next apply makes it {change.after}",
+        remedy=f"write size: {change.before}, or set allowShrink: true{place}, then the next apply makes it {change.after}",
         address=address,
         path="spec.size",
     )
     return True
 
 
-def would_shrink(address: Address, change: FieldChange, source: Source | None = None) -> Diagnostic:
+def would_shrink(desired: Desired, address: Address, change: FieldChange, source: Source | None = None) -> Diagnostic:
     """Return the error about a share that its manifest makes smaller without allowing that."""
     return error(
         "share.shrink",
         f"{address} would shrink from {change.before} to {change.after}",
         detail="a smaller share may not hold what is in it, and whoever uses it may count on the room.",
-        remedy=f"write size: {change.before}, or set allowShrink: true",
+        remedy=f"write size: {change.before}, or set allowShrink: true{own_place(desired, address, 'size')}",
         address=address,
         source=source,
     )
