@@ -290,9 +290,9 @@ def locked(
         backends = stack.enter_context(session.repository.backends(specs))
         if afterwards is not None:
             stack.enter_context(afterwards(store, backends))
-        recovering = stack.enter_context(_recovery_view(session, json=json))
         scope = EVERYTHING if beside is None else beside.scope(store, backends)
-        run = stack.enter_context(locked_run(store, backends, record, recovering, wait_seconds, scope))
+        with _recovery_view(session, json=json) as recovering:
+            run = stack.enter_context(locked_run(store, backends, record, recovering, wait_seconds, scope))
         stack.enter_context(kept_afterwards(session, store))
         yield run, backends
 

@@ -29,7 +29,7 @@ from sharectl.render.frame import by, place, step_text
 from sharectl.render.text import duration, paint, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sharectl.model.events import Event
     from sharectl.render.output import Output
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 EVERY_SECONDS: Final = 30.0
 _NAMED_SKIPS: Final = 3
+_FEWEST_TOGETHER: Final = 3
 _MOST_STEPS_TOLD: Final = 50
 """A run of more steps is told in tenths."""
 _TENTHS: Final = 10
@@ -67,7 +68,7 @@ def logged(view: PlainView, every_seconds: float) -> Iterator[Callable[[Event], 
 
 
 class PlainView:
-    """Writes what is done, failed or tried again; steps that are skipped for one cause share a line."""
+    """Writes what is done, failed or tried again; steps that are skipped for one cause share a line, and what is resolved alike does."""
 
     def __init__(
         self, output: Output, tally: Tally, monotonic: Callable[[], float], every_seconds: float = EVERY_SECONDS
@@ -82,6 +83,7 @@ class PlainView:
         self._spoke_at = monotonic()
         self._told: Counter[type[Event]] = Counter()
         self._skipped: list[StepSkipped] = []
+        self._recovered: dict[tuple[str, str | None, str], list[OperationRecovered]] = {}
 
     def observe(self, event: Event) -> None:
         """Show an event."""
@@ -90,10 +92,12 @@ class PlainView:
             self._show(event)
 
     def tick(self) -> None:
-        """Say how far the run is where nothing has been said for long."""
+        """Say how far the run is, or what has been resolved, where nothing has been said for long."""
         with self._mutex:
-            if self._tally.started_at is not None and self._clock() - self._spoke_at >= self._every_seconds:
-                self._flush()
+            if self._clock() - self._spoke_at < self._every_seconds:
+                return
+            self._flush()
+            if self._tally.started_at is not None:
                 self._say_how_far()
 
     def finish(self) -> None:
@@ -111,6 +115,9 @@ class PlainView:
                 self._flush()
             self._settled += 1
             self._skipped.append(event)
+            return
+        if isinstance(event, OperationRecovered):
+            self._recovered.setdefault((event.verb, event.backend, event.outcome), []).append(event)
             return
         self._flush()
         if isinstance(event, RunStarted):
@@ -169,6 +176,20 @@ class PlainView:
             self._skipped.clear()
             if self._may_tell(StepSkipped):
                 self._note(f"{self._counter()} {self._word('skipped', 'warning')} {count}, {why}: {named}")
+
+        for group in self._recovered.values():
+            for line in self._recovered_lines(group):
+                if self._may_tell(OperationRecovered):
+                    self._note(line)
+        self._recovered.clear()
+
+    def _recovered_lines(self, alike: Sequence[OperationRecovered]) -> Iterator[str]:
+        if len(alike) < _FEWEST_TOGETHER:
+            yield from map(self._line, alike)
+            return
+        first, names = alike[0], listed([visible(event.address) for event in alike], _NAMED_SKIPS)
+        what = f"{first.verb} of {len(alike)} resources{place(first.backend)}: {visible(first.outcome)}: {names}"
+        yield f"{' ' * len(self._counter())} {self._word('resolved', 'note')} {what}"
 
     def _note(self, line: str) -> None:
         self._spoke_at = self._clock()

@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from sharectl.model.events import RunFinished, RunStarted, StepRetried
+from sharectl.model.events import OperationRecovered, RecoveryStarted, RunFinished, RunStarted, StepRetried
 from sharectl.model.verbs import Verb
 from sharectl.render.log import PlainView, logged
 from sharectl.render.output import Output
@@ -69,6 +69,28 @@ def test_silence_is_broken_every_half_minute() -> None:
         "[0/3] so far   30.0 s; share/a on nas1#default: creating, 30.0 s",
         "[0/3] so far   1m00s; share/a on nas1#default: creating, 1m00s",
         "[0/3] so far   1m30s; share/a on nas1#default: creating, 1m30s",
+    ]
+
+
+def test_what_is_resolved_alike_shares_a_line() -> None:
+    """After the kill of a large run: once all is resolved, or after half a minute of it; few are told one by one."""
+    log = Log(0)
+    log(RecoveryStarted(103, {"nas1": 103}))
+    log(*(OperationRecovered(f"share/s{n}", "create-share", "nas1", "it had been made") for n in range(100)))
+    assert len(log.lines) == 1
+    log.now = 31.0
+    log.view.tick()
+    assert log.lines[1].endswith(
+        "resolved create-share of 100 resources on nas1: it had been made: share/s0, share/s1, share/s2 and 97 more"
+    )
+    log(OperationRecovered("share/a", "create-share", "nas1", "it had been made"))
+    log(OperationRecovered("share/b", "create-share", "nas1", "it had not been made"))
+    log(OperationRecovered("share/c", "create-share", "nas1", "it had been made"))
+    log.view.finish()
+    assert [line.partition("create-share ")[2] for line in log.lines[-3:]] == [
+        "share/a on nas1: it had been made",
+        "share/c on nas1: it had been made",
+        "share/b on nas1: it had not been made",
     ]
 
 
