@@ -31,6 +31,8 @@ def traced(session: Session, command: str) -> Iterator[Session]:
     if export is None:
         yield session
         return
+    if export.problem is not None:
+        session.output.diagnostics((export.problem,))
     from sharectl.workspace.traces import Trace
 
     trace = Trace(export.tracer, export.parent, command)

@@ -6,7 +6,9 @@ What is not sent is told with a reason in words of our own: those of the librari
 from __future__ import annotations
 
 import logging
+import os
 import threading
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -16,7 +18,7 @@ from sharectl.model.diagnostics import warning
 from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Tracer
@@ -35,6 +37,9 @@ _EXPORTERS: Final = "OTEL_TRACES_EXPORTER"
 _GENERAL: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _OWN: Final = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 _HTTP: Final = "http/protobuf"
+_COMPRESSIONS: Final = ("none", "gzip", "deflate")
+_SAMPLERS: Final = ("always_on", "always_off", "parentbased_always_on", "parentbased_always_off")
+_RATIOS: Final = ("traceidratio", "parentbased_traceidratio")
 
 
 class NoTracesError(Exception):
@@ -93,10 +98,11 @@ def _place(endpoint: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What makes spans, and what sends them."""
+    """What makes spans, and what sends them; `problem` is about settings that are of no use."""
 
     tracer: Tracer
     parent: Context | None
+    problem: Diagnostic | None
     _sender: Any
     _place: str
 
@@ -130,6 +136,7 @@ def open_export(environ: Mapping[str, str], endpoint: str) -> Export:
     logger.addHandler(logging.NullHandler())  # what it says of the network is said here, once
     try:
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - an extra
+        from opentelemetry.trace import get_current_span  # noqa: PLC0415 - as above
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415 - as above
 
         from sharectl.workspace.trace_sender import Sender  # noqa: PLC0415 - as above
@@ -149,7 +156,48 @@ def open_export(environ: Mapping[str, str], endpoint: str) -> Export:
         raise _nonsense(error) from error
     carrier = {name.lower(): environ[name] for name in ("TRACEPARENT", "TRACESTATE") if environ.get(name)}
     parent = TraceContextTextMapPropagator().extract(carrier) if carrier else None
-    return Export(tracer, parent, sender, _place(endpoint))
+    useless = dict(_useless(environ))
+    if environ.get("TRACEPARENT") and not get_current_span(parent).get_span_context().is_valid:
+        useless["TRACEPARENT"] = "no trace context"
+    return Export(tracer, parent, _problem(useless), sender, _place(endpoint))
+
+
+def _useless(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the settings that are of no use, each with why: the SDK passes over them, or finds no file when it sends. No value is told."""
+    for name in ("TIMEOUT", "COMPRESSION", "CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE"):
+        own, general = f"OTEL_EXPORTER_OTLP_TRACES_{name}", f"OTEL_EXPORTER_OTLP_{name}"
+        setting = own if environ.get(own) else general
+        value = environ.get(setting, "")
+        if not value:
+            continue
+        if name == "TIMEOUT":
+            if not _is_number(value):
+                yield setting, "no number"
+        elif name == "COMPRESSION":
+            if value.strip().lower() not in _COMPRESSIONS:
+                yield setting, f"none of {', '.join(_COMPRESSIONS)}"
+        elif not os.access(value, os.R_OK):
+            yield setting, "no file that can be read"
+    sampler = environ.get("OTEL_TRACES_SAMPLER", "").lower()
+    if sampler and sampler not in (*_SAMPLERS, *_RATIOS):
+        yield "OTEL_TRACES_SAMPLER", "no sampler of OpenTelemetry"
+    if sampler in _RATIOS and not _is_number(environ.get("OTEL_TRACES_SAMPLER_ARG", "1"), most=1.0):
+        yield "OTEL_TRACES_SAMPLER_ARG", "no number from 0 to 1"
+
+
+def _is_number(text: str, most: float = inf) -> bool:
+    try:
+        return 0.0 <= float(text) <= most
+    except ValueError:
+        return False
+
+
+def _problem(useless: Mapping[str, str]) -> Diagnostic | None:
+    if not useless:
+        return None
+    told = ", ".join(f"{name} ({why})" for name, why in useless.items())
+    summary = f"settings of traces are of no use: {told}"
+    return warning("traces.settings", summary, remedy=f"mend or unset them; {_OFF}")
 
 
 def _nonsense(error: Exception) -> NoTracesError:

@@ -311,6 +311,41 @@ def test_settings_that_are_nonsense_are_said(applied: Console, monkeypatch: pyte
     assert ended.err.count("traces.settings") == 1
 
 
+USELESS = {
+    "OTEL_EXPORTER_OTLP_TIMEOUT": "abc",
+    "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": "lz4711",
+    "OTEL_EXPORTER_OTLP_CERTIFICATE": "/nowhere/key-4711.pem",
+    "OTEL_TRACES_SAMPLER": "bogus",
+    "TRACEPARENT": "00-bogus-01",
+}
+
+
+def test_settings_that_the_sdk_passes_over_are_told_by_name(
+    applied: Console, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one warning, without a value; sound ones are not told, also of a ratio."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    for name, value in USELESS.items():
+        monkeypatch.setenv(name, value)
+    ended = applied("plan")
+    assert (ended.code, ended.err.count("traces.settings")) == (0, 1)
+    assert [name for name in USELESS if f"{name} (" not in ended.err] == []
+    assert [value for value in USELESS.values() if value in ended.err] == []
+    good = {
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "2.5",
+        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": "GZIP",
+        "OTEL_EXPORTER_OTLP_CERTIFICATE": str(applied.root),
+        "OTEL_TRACES_SAMPLER": "TraceIdRatio",
+        "OTEL_TRACES_SAMPLER_ARG": "1",
+        "TRACEPARENT": PARENT,
+    }
+    for name, value in good.items():
+        monkeypatch.setenv(name, value)
+    assert "traces.settings" not in applied("plan").err
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "2")
+    assert "OTEL_TRACES_SAMPLER_ARG (no number from 0 to 1)" in applied("plan").err
+
+
 def test_settings_that_the_sdk_reads_as_it_is_imported_are_said_too(applied: Console) -> None:
     """In a process of its own, since modules are imported once in each."""
     done = subprocess.run(
