@@ -182,7 +182,8 @@ class _Recovery:
         self.unresolved += operations
         if isinstance(error, LeaseLostError | StateError):
             self._problem = error
-        if isinstance(error, CallFailedError) and error.failure.kind is FailureKind.NOT_PERMITTED:
+        is_not_permitted = isinstance(error, CallFailedError) and error.failure.kind is FailureKind.NOT_PERMITTED
+        if is_not_permitted and self._problem is None:  # asked once: each question may wait for a server that is away
             try:
                 self._expect_right()
             except (LeaseLostError, StateError) as problem:

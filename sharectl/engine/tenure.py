@@ -158,7 +158,7 @@ class Heartbeat:
             except LeaseLostError as error:
                 self._tell(f"{error}; nothing more is written")
                 return
-            except BaseException:  # noqa: BLE001, S112 - the next call or commit meets the same trouble, and says so
+            except BaseException:  # noqa: BLE001, S112 - the next call or commit meets the same trouble, as does the wait for a worker, and says so
                 continue
 
     def _tell(self, problem: str) -> None:

@@ -148,7 +148,8 @@ class RemoteBackends:
             from sharectl.executors.lanes import Lanes  # noqa: PLC0415 - as where there are lanes alone
             from sharectl.executors.several import Several  # noqa: PLC0415 - as above
 
-            workers = Workers(Offers(self._requests, run), self._hints(), self._remote.__getitem__, clock)
+            offers = Offers(self._requests, run)
+            workers = Workers(offers, self._hints(), self._remote.__getitem__, clock, permit=permit)
             return Several(Lanes(execute, permit, width, clock), workers, self._remote.keys(), self._own_networks)
 
         return make

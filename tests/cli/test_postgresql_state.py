@@ -15,6 +15,7 @@ from sharectl.model.state_urls import parse_postgresql_url
 from sharectl.state.stores import open_store
 from sharectl.state.testing.samples import ALICE
 from tests.cli.console import PATIENCE_SECONDS, environment, run
+from tests.cli.team import Team, share
 from tests.cli.test_completion import Line
 from tests.cli.test_processes import calls, eventually, repository
 
@@ -111,8 +112,8 @@ def slow(tmp_path: Path, own_postgresql: Server) -> Path:
     return root
 
 
-def begin_apply(root: Path, lease_seconds: float = 60, patience_seconds: float = 15) -> subprocess.Popen[str]:
-    """Begin an apply with leases of this length, which waits so long for its server, and return when a share is being made."""
+def impatient(lease_seconds: float, patience_seconds: float) -> list[str]:
+    """Return an apply with leases of this length, which waits so long for its server."""
     code = (
         "from sharectl.cli import main; import sharectl.workspace.run as run;"
         "from sharectl.state.postgresql import connections, store;"
@@ -120,8 +121,13 @@ def begin_apply(root: Path, lease_seconds: float = 60, patience_seconds: float =
         f"connections._READING_PATIENCE_SECONDS = store._PATIENCE_SECONDS = {patience_seconds};"
         "raise SystemExit(main(['apply', '--yes']))"
     )
+    return [sys.executable, "-c", code]
+
+
+def begin_apply(root: Path, lease_seconds: float = 60, patience_seconds: float = 15) -> subprocess.Popen[str]:
+    """Begin an apply with leases of this length, which waits so long for its server, and return when a share is being made."""
     process = subprocess.Popen(
-        [sys.executable, "-c", code],
+        impatient(lease_seconds, patience_seconds),
         cwd=root,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -183,6 +189,25 @@ def test_an_apply_whose_server_stays_away_ends_with_a_word(slow: Path, own_postg
     manifests.write_text(quick)
     assert run("apply", "--yes", "--lock-timeout", "30s", cwd=slow).code == 0
     expect_converged(slow)
+
+
+def test_an_apply_with_workers_whose_server_stays_away_ends_with_a_word(tmp_path: Path, own_postgresql: Server) -> None:
+    """Whether a worker has begun a call or not; no commit would notice. What was begun meanwhile is not lost, and the next apply converges."""
+    team = Team(tmp_path, own_postgresql, lanes=1, config="latency: {create_share: 3s},")
+    team.write(share("a"), share("b"))  # together longer than a stop takes
+    with team.worker():
+        with team.start(team.coordinator, command=impatient(lease_seconds=3, patience_seconds=2)) as applying:
+            eventually(lambda: team.begun("create_share") > 0)
+            own_postgresql.stop("immediate")
+            told, _ = applying.communicate(timeout=PATIENCE_SECONDS)
+        words = " ".join(told.decode().split())
+        assert (applying.returncode, words.count("Traceback")) == (1, 0), words
+        assert "cannot be reached" in words
+        assert "what was running is resolved by the next apply" in words
+        own_postgresql.start()
+        ended = team.run("apply", "--yes", "--lock-timeout", "30s")
+        assert ended.code == 0, ended.err
+    team.check(2)
 
 
 def test_an_apply_that_is_killed_while_its_server_is_away_is_finished_by_the_next(

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 from sharectl.executors.answers import Failure, FailureKind
 from sharectl.executors.base import Began, Report
+from sharectl.executors.failures import failure_of
 from sharectl.executors.waiting import Waiting
 from sharectl.executors.wire import encode
 from sharectl.executors.workers.claims import PROTOCOL, ClaimsUnavailableError
@@ -20,12 +21,12 @@ from sharectl.executors.workers.offers import Offer, outcome_of
 from sharectl.model.events import worker_name
 from sharectl.model.frozen import dataclass
 from sharectl.model.quantities import approximate_age
-from sharectl.state.contract import StateError
+from sharectl.state.contract import LeaseLostError, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from sharectl.executors.base import Submission
+    from sharectl.executors.base import Permit, Submission
     from sharectl.executors.workers.offers import Offers, Seen, WorkerSeen
 
 POLL_SECONDS: Final = 0.1
@@ -92,14 +93,14 @@ class Workers:
         hints: Hints,
         remote: Callable[[str], Remote],
         clock: Callable[[], float] = monotonic,
-        new_id: Callable[[], UUID] = uuid4,
+        permit: Permit = lambda: None,
     ) -> None:
-        """Offer with `offers`; `remote` knows each backend."""
+        """Offer with `offers`; `remote` knows each backend. Where the database does not answer, calls wait for it as long as `permit` returns."""
         self._offers = offers
         self._hints = hints
         self._remote = remote
         self._clock = clock
-        self._new_id = new_id
+        self._permit = permit
         self._queues: dict[str, Waiting] = {}
         self._queued: dict[int, Submission] = {}
         self._offered: dict[UUID, _Offered] = {}
@@ -148,7 +149,8 @@ class Workers:
         try:
             yield from self._look()
         except ClaimsUnavailableError:
-            yield from self._overdue()  # what is under way goes on; whether the lock can be kept, others see
+            yield from self._overdue()
+            yield from self._not_permitted()
 
     def _look(self) -> Iterator[Report]:
         now = self._clock()
@@ -201,7 +203,7 @@ class Workers:
                     operation = submission.operation
                     yield (
                         Offer(
-                            self._new_id(),
+                            uuid4(),
                             backend,
                             digest,
                             body,
@@ -261,6 +263,17 @@ class Workers:
             for submission in submissions:
                 if self._withdraw(submission.number):
                     yield Report(submission.number, found)
+
+    def _not_permitted(self) -> Iterator[Report]:
+        """Report all calls as failed where the run has lost its right to make any: no answer of a worker, and no commit, would tell."""
+        if not (self._queued or self._ids):
+            return
+        try:
+            self._permit()
+        except (LeaseLostError, StateError) as error:
+            for number in (*self._ids, *self._queued):
+                self.abandon(number)
+                yield Report(number, failure_of(error))
 
     def _drop(self, call_id: UUID) -> None:
         submission = self._offered.pop(call_id).submission

@@ -408,6 +408,39 @@ def test_what_could_not_be_withdrawn_begins_no_more_when_the_database_is_back(da
     executor.close()
 
 
+def test_while_the_database_is_away_calls_wait_as_long_as_the_run_may_make_any(database: Database) -> None:
+    """Then each fails, whether it was not offered yet, not begun, or begun: no worker and no commit would tell. What was begun is given up."""
+    rights: list[Exception] = []
+    seconds = [0.0]
+
+    def permit() -> None:
+        for right in rights:
+            raise right
+
+    offers = Shaky(database.own, Run("run", "lineage", database.token))
+    executor = Workers(offers, NoHints(), lambda _: Remote(2, "digest"), lambda: seconds[0], permit=permit)
+    worker = database.worker(width=2)
+    for number in range(3):
+        executor.submit(submission(database, number))
+    executor.look()
+    first, second = sorted(worker.waiting(10), key=lambda call_id: number_of(database, call_id))
+    worker.claim(first)
+    seconds[0] = 5.0
+    assert executor.look() == [Report(0, Began("w"))]
+    offers.is_away = True
+    seconds[0] = 10.0
+    assert executor.look() == []
+    rights.append(StateUnavailableError("here", "the server is away"))
+    seconds[0] = 20.0
+    failure = Failure(FailureKind.NOT_PERMITTED, "here: the server is away")
+    assert sorted(executor.look()) == [Report(number, failure) for number in range(3)]
+    assert executor.look() == []
+    offers.is_away = False
+    executor.close()
+    assert [worker.claim(second).answer, worker.finish(first, b"late")] == [ClaimAnswer.CANCELLED, FinishAnswer.FENCED]
+    assert worker.waiting(10) == []
+
+
 def number_of(database: Database, call_id: UUID) -> str:
     """Return the address of a call, which ends with the number of its submission."""
     ((address,),) = database.execute("SELECT address FROM {s}.call WHERE call_id = %s", call_id)
