@@ -7,15 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import sharectl.engine.recovery
 import sharectl.workspace.run
 from sharectl.drivers.base import BackendUnavailableError, TransientError
 from sharectl.drivers.simulated.driver import SimulatedDriver
+from sharectl.engine.environment import Environment
+from sharectl.engine.tenure import Heartbeat
+from sharectl.executors.workers.claims import ClaimsUnavailableError, Requests
+from sharectl.executors.workers.executor import NoHints, Remote, Workers
+from sharectl.executors.workers.offers import Offers, Run
 from sharectl.model.canonical import canonical_json
 from sharectl.model.events import OperationRecovered, RecoveryStarted
 from sharectl.model.observed import ObservedShare
 from sharectl.model.records import BeginOperation, OperationRecord
 from sharectl.model.specs import ShareSpec
+from sharectl.model.state_urls import parse_postgresql_url
 from sharectl.model.verbs import Verb
+from sharectl.state.contract import StateUnavailableError
 from sharectl.workspace.run import describe_run, held_lease
 from tests.engine.site import Site, backend, share, widest
 
@@ -23,7 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from sharectl.executors.base import Execute, Permit
     from sharectl.model.events import Event
+    from sharectl.model.records import Lease
 
 COUNT = 40
 
@@ -273,3 +283,54 @@ def test_a_value_that_cannot_be_recorded_holds_up_no_other_intent(site: Site, mo
     monkeypatch.setattr(SimulatedDriver, "create_share", lambda *_: limitless)
     recover(site)
     assert [operation.resource_id for operation in site.view().operations] == ["r0003"]
+
+
+class _Unrenewed:
+    """As much of a store as a tenure needs, whose server is away."""
+
+    location = "here"
+
+    def __init__(self) -> None:
+        self.tries = 0
+
+    def renew(self, lease: Lease) -> None:
+        """Try."""
+        self.tries += 1
+        raise StateUnavailableError(self.location, "the server is away")
+
+
+class _Unanswered(Offers):
+    """Offers to a database that is away."""
+
+    def _ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        del query, values
+        message = "the server is away"
+        raise ClaimsUnavailableError(message)
+
+
+def test_a_recovery_through_workers_ends_where_the_server_of_the_state_stays_away(tmp_path: Path) -> None:
+    """However much it has asked: the server is tried once for all of it, and once more before the recovery says so."""
+    names = ("a", "b", "c")
+    site = Site(tmp_path / "r").write(*(backend(name) for name in names))
+    for name in names:
+        leave_open(site, Verb.CREATE_SHARE, [f"{name}1"], name)
+    record = describe_run("test", site.root, {})
+
+    def workers(_execute: Execute, permit: Permit, _width: Callable[[str], int], clock: Callable[[], float]) -> Workers:
+        offers = _Unanswered(Requests(parse_postgresql_url("postgresql://me@/x?name=a")), Run("run", "lineage", 1))
+        return Workers(offers, NoHints(), lambda _: Remote(1, "digest"), clock, permit)
+
+    with site.store() as store, site.opened(store) as (backends, _), held_lease(store, record) as lease:
+        away = _Unrenewed()
+        with pytest.raises(StateUnavailableError, match="the server is away"):
+            sharectl.engine.recovery.recover(
+                store,
+                Heartbeat(away, lease),  # type: ignore[arg-type] - as much of a store as it needs
+                run=record,
+                environment=Environment(driver=backends.driver, executor=workers),
+                width=backends.width,
+                timeout_seconds=backends.recovery_timeout_seconds,
+                observer=lambda _: None,
+            )
+    assert away.tries == 2
+    assert len(site.view().operations) == len(names)
