@@ -180,7 +180,7 @@ def test_an_apply_whose_server_stays_away_ends_with_a_word(slow: Path, own_postg
     manifests.write_text(
         manifests.read_text().replace("create_share: 1s", "create_share: 6s")
     )  # longer than a stop takes
-    with begin_apply(slow, lease_seconds=3, patience_seconds=2) as applying:
+    with begin_apply(slow, lease_seconds=3, patience_seconds=0.5) as applying:
         own_postgresql.stop("immediate")
         told, _ = applying.communicate(timeout=PATIENCE_SECONDS)
     assert (applying.returncode, told.count("Traceback")) == (1, 0)
@@ -196,7 +196,7 @@ def test_an_apply_with_workers_whose_server_stays_away_ends_with_a_word(tmp_path
     team = Team(tmp_path, own_postgresql, lanes=1, config="latency: {create_share: 3s},")
     team.write(share("a"), share("b"))  # together longer than a stop takes
     with team.worker():
-        with team.start(team.coordinator, command=impatient(lease_seconds=3, patience_seconds=2)) as applying:
+        with team.start(team.coordinator, command=impatient(lease_seconds=3, patience_seconds=0.5)) as applying:
             eventually(lambda: team.begun("create_share") > 0)
             own_postgresql.stop("immediate")
             told, _ = applying.communicate(timeout=PATIENCE_SECONDS)
