@@ -50,13 +50,13 @@ def answer_lines(review: Review, look: Look) -> Iterator[str]:
     if not (review.losses or review.locked_out.verdict is not Verdict.NO or review.data_lost.verdict is not Verdict.NO):
         words = "No data is lost, nobody is locked out"
         if review.fits.verdict is Verdict.YES:
-            yield f"{words}, everything fits." if review.placings else f"{words}."
+            yield f"{words}, everything fits." if review.takes_room else f"{words}."
             return
         if review.fits.verdict is Verdict.UNKNOWN:
             yield from wrapped(visible(f"{words}; not known: {'; '.join(review.fits.unknown)}."), look.width)
             return
     for name, answer in answers(review).items():
-        if name == "fits" and answer.verdict is Verdict.YES and not review.placings:
+        if name == "fits" and answer.verdict is Verdict.YES and not review.takes_room:
             continue
         style = "danger" if is_bad(name, answer) else "warning" if answer.verdict is Verdict.UNKNOWN else ""
         room = None if look.width is None else max(look.width - _LABEL_WIDTH, 20)

@@ -68,6 +68,7 @@ def review_of(plan: Plan) -> Review:
         access=access,
         placings=places,
         openings=openings(steps_at),
+        takes_room=bool(places) or any(step.verb is Verb.EXTEND_SHARE for step in plan.steps),
     )
 
 

@@ -107,7 +107,7 @@ class Opening(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A plan as whoever approves it reads it."""
+    """A plan as whoever approves it reads it; it `takes_room` where anything is new or grows."""
 
     data_lost: Answer
     locked_out: Answer
@@ -116,3 +116,4 @@ class Review:
     access: tuple[AccessChange, ...]
     placings: tuple[Placing, ...]
     openings: tuple[Opening, ...]
+    takes_room: bool
