@@ -27,6 +27,11 @@ settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("busy")  # how long an example takes is the machine's business, and what else it does
 
 
+os.environ.pop(
+    "COLUMNS", None
+)  # whoever runs the tests may have exported it: text would be folded where it is looked into
+
+
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as nohup leaves it, for all processes that the tests start
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

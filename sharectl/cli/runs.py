@@ -207,12 +207,13 @@ def run_locked(
             if beside is not None and not beside.is_enough(run, plan, backends):
                 continue
             plan, watching = _with_room(session, run, plan, backends, whole=choices.whole)
-            with _measured(choices.measured, plan, run.store, specs):
-                _agree(session, plan, choices)
-                ended.result = _applied(session, run, plan, choices, watching)
-                ended.plan = plan
-                if choices.measured is not None:
-                    choices.measured.result = ended.result
+            if choices.measured is not None:
+                choices.measured.plan, choices.measured.backends = plan, specs.keys()
+            _agree(session, plan, choices)
+            ended.result = _applied(session, run, plan, choices, watching)
+            ended.plan = plan
+            if choices.measured is not None:
+                choices.measured.result = ended.result
         break
     finish(code_of_run(plan, ended.result, choices.allow_unreadable))
 
@@ -229,7 +230,7 @@ class _Ended:
 
     @contextmanager
     def told(self, store: StateStore, backends: Backends) -> Iterator[None]:
-        """Report the run that has ended in the block, whatever came after it, and note what was seen of use.
+        """Report the run that has ended in the block, whatever came after it, note what was seen of use, and measure what there is then.
 
         That asks backends for their pools, which may take a while: nobody waits for the lock meanwhile, nor for the report.
         """
@@ -238,10 +239,15 @@ class _Ended:
         except BaseException as failure:
             self._report(_code_of(failure))
             raise
-        if self.plan is not None:
-            self._report(code_of_run(self.plan, self.result, self._choices.allow_unreadable))
-            if self._choices.seen is not None:
-                _tell(self._session, self._choices.seen.note(store, backends, self._specs))
+        else:
+            if self.plan is not None:
+                self._report(code_of_run(self.plan, self.result, self._choices.allow_unreadable))
+                if self._choices.seen is not None:
+                    _tell(self._session, self._choices.seen.note(store, backends, self._specs))
+        finally:
+            measured = self._choices.measured
+            if measured is not None and measured.plan is not None:
+                measured.look(store)
 
     def _report(self, code: ExitCode) -> None:
         """Say how it went, where there was something to do; `code` is the one that the command ends with."""
