@@ -218,7 +218,7 @@ def test_whether_hints_can_come_is_told_as_it_changes(rabbitmq: Broker, state: s
             return line
 
         assert told() == "hears True"
-        rabbitmq.control("close_all_user_connections", user, "test")
+        rabbitmq.close_connections(user)
         assert [told(), told()] == ["hears False", "hears True"]
 
 
