@@ -5,6 +5,7 @@ A test that is not measured runs all the same, with the processes that it starts
 
 from __future__ import annotations
 
+import copy
 import importlib
 import os
 import pkgutil
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pytest
+    from coverage.config import CoverageConfig
 
 ROOT: Final = Path(__file__).parent.parent
 _OF_CHILDREN: Final = "COVERAGE_PROCESS_CONFIG"
@@ -60,7 +62,28 @@ def unmeasured(config: pytest.Config) -> Iterator[None]:
             os.environ[_OF_CHILDREN] = told
 
 
-def import_everything() -> None:
+def begin(config: pytest.Config) -> None:
+    """Prepare a process that runs tests: what it collects is to be measured, and so is what tests start."""
+    plugin = config.pluginmanager.getplugin("_cov")
+    controller = plugin and plugin.cov_controller
+    if controller and controller.started:
+        _import_everything()
+        _tell_children(controller.cov.config)
+
+
+def _tell_children(settings: CoverageConfig) -> None:
+    """Have processes that tests start look at the files that they run, and not for those that nobody has run, when they end.
+
+    The latter takes each a tenth of a second, and this process has imported all.
+    """
+    if _OF_CHILDREN in os.environ and settings.source:
+        of_children = copy.copy(settings)
+        of_children.source = None
+        of_children.run_include = [f"{Path(source).absolute()}/*" for source in settings.source]
+        os.environ[_OF_CHILDREN] = of_children.serialize()
+
+
+def _import_everything() -> None:
     """Import all of sharectl, so that its definitions are measured before collecting imports some of it unmeasured."""
     for module in pkgutil.walk_packages(sharectl.__path__, "sharectl."):
         if not module.name.endswith(".__main__"):

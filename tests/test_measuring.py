@@ -22,8 +22,11 @@ def by_a_property():
 def in_its_child():
     return 3
 
-def measured_after_it():
+def in_a_child():
     return 4
+
+def measured_after_it():
+    return 5
 """
 TESTS = """\
 import subprocess, sys
@@ -38,10 +41,13 @@ def test_property(_):
     it.by_a_property()
     subprocess.run([sys.executable, "-c", "import code_of_it; code_of_it.in_its_child()"], check=True)
 
+def test_child(tmp_path):
+    subprocess.run([sys.executable, "-c", "import code_of_it; code_of_it.in_a_child()"], check=True, cwd=tmp_path)
+
 def test_last():
     it.measured_after_it()
 """
-HOOK = "from tests.conftest import pytest_runtest_protocol\n"
+HOOKS = "from tests.conftest import pytest_collection, pytest_runtest_protocol\n"
 SETTINGS = "[run]\nparallel = true\npatch = subprocess\nsource = .\n"
 
 
@@ -51,11 +57,11 @@ def test_what_is_named_is_there() -> None:
 
 
 def test_a_property_is_not_measured_nor_is_its_child(tmp_path: Path) -> None:
-    """What runs before it and after it is."""
+    """What runs before it and after it is, also in a child, wherever it works."""
     for name, text in {
         "code_of_it.py": CODE,
         "test_it.py": TESTS,
-        "conftest.py": HOOK,
+        "conftest.py": HOOKS,
         ".coveragerc": SETTINGS,
         "pytest.ini": "[pytest]\n",
     }.items():
@@ -73,5 +79,6 @@ def test_a_property_is_not_measured_nor_is_its_child(tmp_path: Path) -> None:
     functions = json.loads((tmp_path / "coverage.json").read_bytes())["files"]["code_of_it.py"]["functions"]
     assert {name for name, each in functions.items() if each["summary"]["covered_lines"] and name} == {
         "measured",
+        "in_a_child",
         "measured_after_it",
     }
