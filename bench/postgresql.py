@@ -56,7 +56,7 @@ def filled(url: str, rows: int) -> StateStore:
             fill_file(connection, document)
     elif isinstance(store, PostgresqlStore):
         schema = store._schema  # noqa: SLF001 - as above
-        store._commit(lease, lambda connection, _id, _together: fill_schema(connection, schema, document), "10min")  # noqa: SLF001 - as above
+        store._commit(lease, lambda connection, _id, _together: fill_schema(connection, schema, document), 600)  # noqa: SLF001 - as above
     store.release(lease)
     return store
 

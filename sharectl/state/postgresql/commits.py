@@ -38,8 +38,8 @@ class Commits:
         self._version = version
         self._log = f"{schema}.commit_log"
 
-    def once(self, lease: Lease, work: Work, statement: str) -> None:
-        """Do `work` in one transaction under the lease, each of its statements within the time `statement`."""
+    def once(self, lease: Lease, work: Work, granted_seconds: int | None) -> None:
+        """Do `work` in one transaction under the lease, each of its statements within that time, or the usual one."""
         commit_id = uuid4()
         together = True
 
@@ -55,10 +55,10 @@ class Commits:
         begin = self._beginning(lease, commit_id)
         patience_seconds = _PART_OF_LEASE * lease.duration_seconds
         try:
-            self._connections.repeated_after(begin, attempt, patience_seconds, statement)
+            self._connections.repeated_after(begin, attempt, patience_seconds, granted_seconds)
         except MixedError:
             together = False
-            self._connections.repeated_after(begin, attempt, patience_seconds, statement)
+            self._connections.repeated_after(begin, attempt, patience_seconds, granted_seconds)
 
     def _beginning(self, lease: Lease, commit_id: UUID) -> str:
         """Return what writes the id of a commit and locks the row of its lease.

@@ -12,25 +12,28 @@ from psycopg import sql
 
 from sharectl.private import SecretError, read_secret
 from sharectl.state.contract import StateUnavailableError
-from sharectl.state.postgresql.errors import UnansweredError, is_passing, line_of, translated
+from sharectl.state.postgresql.errors import HungServerError, UnansweredError, is_passing, line_of, translated
+from sharectl.state.postgresql.patience import UNLIMITED_SECONDS, PatientConnection, is_answering
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from psycopg.sql import Composable
 
     from sharectl.model.state_urls import PostgresqlPlace
 
-    Connection = psycopg.Connection[tuple[Any, ...]]
+    Connection = PatientConnection
 
 _Result = TypeVar("_Result")
 
 _IDLE_CONNECTIONS: Final = 4
 _COMMIT_SECONDS: Final = 15.0
 _LONG_COMMIT_SECONDS: Final = 600.0
-_USUAL_STATEMENT: Final = "60s"
 _AT_ONCE_SECONDS: Final = 30.0
 """How long an answer is waited for. Without an end PostgreSQL waits for a synchronous standby that has gone away, before it says that a commit is made."""
+_USUAL_STATEMENT_SECONDS: Final = 60
+LONG_STATEMENT_SECONDS: Final = 600
+"""What the server grants a statement that reads, or that replaces everything."""
 _READING_PATIENCE_SECONDS: Final = 15.0
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 1.0
@@ -55,39 +58,14 @@ _FIXED: Final = {
 # what they are in the standard, whatever the database is set to: psycopg escapes arrays of bytes for nothing else. Each statement
 # sees what was committed before it: who has waited for a lock sees what its holder has done.
 _WRITING: Final = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '15s'; SET LOCAL statement_timeout = '{statement}';"
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '15s'; SET LOCAL statement_timeout = '{seconds}s';"
     " SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL standard_conforming_strings = on"
 )
 _SILENT_SECONDS: Final = 3.0
 """A wait of this length is told."""
-_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '10min'"
-
-
-class _Connection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection whose answers can be waited for with an end."""
-
-    patience_seconds: float | None = None
-
-    def wait(self, gen: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as psycopg has it
-        """Wait no longer than that. Raises UnansweredError."""
-        if self.patience_seconds is not None:
-            gen = _until(gen, time.monotonic() + self.patience_seconds, self.patience_seconds)
-        return super().wait(gen, *arguments, **named)
-
-
-def _until(waits: Generator[Any, Any, _Result], deadline: float, seconds: float) -> Generator[Any, Any, _Result]:
-    """Yield what `waits` does, which psycopg asks again at short intervals, until the deadline."""
-    try:
-        wanted = next(waits)
-        while True:
-            is_ready = yield wanted
-            if not is_ready and time.monotonic() >= deadline:
-                message = f"no answer within {seconds:g} s"
-                raise UnansweredError(message)
-            wanted = waits.send(is_ready)
-    except StopIteration as ended:
-        found: _Result = ended.value
-        return found
+_READING: Final = (
+    f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '{LONG_STATEMENT_SECONDS}s'"
+)
 
 
 @contextmanager
@@ -96,13 +74,9 @@ def _answered_within(connection: Connection, seconds: float) -> Iterator[None]:
 
     Nothing is cancelled: PostgreSQL would say of a commit that its standby has not got that it is made.
     """
-    assert isinstance(connection, _Connection)  # noqa: S101 - all of them are made here
     connection.patience_seconds = seconds
     try:
         yield
-    except UnansweredError:
-        connection.close()
-        raise
     finally:
         connection.patience_seconds = None
 
@@ -118,7 +92,7 @@ class Connections:
         self._place = place
         self._location = place.location
         self._guard = threading.Lock()
-        self._idle: list[Connection] = []
+        self._idle: list[PatientConnection] = []
         self._closed = threading.Event()
         self._was_reached = False
         self.tell_waiting: Callable[[str], object] = lambda _: None
@@ -128,25 +102,26 @@ class Connections:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Yield a connection in a transaction that sees one moment, from its first question on. Raises StateError."""
-        with translated(self._location), self._begun(_READING, _READING_PATIENCE_SECONDS) as (connection, _):
+        with (
+            translated(self._location),
+            self._begun(_READING, LONG_STATEMENT_SECONDS, _READING_PATIENCE_SECONDS) as (connection, _),
+        ):
             yield connection
 
-    def repeated(
-        self, work: Callable[[Connection], _Result], *, patience_seconds: float, statement: str = _USUAL_STATEMENT
-    ) -> _Result:
+    def repeated(self, work: Callable[[Connection], _Result], *, patience_seconds: float) -> _Result:
         """Do as `repeated_after` without a question before."""
-        return self.repeated_after("SELECT", lambda connection, _: work(connection), patience_seconds, statement)
+        return self.repeated_after("SELECT", lambda connection, _: work(connection), patience_seconds)
 
     def repeated_after(
         self,
         question: str,
         work: Callable[[Connection, Sequence[tuple[Any, ...]]], _Result],
         patience_seconds: float,
-        statement: str = _USUAL_STATEMENT,
+        granted_seconds: int | None = None,
     ) -> _Result:
         """Return what `work` makes of a transaction that writes, and that has been committed then.
 
-        It is given the answer to the `question`, which goes to the server together with the beginning of the transaction.
+        Each of its statements may take `granted_seconds`, or what is usual. It is given the answer to the `question`, which goes to the server together with the beginning of the transaction.
         Where the server goes away, or undoes it in favour of another, it is done again from the beginning, for as long as
         `patience_seconds`: `work` has to be right when an earlier try was committed and its answer lost, or is still at it and
         keeps what this one wants. A server that could never be reached is not waited for. Raises StateError.
@@ -154,13 +129,15 @@ class Connections:
         began_seconds = time.monotonic()
         deadline_seconds = began_seconds + patience_seconds
         pause_seconds = _FIRST_PAUSE_SECONDS
-        commit_seconds = _COMMIT_SECONDS if statement == _USUAL_STATEMENT else _LONG_COMMIT_SECONDS
+        commit_seconds = _COMMIT_SECONDS if granted_seconds is None else _LONG_COMMIT_SECONDS
+        granted_seconds = granted_seconds or _USUAL_STATEMENT_SECONDS
         is_in_doubt = False
         with translated(self._location):
             while True:
                 is_committing = False
                 try:
-                    with self._begun(f"{_WRITING.format(statement=statement)}; {question}") as (connection, rows):
+                    beginning = f"{_WRITING.format(seconds=granted_seconds)}; {question}"
+                    with self._begun(beginning, granted_seconds) as (connection, rows):
                         result = work(connection, rows)
                         is_committing = True
                         _commit(connection, commit_seconds)
@@ -193,7 +170,8 @@ class Connections:
 
         It is made once: where the answer is lost, nobody knows whether it has been committed.
         """
-        with translated(self._location), self._begun(_WRITING.format(statement=_USUAL_STATEMENT)) as (connection, _):
+        beginning = _WRITING.format(seconds=_USUAL_STATEMENT_SECONDS)
+        with translated(self._location), self._begun(beginning, _USUAL_STATEMENT_SECONDS) as (connection, _):
             yield connection
             _commit(connection, _COMMIT_SECONDS)
 
@@ -204,7 +182,7 @@ class Connections:
         is made again, so that it has to be right when it is made twice. Raises StateError.
         """
         text = sql.SQL("; ").join(
-            [sql.SQL(_WRITING.format(statement=_USUAL_STATEMENT)), *statements, sql.SQL("COMMIT")]
+            [sql.SQL(_WRITING.format(seconds=_USUAL_STATEMENT_SECONDS)), *statements, sql.SQL("COMMIT")]
         )
         with translated(self._location):
             while True:
@@ -224,7 +202,7 @@ class Connections:
     @contextmanager
     def lent(self) -> Iterator[Connection]:
         """Yield a connection outside of any transaction. Raises StateError."""
-        with translated(self._location), self._begun("SELECT") as (connection, _):
+        with translated(self._location), self._begun("SELECT", UNLIMITED_SECONDS) as (connection, _):
             yield connection
 
     def pause(self, seconds: float) -> None:
@@ -235,6 +213,9 @@ class Connections:
     def close(self) -> None:
         """Close what is idle; a connection that is lent is closed when it is given back."""
         self._closed.set()
+        self._close_idle()
+
+    def _close_idle(self) -> None:
         with self._guard:
             idle, self._idle = self._idle, []
         for connection in idle:
@@ -242,35 +223,40 @@ class Connections:
 
     @contextmanager
     def _begun(
-        self, beginning: str, patience_seconds: float = 0.0
+        self, beginning: str, granted_seconds: float, patience_seconds: float = 0.0
     ) -> Iterator[tuple[Connection, list[tuple[Any, ...]]]]:
-        connection, rows = self._take_patiently(beginning, patience_seconds)
+        connection, rows = self._take_patiently(beginning, granted_seconds, patience_seconds)
         try:
             yield connection, rows
         finally:
             self._give_back(connection)
 
-    def _take_patiently(self, beginning: str, patience_seconds: float) -> tuple[Connection, list[tuple[Any, ...]]]:
+    def _take_patiently(
+        self, beginning: str, granted_seconds: float, patience_seconds: float
+    ) -> tuple[Connection, list[tuple[Any, ...]]]:
         """Do what `_take` does, and wait for a server that has gone away; one that could never be reached is not waited for."""
         deadline_seconds = time.monotonic() + patience_seconds
         while True:
             try:
-                return self._take(beginning)
+                return self._take(beginning, granted_seconds)
             except psycopg.Error as error:
                 if not self._was_reached or not is_passing(error) or time.monotonic() >= deadline_seconds:
                     raise
             self.pause(_LONGEST_PAUSE_SECONDS / 4)
 
-    def _take(self, beginning: str) -> tuple[Connection, list[tuple[Any, ...]]]:
+    def _take(self, beginning: str, granted_seconds: float) -> tuple[Connection, list[tuple[Any, ...]]]:
         """Return a connection on which `beginning` has been executed, and the last rows of that; one that was idle may have been cut off meanwhile."""
         while True:
             idle = self._idle_one()
             connection = idle or self._connect()
+            connection.granted_seconds = granted_seconds
             try:
                 rows = _rows_of(connection.execute(beginning.encode()))[-1]
-            except psycopg.Error:
+            except psycopg.Error as error:
                 connection.close()
-                if idle is None:
+                if isinstance(error, HungServerError):
+                    self._close_idle()  # they lead to the same
+                if idle is None or isinstance(error, UnansweredError):
                     raise
             except BaseException:
                 connection.close()
@@ -303,7 +289,8 @@ class Connections:
             except SecretError as error:
                 remedy = "put the password there, or correct the reference"
                 raise StateUnavailableError(self._location, str(error), remedy) from error
-        connection = _Connection.connect(autocommit=True, prepare_threshold=None, **parameters)
+        connection = PatientConnection.connect(autocommit=True, prepare_threshold=None, **parameters)
+        connection.answers_beside = lambda: is_answering(parameters, connection)
         self._was_reached = True
         return connection
 

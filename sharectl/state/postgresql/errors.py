@@ -25,6 +25,7 @@ _RESTORE_REMEDY: Final = (
 )
 _NETWORK_REMEDY: Final = "look whether the server runs and can be reached from here, and run the command again"
 _SILENT_REMEDY: Final = "look whether the standby is there that it waits for (`synchronous_standby_names`, `pg_stat_replication`), and run the command again"
+_HUNG_REMEDY: Final = "look whether its processes run (a machine that is paused, a disk that does not answer, a proxy on the way that leads nowhere), and run the command again"
 _STANDBY_REMEDY: Final = "name the primary, or all hosts of the cluster: sharectl finds the one that may be written"
 GRANT_REMEDY: Final = "let the schema and its tables belong to the role that sharectl uses"
 _VALUE_REMEDY: Final = "use text that is valid Unicode without NUL, and sizes below 8EiB"
@@ -95,6 +96,10 @@ class UnansweredError(psycopg.OperationalError):
     """The server has said nothing for longer than is waited for; nobody knows whether it did what it was asked."""
 
 
+class HungServerError(UnansweredError):
+    """The server answers on no connection, not on a new one either."""
+
+
 @contextmanager
 def translated(location: str) -> Iterator[None]:
     """Let only errors of the contract out of the block, whatever psycopg raises in it."""
@@ -119,8 +124,10 @@ def from_psycopg(location: str, error: psycopg.Error) -> StateError:
     if not code and isinstance(error, psycopg.DataError | psycopg.ProgrammingError):
         return StateRefusedError(location, f"a value cannot be stored ({words})", _VALUE_REMEDY)
     if isinstance(error, UnansweredError):
+        is_hung = isinstance(error, HungServerError)
+        reason = "accepts connections and does not answer" if is_hung else "does not confirm what it was asked"
         return StateUnavailableError(
-            location, f"the server does not confirm what it was asked ({words})", _SILENT_REMEDY
+            location, f"the server {reason} ({words})", _HUNG_REMEDY if is_hung else _SILENT_REMEDY
         )
     if isinstance(error, psycopg.OperationalError):
         for part, reason, remedy in _BY_WORDS:

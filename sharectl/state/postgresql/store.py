@@ -18,7 +18,7 @@ from sharectl.state.lock import SYSTEM_CLOCK
 from sharectl.state.postgresql import leases
 from sharectl.state.postgresql.changes import apply_changes, replace_content
 from sharectl.state.postgresql.commits import Commits
-from sharectl.state.postgresql.connections import Connections
+from sharectl.state.postgresql.connections import LONG_STATEMENT_SECONDS, Connections
 from sharectl.state.postgresql.leases import Request
 from sharectl.state.postgresql.reader import (
     PostgresqlReader,
@@ -287,7 +287,7 @@ class PostgresqlStore:
             replace_content(connection, self._schema, content)
             self._commits.set_serial(connection, commit_id, content.serial)
 
-        self._commit(lease, bring, statement="10min")
+        self._commit(lease, bring, LONG_STATEMENT_SECONDS)
 
     def write_copy(self, target: Path) -> None:
         """See WritesCopies."""
@@ -369,9 +369,9 @@ class PostgresqlStore:
         self._commits.forget_old(connection)
         return lease
 
-    def _commit(self, lease: Lease, work: Work, statement: str = "60s") -> None:
+    def _commit(self, lease: Lease, work: Work, granted_seconds: int | None = None) -> None:
         self._expect_writable()
-        self._commits.once(lease, work, statement)
+        self._commits.once(lease, work, granted_seconds)
 
     def _is_readable(self) -> bool:
         """Tell whether there is a state; one that was made meanwhile counts. Raises StateError where it cannot be read."""

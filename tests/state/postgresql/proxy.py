@@ -1,8 +1,9 @@
-"""A way to the server that is cut when a transaction is committed: before the server hears of it, or before its answer is heard."""
+"""A way to the server that is cut when a transaction is committed: before the server hears of it, or before its answer is heard; or on which nothing is heard any more."""
 
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ class CuttingProxy:
         self.hears_first = True
         self.leaves_server_waiting = False
         self.was_cut = 0
+        self.muted_up_to = 0
+        self._clients: list[socket.socket] = []
         self._server = str(server / f".s.PGSQL.{port}")
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(folder / ".s.PGSQL.5432"))
@@ -32,12 +35,24 @@ class CuttingProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Listen no more, and end what there is."""
         self._listener.close()
+        for client in self._clients:
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
 
     def cut(self, times: int, *, hears_first: bool) -> None:
         """Cut the next connections that commit; with `hears_first`, the server commits and nobody hears of it."""
         self.cuts, self.hears_first = times, hears_first
+
+    def mute(self, *, later_ones_too: bool = True) -> None:
+        """Let nothing be heard of the server any more on the connections that there are, and on later ones; all that is said to it arrives."""
+        self.muted_up_to = sys.maxsize if later_ones_too else len(self._clients)
+
+    @property
+    def accepted(self) -> int:
+        """How many connections were made so far."""
+        return len(self._clients)
 
     def _accept(self) -> None:
         while True:
@@ -45,11 +60,12 @@ class CuttingProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            self._clients.append(client)
             server = socket.socket(socket.AF_UNIX)
             server.connect(self._server)
             cut = threading.Event()
             threading.Thread(target=self._forward, args=(client, server, cut), daemon=True).start()
-            threading.Thread(target=self._answer, args=(server, client, cut), daemon=True).start()
+            threading.Thread(target=self._answer, args=(server, client, cut, len(self._clients)), daemon=True).start()
 
     def _forward(self, client: socket.socket, server: socket.socket, cut: threading.Event) -> None:
         with suppress(OSError), client, server:
@@ -65,9 +81,11 @@ class CuttingProxy:
                     return
                 server.sendall(data)
 
-    def _answer(self, server: socket.socket, client: socket.socket, cut: threading.Event) -> None:
+    def _answer(self, server: socket.socket, client: socket.socket, cut: threading.Event, number: int) -> None:
         with suppress(OSError):
             while data := server.recv(_BYTES):
+                if number <= self.muted_up_to:
+                    continue
                 if cut.is_set():
                     client.shutdown(socket.SHUT_RDWR)
                     return

@@ -1,0 +1,112 @@
+"""A server that accepts connections and says nothing is like one that is away; one that is long at work is waited for."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from psycopg import sql
+
+from sharectl.model.records import PutResource
+from sharectl.model.state_urls import parse_postgresql_url
+from sharectl.model.usage import BackendUse
+from sharectl.state.contract import StateUnavailableError
+from sharectl.state.postgresql import connections, patience, store
+from sharectl.state.postgresql.connections import Connections
+from sharectl.state.postgresql.store import open_url
+from sharectl.state.testing.samples import ALICE, PATIENCE_SECONDS, document_of, make_record, whole_view
+from tests.postgresql import USER, new_name
+from tests.state.postgresql.proxy import CuttingProxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sharectl.model.records import Lease
+    from sharectl.state.postgresql.store import PostgresqlStore
+    from tests.postgresql import Server
+
+    Doing = Callable[[PostgresqlStore, Lease], object]
+
+LEASE_SECONDS: Final = 3.0
+WORDS: Final = re.compile("accepts connections and does not answer|cannot be reached|does not confirm")
+
+
+@pytest.fixture
+def proxy(postgresql: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[CuttingProxy]:
+    """Yield a way to the shared server; what is waited for on it is short."""
+    for name in ("_READING_PATIENCE_SECONDS", "_COMMIT_SECONDS", "_AT_ONCE_SECONDS"):
+        monkeypatch.setattr(connections, name, 0.3)
+    monkeypatch.setattr(patience, "_ASKING_SECONDS", 0.3)
+    monkeypatch.setattr(store, "_PATIENCE_SECONDS", 0.3)
+    with TemporaryDirectory(prefix="sharectl-proxy-") as folder:
+        proxy = CuttingProxy(Path(folder), postgresql.folder)
+        with closing(proxy):
+            yield proxy
+
+
+def url_of(proxy: CuttingProxy) -> str:
+    """Return the URL of a new state there; psycopg waits for a connection for two seconds at least."""
+    return f"postgresql://{USER}@/postgres?host={proxy.folder}&name={new_name()}&connect_timeout=2"
+
+
+WAYS: Final[dict[str, Doing]] = {
+    "read": lambda opened, _: whole_view(opened),
+    "a document": lambda opened, _: document_of(opened),
+    "notes": lambda opened, _: opened.usage_notes().take([BackendUse("filer-1", 1, is_whole=True)]),
+    "locks": lambda opened, _: opened.leases(),
+    "renew": lambda opened, lease: opened.renew(lease),
+    "release": lambda opened, lease: opened.release(lease),
+    "promise": lambda opened, lease: opened.promise(lease, {("filer-1", "pool"): 1}),
+    "commit": lambda opened, lease: opened.commit(lease, [PutResource(make_record(), None)]),
+    "nothing to commit": lambda opened, lease: opened.commit(lease, []),
+}
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_without_end(proxy: CuttingProxy) -> None:
+    """Whatever it was asked on a connection that was sound until then; the word says what is the matter."""
+    with ExitStack() as stack:
+        opened = {way: stack.enter_context(closing(open_url(url_of(proxy), create=True))) for way in WAYS}
+        asked = stack.enter_context(closing(Connections(parse_postgresql_url(url_of(proxy)))))
+        assert asked.at_once([sql.SQL("SELECT 1")]) == [[(1,)]]
+        leases = {way: each.acquire(ALICE, duration_seconds=LEASE_SECONDS) for way, each in opened.items()}
+        pool = stack.enter_context(ThreadPoolExecutor(len(WAYS) + 1))
+        stack.callback(proxy.close)  # so that a failure ends
+        proxy.mute()
+        doing = {way: pool.submit(do, opened[way], leases[way]) for way, do in WAYS.items()}
+        doing["at once"] = pool.submit(asked.at_once, [sql.SQL("SELECT 1")])
+        problems = {way: each.exception(PATIENCE_SECONDS) for way, each in doing.items()}
+    words = {way: str(problem) for way, problem in problems.items() if isinstance(problem, StateUnavailableError)}
+    assert words.keys() == problems.keys(), problems
+    assert not {way: said for way, said in words.items() if not WORDS.search(said)}
+
+
+def test_a_statement_that_takes_long_is_waited_for_while_its_server_answers_others(proxy: CuttingProxy) -> None:
+    """However often it has been silent for as long as makes sharectl ask."""
+    with closing(Connections(parse_postgresql_url(url_of(proxy)))) as asked, asked.writing() as connection:
+        before = proxy.accepted
+        assert connection.execute("SELECT 7 FROM pg_sleep(1.2)").fetchone() == (7,)
+        assert proxy.accepted - before >= 2
+
+
+def test_a_session_that_alone_is_silent_is_given_up_after_the_time_that_its_server_grants(
+    proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server would have ended the statement before, and said so."""
+    monkeypatch.setattr(connections, "_USUAL_STATEMENT_SECONDS", 1)
+    monkeypatch.setattr(patience, "_GRACE_SECONDS", 0.5)
+    with closing(Connections(parse_postgresql_url(url_of(proxy)))) as asked:
+
+        def ask_what_is_muted() -> None:
+            with asked.writing() as connection:
+                proxy.mute(later_ones_too=False)
+                connection.execute("SELECT 1")
+
+        with pytest.raises(StateUnavailableError, match="no answer"):
+            ask_what_is_muted()
+        with asked.writing() as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
