@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sharectl.model.events import Event
     from sharectl.model.records import OperationRecord, Scope
     from sharectl.network.base import NetworkPlugin
+    from sharectl.state.contract import StateStore
 
 _LOOK_AGAIN_SECONDS: Final = 0.5
 
@@ -140,6 +141,13 @@ class RemoteBackends:
     def _asking(self, lineage: str = "") -> Workers:
         offers = Offers(self._requests, Run(f"question-{uuid4()}", lineage, None))
         return Workers(offers, self._hints(), self._remote.__getitem__)
+
+    def wait_with(self, store: StateStore) -> None:
+        """Be away with the database of `store`: of both who wait for it, one tells."""
+        from sharectl.state.postgresql.store import PostgresqlStore  # noqa: PLC0415 - only a run waits
+
+        if isinstance(store, PostgresqlStore):
+            self._requests.wait_with(store.absence)
 
     def executor(self, run: Run) -> Callable[[Execute, Permit, Callable[[str], int], Callable[[], float]], Executor]:
         """Return what makes the executor of a run."""

@@ -113,6 +113,7 @@ def locked_run(  # noqa: PLR0913, PLR0917 - the state, what the run is on, and w
         backends.networks.attach(store, heartbeat.lease)
         remains: Mapping[str, Remains] = {}
         if backends.remote is not None:
+            backends.remote.wait_with(store)
             environment, remains = _with_workers(backends.remote, environment, record, heartbeat, view, observer)
         elif view.operations:  # of backends that may have been remote before
             with backends.formerly_remote() as former:

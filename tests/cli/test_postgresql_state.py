@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -180,7 +181,7 @@ def test_an_apply_whose_server_stays_away_ends_with_a_word(slow: Path, own_postg
     manifests.write_text(
         manifests.read_text().replace("create_share: 1s", "create_share: 6s")
     )  # longer than a stop takes
-    with begin_apply(slow, lease_seconds=3, patience_seconds=0.5) as applying:
+    with begin_apply(slow, lease_seconds=3) as applying:
         own_postgresql.stop("immediate")
         told, _ = applying.communicate(timeout=PATIENCE_SECONDS)
     assert (applying.returncode, told.count("Traceback")) == (1, 0)
@@ -207,6 +208,28 @@ def test_an_apply_with_workers_whose_server_stays_away_ends_with_a_word(tmp_path
         own_postgresql.start()
         ended = team.run("apply", "--yes", "--lock-timeout", "30s")
         assert ended.code == 0, ended.err
+    team.check(2)
+
+
+def test_an_apply_with_workers_that_waits_for_its_server_says_so_before_its_heartbeat(
+    tmp_path: Path, own_postgresql: Server
+) -> None:
+    """Its lease is so long that a heartbeat would not be due in the test; it is told once, and the apply goes on."""
+    team = Team(tmp_path, own_postgresql, lanes=1, config="latency: {create_share: 3s},")
+    team.write(share("a"), share("b"))
+    with team.worker(), team.start(team.coordinator, command=impatient(6000, 15)) as applying:
+        killing = threading.Timer(PATIENCE_SECONDS, applying.kill)
+        killing.start()
+        eventually(lambda: team.begun("create_share") > 0)
+        own_postgresql.stop("immediate")
+        told = b""
+        for line in applying.stdout or ():
+            told += line
+            if b"state.waiting" in line:
+                own_postgresql.start()
+        assert applying.wait() == 0, told
+        killing.cancel()
+    assert told.count(b"warning[state.waiting]") == 1
     team.check(2)
 
 

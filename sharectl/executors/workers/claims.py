@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from psycopg.sql import Composable
 
     from sharectl.model.state_urls import PostgresqlPlace
+    from sharectl.state.postgresql.absence import Absence
     from sharectl.state.postgresql.connections import Connection
 
 PROTOCOL: Final = 2
@@ -148,6 +149,10 @@ class Requests:
         self._location = place.location
         self.schema_name = place.schema
         self.schema = sql.Identifier(place.schema)
+
+    def wait_with(self, absence: Absence) -> None:
+        """Know from others, and let them know, how long the database has been away."""
+        self._connections.absence = absence
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:

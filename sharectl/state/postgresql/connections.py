@@ -12,7 +12,8 @@ from psycopg import sql
 
 from sharectl.private import SecretError, read_secret
 from sharectl.state.contract import StateUnavailableError
-from sharectl.state.postgresql.errors import HungServerError, UnansweredError, is_passing, line_of, translated
+from sharectl.state.postgresql.absence import Absence
+from sharectl.state.postgresql.errors import HungServerError, UnansweredError, is_passing, translated
 from sharectl.state.postgresql.patience import UNLIMITED_SECONDS, PatientConnection, is_answering
 
 if TYPE_CHECKING:
@@ -61,8 +62,6 @@ _WRITING: Final = (
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '15s'; SET LOCAL statement_timeout = '{seconds}s';"
     " SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL standard_conforming_strings = on"
 )
-_SILENT_SECONDS: Final = 3.0
-"""A wait of this length is told."""
 _READING: Final = (
     f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '{LONG_STATEMENT_SECONDS}s'"
 )
@@ -95,18 +94,17 @@ class Connections:
         self._idle: list[PatientConnection] = []
         self._closed = threading.Event()
         self._was_reached = False
-        self.tell_waiting: Callable[[str], object] = lambda _: None
-        """Called with the reason where a server that was reached before is waited for, once until it answers."""
-        self._is_waiting = False
+        self.absence = Absence()
+        """May be shared with others who ask the same server."""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Yield a connection in a transaction that sees one moment, from its first question on. Raises StateError."""
-        with (
-            translated(self._location),
-            self._begun(_READING, LONG_STATEMENT_SECONDS, _READING_PATIENCE_SECONDS) as (connection, _),
-        ):
-            yield connection
+        patience_seconds = _READING_PATIENCE_SECONDS
+        with translated(self._location):
+            self.absence.refuse(patience_seconds)
+            with self._begun(_READING, LONG_STATEMENT_SECONDS, patience_seconds) as (connection, _):
+                yield connection
 
     def repeated(self, work: Callable[[Connection], _Result], *, patience_seconds: float) -> _Result:
         """Do as `repeated_after` without a question before."""
@@ -122,47 +120,47 @@ class Connections:
         """Return what `work` makes of a transaction that writes, and that has been committed then.
 
         Each of its statements may take `granted_seconds`, or what is usual. It is given the answer to the `question`, which goes to the server together with the beginning of the transaction.
-        Where the server goes away, or undoes it in favour of another, it is done again from the beginning, for as long as
-        `patience_seconds`: `work` has to be right when an earlier try was committed and its answer lost, or is still at it and
+        Where the server goes away, or undoes it in favour of another, it is done again from the beginning, until the server has been
+        away for `patience_seconds`, whoever has met that first: `work` has to be right when an earlier try was committed and its answer lost, or is still at it and
         keeps what this one wants. A server that could never be reached is not waited for. Raises StateError.
         """
-        began_seconds = time.monotonic()
-        deadline_seconds = began_seconds + patience_seconds
+        since_seconds = time.monotonic()
         pause_seconds = _FIRST_PAUSE_SECONDS
         commit_seconds = _COMMIT_SECONDS if granted_seconds is None else _LONG_COMMIT_SECONDS
         granted_seconds = granted_seconds or _USUAL_STATEMENT_SECONDS
         is_in_doubt = False
         with translated(self._location):
+            self.absence.refuse(patience_seconds)
             while True:
                 is_committing = False
+                asked_seconds = time.monotonic()
                 try:
                     beginning = f"{_WRITING.format(seconds=granted_seconds)}; {question}"
                     with self._begun(beginning, granted_seconds) as (connection, rows):
                         result = work(connection, rows)
                         is_committing = True
                         _commit(connection, commit_seconds)
-                        self._is_waiting = False
+                        self.absence.ended()
                         return result
                 except psycopg.Error as error:
-                    left_seconds = deadline_seconds - time.monotonic()
                     is_held_by_itself = is_in_doubt and isinstance(error, psycopg.errors.LockNotAvailable)
                     is_worth_it = is_passing(error) or is_held_by_itself
+                    since_seconds = min(since_seconds, self._failed(asked_seconds, error, is_away=is_held_by_itself))
+                    left_seconds = since_seconds + patience_seconds - time.monotonic()
                     if is_held_by_itself and left_seconds <= 0:
                         message = "an earlier try is still being committed"
                         raise UnansweredError(message) from error
                     if not self._was_reached or not is_worth_it or left_seconds <= 0:
                         raise
                     is_in_doubt = is_in_doubt or is_committing
-                    if time.monotonic() - began_seconds >= _SILENT_SECONDS:
-                        self._wait_aloud(error)
                 self.pause(min(pause_seconds, left_seconds))
                 pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
-    def _wait_aloud(self, problem: psycopg.Error) -> None:
-        with self._guard:
-            is_told, self._is_waiting = self._is_waiting, True
-        if not is_told:
-            self.tell_waiting(line_of(problem))
+    def _failed(self, asked_seconds: float, error: psycopg.Error, *, is_away: bool = False) -> float:
+        """Return since when the server has been away, for what was asked then; it was not where it refused."""
+        if self._was_reached and (is_away or is_passing(error, by_absence=True)):
+            return self.absence.failed(asked_seconds, error)
+        return asked_seconds
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -174,6 +172,7 @@ class Connections:
         with translated(self._location), self._begun(beginning, _USUAL_STATEMENT_SECONDS) as (connection, _):
             yield connection
             _commit(connection, _COMMIT_SECONDS)
+        self.absence.ended()
 
     def at_once(self, statements: Sequence[Composable]) -> list[list[tuple[Any, ...]]]:
         """Return the rows of each statement, made in one transaction that writes and is committed: all of it in one round trip.
@@ -188,16 +187,27 @@ class Connections:
             while True:
                 connection = self._idle_one()
                 was_idle = connection is not None
-                connection = connection or self._connect()
+                asked_seconds = time.monotonic()
                 try:
+                    connection = connection or self._connect()
                     with _answered_within(connection, _AT_ONCE_SECONDS):
-                        return _rows_of(connection.execute(text))[-len(statements) - 1 : -1]
+                        rows = _rows_of(connection.execute(text))[-len(statements) - 1 : -1]
+                    self.absence.ended()
                 except psycopg.Error as error:
-                    if not (was_idle and is_passing(error)) or isinstance(error, UnansweredError):
+                    if (
+                        connection is None
+                        or not was_idle
+                        or not is_passing(error)
+                        or isinstance(error, UnansweredError)
+                    ):
+                        self._failed(asked_seconds, error)
                         raise
                     connection.close()
+                else:
+                    return rows
                 finally:
-                    self._give_back(connection)
+                    if connection is not None:
+                        self._give_back(connection)
 
     @contextmanager
     def lent(self) -> Iterator[Connection]:
@@ -235,12 +245,15 @@ class Connections:
         self, beginning: str, granted_seconds: float, patience_seconds: float
     ) -> tuple[Connection, list[tuple[Any, ...]]]:
         """Do what `_take` does, and wait for a server that has gone away; one that could never be reached is not waited for."""
-        deadline_seconds = time.monotonic() + patience_seconds
+        since_seconds = time.monotonic()
         while True:
+            asked_seconds = time.monotonic()
             try:
                 return self._take(beginning, granted_seconds)
             except psycopg.Error as error:
-                if not self._was_reached or not is_passing(error) or time.monotonic() >= deadline_seconds:
+                since_seconds = min(since_seconds, self._failed(asked_seconds, error))
+                is_over = time.monotonic() >= since_seconds + patience_seconds
+                if is_over or not self._was_reached or not is_passing(error):
                     raise
             self.pause(_LONGEST_PAUSE_SECONDS / 4)
 

@@ -142,9 +142,11 @@ def damaged(location: str, what: str) -> StateCorruptError:
     return StateCorruptError(location, f"it is damaged: {what}", _RESTORE_REMEDY)
 
 
-def is_passing(error: psycopg.Error) -> bool:
-    """Tell whether the same may succeed on another connection a little later: the server went away, or chose this transaction to give up."""
+def is_passing(error: psycopg.Error, *, by_absence: bool = False) -> bool:
+    """Tell whether the same may succeed on another connection a little later: the server went away, or, unless that is to be `by_absence`, chose this transaction to give up."""
     code = error.sqlstate or ""
+    if by_absence and code:
+        return code[:2] in {"08", "57"} and code != "57014"
     if code:
         return (code[:2] in {"40", "08", "57"} and code != "57014") or code == "25P03"
     return isinstance(error, psycopg.OperationalError) and not any(part in str(error) for part, *_ in _BY_WORDS)

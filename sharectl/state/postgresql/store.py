@@ -19,6 +19,7 @@ from sharectl.state.postgresql import leases
 from sharectl.state.postgresql.changes import apply_changes, replace_content
 from sharectl.state.postgresql.commits import Commits
 from sharectl.state.postgresql.connections import LONG_STATEMENT_SECONDS, Connections
+from sharectl.state.postgresql.errors import line_of
 from sharectl.state.postgresql.leases import Request
 from sharectl.state.postgresql.reader import (
     PostgresqlReader,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from sharectl.state.contract import StateReader, UsageNotes
     from sharectl.state.document import Document
     from sharectl.state.lock import Clock
+    from sharectl.state.postgresql.absence import Absence
     from sharectl.state.postgresql.commits import Work
     from sharectl.state.postgresql.connections import Connection
     from sharectl.state.postgresql.schema import Migration
@@ -347,7 +349,12 @@ class PostgresqlStore:
 
     def tell_waiting(self, tell: Callable[[str], object]) -> None:
         """See TellsWaiting."""
-        self._connections.tell_waiting = tell
+        self.absence.tell = lambda problem: tell(line_of(problem))
+
+    @property
+    def absence(self) -> Absence:
+        """How long the server has been away, for others who ask it in the same run."""
+        return self._connections.absence
 
     def close(self) -> None:
         """See StateStore."""

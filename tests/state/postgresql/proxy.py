@@ -36,6 +36,8 @@ class CuttingProxy:
 
     def close(self) -> None:
         """Listen no more, and end what there is."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # or who waits in accept takes one more
         self._listener.close()
         for client in self._clients:
             with suppress(OSError):

@@ -110,3 +110,22 @@ def test_a_session_that_alone_is_silent_is_given_up_after_the_time_that_its_serv
             ask_what_is_muted()
         with asked.writing() as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_who_finds_a_server_away_that_others_have_waited_for_waits_no_more(
+    proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a command does last has one end in common: each waits as long as it may since the first found the server away."""
+    monkeypatch.setattr(connections, "_READING_PATIENCE_SECONDS", LEASE_SECONDS)
+    monkeypatch.setattr(store, "_PATIENCE_SECONDS", LEASE_SECONDS)
+    with closing(open_url(url_of(proxy), create=True)) as opened:
+        lease = opened.acquire(ALICE, duration_seconds=LEASE_SECONDS / 0.8)
+        told: list[str] = []
+        opened.tell_waiting(told.append)
+        proxy.close()
+        pauses: list[float] = []
+        for way in ("commit", "promise", "read", "notes", "release"):
+            with pytest.raises(StateUnavailableError, match="cannot be reached"):
+                WAYS[way](opened, lease)
+            monkeypatch.setattr(Connections, "pause", lambda _, seconds: pauses.append(seconds))
+        assert (len(told), pauses) == (1, [])
