@@ -132,6 +132,25 @@ def test_protocols_that_are_not_configured_are_refused(tmp_path: Path) -> None:
     assert driver.create_share(new_request("a", "pool", protocol="CIFS")).export_locations
 
 
+@pytest.mark.parametrize("count", [999, 1_000, 2_001])
+def test_each_of_many_shares_and_snapshots_is_listed_once(tmp_path: Path, count: int) -> None:
+    """Whatever their names hold, all of them and those that are asked for."""
+    driver = simulated(tmp_path)
+    names = [f'{number} "ä"\n\t\\' for number in range(count)]
+    with closing(sqlite3.connect(tmp_path / "backend.db")) as connection, connection:
+        columns = "backend_id, resource_id, name, pool, size_bytes, protocol"
+        shares = [(f"pool/{name}", f"id of {name}", name, "pool", 7, "NFS") for name in names]
+        connection.executemany(f"INSERT INTO shares({columns}) VALUES (?, ?, ?, ?, ?, ?)", shares)  # noqa: S608 - a constant
+        snapshots = [(f"id of {name}", name, "id of a share", f"pool/{name}", "pool", 7, 0, "") for name in names]
+        connection.executemany("INSERT INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?, ?)", snapshots)
+    for wanted in (names, names[::2]):
+        ids = None if wanted is names else [f"id of {name}" for name in wanted] + ["none"]
+        found = driver.list_shares(ids)
+        assert sorted(share.name for share in found) == sorted(wanted)
+        assert {share.size_bytes for share in found} == {7}
+        assert sorted(snapshot.name for snapshot in driver.list_snapshots(ids)) == sorted(wanted)
+
+
 @pytest.mark.parametrize("capability", sorted(set(Capability) - {Capability.SNAPSHOT_POLICY}))
 def test_each_capability_can_be_left_out(tmp_path: Path, capability: Capability) -> None:
     """The driver's type then does not have its methods."""

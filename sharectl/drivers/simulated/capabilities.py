@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal
 
 from sharectl.drivers.base import Capability, ConflictError, DriverError, NotFoundError, ShareInUseError
 from sharectl.drivers.simulated import checks
 from sharectl.drivers.simulated.driver import SimulatedDriver
 from sharectl.drivers.simulated.faults import Subject
+from sharectl.drivers.simulated.listing import rows_of
 from sharectl.drivers.simulated.rows import (
     live_row,
     not_found,
@@ -58,9 +60,8 @@ class Snapshots(SimulatedDriver):
             with self.state.reading() as connection:
                 if connection is None:
                     return []
-                rows = connection.execute(f"SELECT {_SNAPSHOT_COLUMNS} FROM snapshots").fetchall()  # noqa: S608 - a constant
-            wanted = None if resource_ids is None else set(resource_ids)
-            return [observe_snapshot(row) for row in rows if wanted is None or row[0] in wanted]
+                parts = rows_of(connection, "snapshots", "resource_id", _SNAPSHOT_COLUMNS, resource_ids)
+                return list(map(observe_snapshot, chain.from_iterable(parts)))
 
         return self.call(Subject("list_snapshots"), work, list)
 

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 import uuid
+from itertools import chain
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import orjson
@@ -14,6 +15,7 @@ from sharectl.drivers.base import BackendUnavailableError, Capability, DriverErr
 from sharectl.drivers.simulated import checks, faults
 from sharectl.drivers.simulated.creation import Creation, pretended
 from sharectl.drivers.simulated.faults import Subject
+from sharectl.drivers.simulated.listing import rows_of
 from sharectl.drivers.simulated.rows import (
     COLUMNS,
     live_row,
@@ -106,15 +108,9 @@ class SimulatedDriver:
             with self.state.reading() as connection:
                 if connection is None:
                     return []
-                if resource_ids is None:
-                    rows = connection.execute(f"SELECT {COLUMNS} FROM shares").fetchall()  # noqa: S608 - a constant
-                else:
-                    wanted = orjson.dumps(list(resource_ids)).decode()
-                    rows = connection.execute(
-                        f"SELECT {COLUMNS} FROM shares WHERE resource_id IN (SELECT value FROM json_each(?))",  # noqa: S608 - a constant
-                        (wanted,),
-                    ).fetchall()
-            return observe_all(rows, measures=Capability.USAGE not in self.settings.without)
+                parts = rows_of(connection, "shares", "backend_id", COLUMNS, resource_ids)
+                measures = Capability.USAGE not in self.settings.without
+                return observe_all(chain.from_iterable(parts), measures=measures)
 
         return self.call(Subject("list_shares"), work, list)
 

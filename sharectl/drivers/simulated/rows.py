@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sys import intern
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -15,7 +15,7 @@ from sharectl.model.observed import ObservedShare, ObservedSnapshot
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sharectl.model.requests import ShareRef
 
@@ -56,7 +56,7 @@ def subject_of(call: str, share: ShareRef) -> Subject:
     return Subject(call, share.resource_id, share.pool, share.name)
 
 
-def observe_all(rows: Sequence[Row], *, measures: bool = False) -> list[ObservedShare]:
+def observe_all(rows: Iterable[Sequence[Any]], *, measures: bool = False) -> list[ObservedShare]:
     """Return the shares of these rows; equal rules are read once, for most shares have the rules of many others."""
     known: dict[str, tuple[AccessRule, ...]] = {"[]": ()}
     found: list[ObservedShare] = []
@@ -98,7 +98,7 @@ def _escaped(share: ObservedShare) -> ObservedShare:
     return share._replace(backend_id=backend_id, name=name, not_adoptable="its name has control characters")
 
 
-def observe_snapshot(row: tuple[str, str, str, int | None]) -> ObservedSnapshot:
+def observe_snapshot(row: Sequence[Any]) -> ObservedSnapshot:
     """Return the snapshot of a row of `resource_id, name, share_backend_id, size_bytes`."""
     resource_id, name, share_backend_id, size_bytes = row
     return ObservedSnapshot(resource_id, f"{share_backend_id}@{resource_id}", name, share_backend_id, size_bytes)
