@@ -224,14 +224,19 @@ class CompiledFile:
 
     def spec_json(self, number: int) -> bytes:
         """Return the spec in the record of that number as the canonical JSON that the digest is of."""
-        return self._line(number).partition(_BETWEEN)[0]
+        text, starts = self._lines or self._split()
+        start = starts[number]
+        return text[start : text.index(_BETWEEN, start)]
 
     def _line(self, number: int) -> bytes:
-        if self._lines is None:
-            text = self.records
-            self._lines = text, array("Q", [0, *accumulate(map(len, text.splitlines(keepends=True)))])
-        text, starts = self._lines
+        text, starts = self._lines or self._split()
         return text[starts[number] : starts[number + 1]]
+
+    def _split(self) -> tuple[bytes, array[int]]:
+        """Return the records, and where the line of each begins."""
+        text = self.records
+        self._lines = text, array("Q", [0, *accumulate(map(len, text.splitlines(keepends=True)))])
+        return self._lines
 
     def let_go(self) -> None:
         """Hold no records any more that can be had again."""

@@ -50,8 +50,8 @@ class Spec:
 
 Named = TypeVar("Named", bound=Spec)
 _MOST_LIKES: Final = 10_000
-Likeness = tuple[bytes, bytes]
-"""What stands in the JSON of a spec before and after its name."""
+_UNNAMED: Final = b"\0"
+"""Stands for the name; no JSON holds it."""
 
 
 class Shape(NamedTuple):
@@ -169,6 +169,29 @@ def codec_of(cls: type) -> Codec:
     return codec
 
 
+class Like(Generic[Named]):
+    """What specs have in common that differ in their names alone: one of them as an `example`, after which the others are made.
+
+    Each is equal to itself alone. One that is not `shared` is of a single spec.
+    """
+
+    __slots__ = ("_make", "_values", "example")
+
+    def __init__(self, example: Named, make: Callable[..., Named], values: tuple[Any, ...] | None) -> None:
+        """Know one of them, and the `values` of its fields after the name, which all share; None where there is just this one."""
+        self.example: Final = example
+        self._make, self._values = make, values
+
+    @property
+    def is_shared(self) -> bool:
+        """Tell whether there may be others like it."""
+        return self._values is not None
+
+    def named(self, name: str) -> Named:
+        """Return the one of that name."""
+        return self.example if self._values is None else self._make(name, *self._values)
+
+
 class Likes(Generic[Named]):
     """Reads specs of one class from canonical JSON: of those that differ in nothing but their names, one is decoded, the others are made after it.
 
@@ -181,34 +204,26 @@ class Likes(Generic[Named]):
         """Know none yet. The first field of the class is the name."""
         self._make: Callable[..., Named] = cls
         self._values: Callable[[Named], tuple[Any, ...]] = attrgetter(*[field.name for field in fields(cls)][1:])
-        self._known: dict[Likeness, tuple[Named, tuple[Any, ...]]] = {}
+        self._known: dict[bytes, Like[Named]] = {}
 
     def read(self, text: bytes, name: str, decode: Callable[[], Named]) -> Named:
         """Return the spec in `text`, whose name is `name` as far as anybody knows; `decode` reads it where none like it is known."""
-        known = self._known.get(_likeness(text, name))
-        return self.example(text, name, decode) if known is None else self._make(name, *known[1])
+        return self.like(text, name, decode).named(name)
 
-    def example(self, text: bytes, name: str, decode: Callable[[], Named]) -> Named:
-        """Return the same, or a spec that differs from it in its name alone."""
-        key = _likeness(text, name)
-        known = self._known.get(key)
+    def like(self, text: bytes, name: str, decode: Callable[[], Named]) -> Like[Named]:
+        """Return what the same spec has in common with others."""
+        named = f'"name":"{name}"'.encode()
+        rest = text.replace(named, _UNNAMED, 1)
+        is_named = len(rest) < len(text)
+        known = self._known.get(rest) if is_named else None
         if known is not None:
-            return known[0]
+            return known
         spec = decode()
-        is_named_once = key[1] and b'"name":' not in key[0] + key[1]  # a label may be called so too
-        if spec.name == name and is_named_once and len(self._known) < _MOST_LIKES:
-            self._known[key] = spec, self._values(spec)
-        return spec
-
-    def likeness(self, text: bytes, name: str) -> Likeness | None:
-        """Return what all specs like the one in `text` have in common, and no other; None where none like it was read before."""
-        key = _likeness(text, name)
-        return key if key in self._known else None
-
-
-def _likeness(text: bytes, name: str) -> Likeness:
-    before, _, after = text.partition(f'"name":"{name}"'.encode())
-    return before, after
+        is_named_once = is_named and b'"name":' not in rest  # a label may be called so too
+        if spec.name != name or not is_named_once or len(self._known) >= _MOST_LIKES:
+            return Like(spec, self._make, None)
+        like = self._known[rest] = Like(spec, self._make, self._values(spec))
+        return like
 
 
 _OPTIONAL: Final = " | None"

@@ -122,6 +122,7 @@ PLACED_KINDS: Final = frozenset(kind for kind in Kind if KINDS[kind].records_spe
 MANAGED_KINDS: Final = PLACED_KINDS - DERIVED_KINDS
 """Kinds that a plan makes, changes and removes: the state records what their manifests said."""
 
+_KIND_NAMED: Final[Mapping[str, Kind]] = {str(kind): kind for kind in Kind}
 KIND_OF_DOCUMENT: Final[dict[str, Kind]] = {kind.document_kind: kind for kind in Kind if kind not in DERIVED_KINDS}
 
 
@@ -137,11 +138,11 @@ def name_of(address: Address) -> str:
 
 def kind_of(address: Address) -> Kind:
     """Return the kind of the resource at `address`; raises ValueError where it is not an address."""
-    kind, separator, name = address.partition("/")
-    if not separator or not name:
+    kind, _, name = address.partition("/")
+    if not name:
         message = f"{address!r} is not an address; write kind/name, such as share/projects"
         raise ValueError(message)
-    return Kind.ACCESS_RULE if _RULES in address else Kind(kind)
+    return Kind.ACCESS_RULE if _RULES in address else _KIND_NAMED.get(kind) or Kind(kind)
 
 
 def is_of(kind: Kind, address: Address) -> bool:

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from sharectl.drivers.base import Capability
     from sharectl.manifests.desired import Desired
     from sharectl.model.access import AccessRule
-    from sharectl.model.codec import Likeness
+    from sharectl.model.codec import Like
     from sharectl.model.diagnostics import Diagnostic, Source
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
     from sharectl.model.observed import Before, ObservedSnapshot
     from sharectl.model.plans import Action, Work
     from sharectl.model.records import StateView
+    from sharectl.model.specs import ShareSpec
     from sharectl.planner.exports import ExportChange, Exports
     from sharectl.planner.observed import Deviation, Observed
     from sharectl.planner.options import PlanOptions
@@ -101,7 +102,9 @@ class Draft:
     refusals: list[Refusal] = field(default_factory=list)
     awaited: dict[Address, Address] = field(default_factory=dict)
     export_changes: dict[Address, ExportChange] = field(default_factory=dict)
-    metadata_changes: dict[tuple[Likeness | None, ...], tuple[FieldChange, ...]] = field(default_factory=dict)
+    metadata_changes: dict[tuple[Like[ShareSpec], Like[ShareSpec]], tuple[FieldChange, ...]] = field(
+        default_factory=dict
+    )
     _known_ids: frozenset[str] | None = None
     _strays: Strays | None = None
     _stray_snapshots: dict[str, dict[str, list[ObservedSnapshot]]] = field(default_factory=dict)

@@ -199,7 +199,7 @@ def find_due(draft: Draft) -> Due:
         record = records.get(address)
         return draft.chooses(address, None if record is None else record.backend or "")
 
-    chosen = sorted(filter(is_chosen, differing))
+    chosen = sorted(filter(is_chosen, differing) if options.narrows else differing)
     removed = [
         address
         for address in sorted(records.keys() - digests.keys())
@@ -246,8 +246,8 @@ def addresses_with_rules(
         and record.kind == Kind.SHARE
         and not (
             record.has_access(digest)
-            and desired.share(address).replacement == Replacement.REFUSE
-            and _is_exported_alike(record, desired.share(address))
+            and (wanted_spec := desired.like(address).example).replacement == Replacement.REFUSE
+            and _is_exported_alike(record, wanted_spec)
         )
     }
     moved = {former for formers in desired.moves.values() for former in formers if former in records}
@@ -257,5 +257,5 @@ def addresses_with_rules(
 
 def _is_exported_alike(record: Record, wanted: ShareSpec) -> bool:
     """Tell whether the export keeps its name and its protocols: with others, who has access changes with the same rules."""
-    recorded = share_like(record)
+    recorded = share_like(record).example
     return (recorded.export_name, recorded.protocol) == (wanted.export_name, wanted.protocol)

@@ -52,7 +52,10 @@ class Block:
     @property
     def destroys(self) -> bool:
         """Tell whether data is lost for good."""
-        return self.reverts_to is not None or any(step.verb in _DESTROYING for step in self.steps)
+        for step in self.steps:  # asked of each block; a generator takes twice the time
+            if step.verb in _DESTROYING:
+                return True
+        return self.reverts_to is not None
 
     @property
     def reverts_to(self) -> Address | None:

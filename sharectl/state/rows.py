@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.access import ExportSettings
     from sharectl.model.canonical import JsonObject
-    from sharectl.model.codec import Likeness, Shapes
+    from sharectl.model.codec import Like, Shapes
     from sharectl.model.records import OperationRecord, Record
     from sharectl.state.contract import StateReader
 
@@ -86,14 +86,9 @@ def share_spec_of(record: Record) -> ShareSpec:
     return _SHARES.read(record.spec, name_of(record.address), lambda: ShareSpec.from_plain(spec_object_of(record)))
 
 
-def share_like(record: Record) -> ShareSpec:
-    """Return the same, or the spec of another share that differs in its name alone. Raises DamagedRowError."""
-    return _SHARES.example(record.spec, name_of(record.address), lambda: ShareSpec.from_plain(spec_object_of(record)))
-
-
-def likeness_of(record: Record) -> Likeness | None:
-    """Return what the specs of shares have in common whose rows differ in their names alone; None where none like it was read before."""
-    return _SHARES.likeness(record.spec, name_of(record.address))
+def share_like(record: Record) -> Like[ShareSpec]:
+    """Return what the same spec has in common with those of other shares. Raises DamagedRowError."""
+    return _SHARES.like(record.spec, name_of(record.address), lambda: ShareSpec.from_plain(spec_object_of(record)))
 
 
 def snapshot_spec_of(record: Record) -> SnapshotSpec:

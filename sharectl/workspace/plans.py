@@ -14,8 +14,8 @@ from sharectl.drivers.base import (
 from sharectl.drivers.registry import driver_factory
 from sharectl.model.diagnostics import DiagnosticError
 from sharectl.model.frozen import dataclass, field
-from sharectl.model.kinds import Kind, address_of, is_of, name_of, resource_of
-from sharectl.model.specs import Protocol
+from sharectl.model.kinds import Kind, address_of, is_of, name_of, of_kind, resource_of
+from sharectl.model.specs import Protocol, Replacement
 from sharectl.plan import plan
 from sharectl.planner.exports import export_policy, find_exports
 from sharectl.planner.observed import find_deviations
@@ -295,7 +295,7 @@ def _backends_of_removals(desired: Desired, view: StateView, options: PlanOption
             digest = desired.digests.get(address)
             replaced = digest is not None and (
                 address in options.replaces
-                or (not record.has_spec(digest) and desired.share(address).replacement != "refuse")
+                or (not record.has_spec(digest) and desired.like(address).example.replacement != Replacement.REFUSE)
             )
             if digest is None or options.destroy or replaced:
                 found.add(record.backend)
@@ -303,17 +303,18 @@ def _backends_of_removals(desired: Desired, view: StateView, options: PlanOption
 
 
 def _backends_with_pools_to_ask(
-    desired: Desired, records: Mapping[Address, Record], changed: Iterable[Address]
+    desired: Desired, records: Mapping[Address, Record], changed: Sequence[Address]
 ) -> set[str]:
     """Return the backends of shares that are there, and grow, or of which snapshots may be taken by the plan or by a new policy: not each pool can."""
     of_types = any(share_type.snapshot_policy for share_type in desired.share_types.values())
     shares = outdated_policies(desired, records) if of_types else set()
-    for address in changed:
-        if is_of(Kind.SNAPSHOT, address):
-            shares.add(address_of(Kind.SHARE, desired.snapshot(address).share))
-        elif is_of(Kind.SHARE, address) and address in records:
-            wanted = desired.share(address)
-            if wanted.snapshot_policy is not None or wanted.size_bytes > (records[address].size_bytes or 0):
+    for address in of_kind(Kind.SNAPSHOT, changed):
+        shares.add(address_of(Kind.SHARE, desired.snapshot(address).share))
+    for address in of_kind(Kind.SHARE, changed):
+        record = records.get(address)
+        if record is not None:
+            wanted = desired.like(address).example
+            if wanted.snapshot_policy is not None or wanted.size_bytes > (record.size_bytes or 0):
                 shares.add(address)
     found = (records[address].backend for address in shares if address in records)
     return {backend for backend in found if backend is not None}
@@ -327,5 +328,7 @@ def _places_something(
         return False
     if options.replaces:
         return True
-    shares = (address for address in changed if is_of(Kind.SHARE, address))
-    return any(address not in records or desired.share(address).replacement != "refuse" for address in shares)
+    return any(
+        address not in records or desired.like(address).example.replacement != Replacement.REFUSE
+        for address in of_kind(Kind.SHARE, changed)
+    )

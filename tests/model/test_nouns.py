@@ -59,15 +59,16 @@ def test_a_share_is_equal_after_it_was_made_plain_and_back(spec: ShareSpec) -> N
     )
 )
 def test_a_share_made_after_one_that_is_alike_is_equal_to_its_own_text(groups: list[list[ShareSpec]]) -> None:
-    """Whatever is called `name` besides, and whatever was read before; and the likeness is that of shares that differ in their names alone."""
+    """Whatever is called `name` besides, and whatever was read before; and what they have in common is that of shares that differ in their names alone."""
     likes = Likes(ShareSpec)
     seen: dict[object, ShareSpec] = {}
     for spec in [*chain.from_iterable(groups), *chain.from_iterable(groups)]:
         text = canonical_json(spec.as_plain())
-        assert likes.read(text, spec.name, lambda text=text: ShareSpec.from_plain(orjson.loads(text))) == spec
-        likeness = likes.likeness(text, spec.name)
-        if likeness is not None:
-            assert replace(seen.setdefault(likeness, spec), name=spec.name) == spec
+        like = likes.like(text, spec.name, lambda text=text: ShareSpec.from_plain(orjson.loads(text)))
+        assert like.named(spec.name) == spec
+        assert replace(like.example, name=spec.name) == spec
+        assert like.is_shared or like.example == spec
+        assert replace(seen.setdefault(like, spec), name=spec.name) == spec
 
 
 @pytest.mark.parametrize("labels", [{"name": "a"}, {"name": "b"}, {'"name":"a"': "x"}])

@@ -114,11 +114,13 @@ def export_locations(
 ) -> tuple[str, ...]:
     """Return where clients find the share; `host` is the address of its share server, None for the backend's own server."""
     host = host or "simulated.invalid"
-    by_protocol = {
-        "NFS": f"{f'[{host}]' if ':' in host else host}:/{export_name or backend_id}",
-        "CIFS": f"\\\\{host}\\{export_name or export_name_of(backend_id)}",
-    }
-    return tuple(by_protocol[each] for each in protocols_in(protocol) if each in by_protocol)
+    found = []
+    for each in protocols_in(protocol):
+        if each == "NFS":
+            found.append(f"{f'[{host}]' if ':' in host else host}:/{export_name or backend_id}")
+        elif each == "CIFS":
+            found.append(f"\\\\{host}\\{export_name or export_name_of(backend_id)}")
+    return tuple(found)
 
 
 def require_free(connection: sqlite3.Connection, share_server_id: str | None, name: str, resource_id: str) -> None:

@@ -58,7 +58,8 @@ _FATES: Final = {
 
 def review_of(plan: Plan) -> Review:
     """Return the review of a plan. Linear in its steps; what is equal for many shares is worked out once."""
-    steps_at = steps_by_address(plan)
+    # A record alone takes no data away, lets nobody in or out and needs no room; often it is all that a plan changes.
+    steps_at = steps_by_address(step for step in plan.steps if step.verb is not Verb.UPDATE_RECORD)
     lost, access, places = losses(steps_at, plan.drift), access_changes(steps_at), placings(steps_at)
     return Review(
         data_lost=_data_lost(plan, lost, regaining(steps_at)),

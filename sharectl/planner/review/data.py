@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sharectl.model.candidates import Candidate
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
-    from sharectl.model.plans import Drift, Plan, Step
+    from sharectl.model.plans import Drift, Step
     from sharectl.model.specs import SnapshotSpec
 
 _FATES: Final[Mapping[Verb, Fate]] = {
@@ -30,10 +30,10 @@ _GONE: Final = "nothing of this plan took it: look for it on its backend and in 
 _FINAL: Final = "it cannot be undone"
 
 
-def steps_by_address(plan: Plan) -> dict[Address, list[Step]]:
+def steps_by_address(steps: Iterable[Step]) -> dict[Address, list[Step]]:
     """Return the steps of each resource, sorted by address; those of a share that is pushed aside are under the name that it had."""
     found: dict[Address, list[Step]] = {}
-    for step in plan.steps:
+    for step in steps:
         found.setdefault(step.address.partition(DEPOSED_MARK)[0], []).append(step)
     return dict(sorted(found.items()))
 

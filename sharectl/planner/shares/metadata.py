@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.field_changes import spec_changes
 from sharectl.model.fields import Policy, fields_with
+from sharectl.model.kinds import name_of
 from sharectl.model.plans import UpdateRecord
 from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import RECORDED_POLICY, wanted_policy
 from sharectl.planner.shares.export_names import listed
-from sharectl.state.rows import likeness_of, share_like
+from sharectl.state.rows import share_like
 
 if TYPE_CHECKING:
+    from sharectl.model.codec import Like
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.kinds import Address
-    from sharectl.model.records import Record
     from sharectl.planner.draft import Draft
 
 STATE_ALONE: Final = "the state alone; the backend is not asked for anything but what it holds"
@@ -36,30 +37,31 @@ def plan_metadata(draft: Draft, address: Address) -> bool:
         or RECORDED_POLICY in record.attributes
     ):
         return False
-    new, there = draft.desired.share(address), listed(draft.observed, record)
-    if there is not None and there.protocol not in {None, new.protocol}:
+    new, there = draft.desired.like(address), listed(draft.observed, record)
+    if there is not None and there.protocol not in {None, new.example.protocol}:
         return False
-    changes = _changes(draft, record, new, address)
+    changes = _changes(draft, share_like(record), new)
     if not changes:
         return False
-    draft.add(Verb.UPDATE_RECORD, address, STATE_ALONE, record=record, work=UpdateRecord(new), changes=changes)
+    work = UpdateRecord(new.named(name_of(address)))
+    draft.add(Verb.UPDATE_RECORD, address, STATE_ALONE, record=record, work=work, changes=changes)
     return True
 
 
-def _changes(draft: Draft, record: Record, new: ShareSpec, address: Address) -> tuple[FieldChange, ...]:
+def _changes(draft: Draft, old: Like[ShareSpec], new: Like[ShareSpec]) -> tuple[FieldChange, ...]:
     """Return the changes of metadata; none where there may be others."""
-    found = draft.metadata_changes.get((likeness_of(record), draft.desired.likeness(address)))
+    found = draft.metadata_changes.get((old, new))
     if found is not None:
         return found
-    found = spec_changes(share_like(record), new, skip={"name"})
+    wanted = new.example
+    found = spec_changes(old.example, wanted, skip={"name"})
     if (
         any(change.field not in _METADATA for change in found)
-        or new.revert_to is not None
-        or new.export_name is not None
-        or wanted_policy(draft.desired, new) is not None
+        or wanted.revert_to is not None
+        or wanted.export_name is not None
+        or wanted_policy(draft.desired, wanted) is not None
     ):
         found = _MORE
-    key = likeness_of(record), draft.desired.likeness(address)  # both have been read by now
-    if None not in key:
-        draft.metadata_changes[key] = found
+    if old.is_shared and new.is_shared:
+        draft.metadata_changes[old, new] = found
     return found
