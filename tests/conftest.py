@@ -6,7 +6,9 @@ import gc
 import os
 import signal
 import subprocess
+import tempfile
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,8 +53,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Return one more than there are cores: many tests wait for servers most of their time."""
-    return len(os.sched_getaffinity(0)) + 1
+    """Return two more than there are cores: many tests wait for servers and processes half of their time."""
+    return len(os.sched_getaffinity(0)) + 2
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -105,6 +107,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """End the servers of the run."""
     if not hasattr(config, "workerinput"):
         servers.end(config.stash[_KEEPER])
+
+
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """Yield a folder in memory, where there is such: what is lost with a process is meant, not with a machine."""
+    with tempfile.TemporaryDirectory(prefix="sharectl-", dir=servers.IN_MEMORY) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

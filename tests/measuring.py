@@ -27,7 +27,14 @@ _OF_CHILDREN: Final = "COVERAGE_PROCESS_CONFIG"
 
 UNMEASURED: Final = (
     "tests/bench/",  # looks at the benchmarks
+    "tests/cli/test_takeover.py::test_ten_thousand_lines",  # the same few lines over and over
+    "tests/cli/test_workflows.py",  # the commands of tests/cli, some thirty processes for each workflow
     "tests/docs/",  # commands of the pages, which tests/cli runs too
+    "tests/drivers/linux/nfs/test_ganesha_crashes.py",  # the same calls over and over, in processes that are killed
+    "tests/drivers/linux/test_linux_crashes.py",
+    "tests/drivers/linux/test_linux_share_server_crashes.py",
+    "tests/drivers/ontap/scenarios/test_killed_applies.py",
+    "tests/drivers/ontap/share_servers/test_killed_applies.py",
     "tests/emulators/",  # looks at what stands in for an array, and not at sharectl
     "tests/engine/test_crash.py",  # the same applies over and over
     "tests/engine/test_server_crash.py",

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 VARIABLE: Final = "SHARECTL_TESTS_SERVERS"
+IN_MEMORY: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - folders with random names
+"""Where what matters is lost with a process and not with a machine: no disk has others to wait for."""
 _KEPT: Final = ".kept"
 _ROOT: Final = Path(__file__).parent.parent
 _WAIT_FOR_THE_END: Final = 'read -r _; exec "$@"'

@@ -120,7 +120,7 @@ def test_the_lock_is_kept_while_somebody_thinks(simulated: Console, monkeypatch:
     from sharectl.cli.session import Session  # noqa: PLC0415 - patched here only
     from sharectl.state.sqlite.store import open_store  # noqa: PLC0415 - as above
 
-    monkeypatch.setattr(runs, "LEASE_SECONDS", 0.3)
+    monkeypatch.setattr(runs, "LEASE_SECONDS", 2.0)
 
     def thinks(*_: object, **__: object) -> None:
         store = open_store(simulated.root / ".sharectl" / "state.db", create=False)

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from tests.cli.forge import Run
     from tests.postgresql import Server
 
-pytestmark = pytest.mark.timeout(600)  # each is some thirty processes, one after the other
-
 MARKER = "<!-- sharectl plan -->"
 KINDS = {"github": GitHub, "gitlab": GitLab}
 VARIANTS = [(kind, state) for kind in KINDS for state in ("sqlite", "postgresql")]

@@ -152,7 +152,6 @@ def copy(source: Path, target: Path, *, into: bool) -> None:
         shutil.copy(source, target / source.name if into else target)
 
 
-@pytest.mark.timeout(300)  # it fetches Debian's packages and Python's
 def test_its_steps_make_an_image_that_plans_applies_and_can_work(image: Image) -> None:
     """As nobody's root, with what a state in PostgreSQL, a broker and each driver need, and without the stage that built it."""
     assert image.sharectl("--version").stdout.startswith("sharectl ")

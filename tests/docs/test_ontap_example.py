@@ -31,7 +31,7 @@ def called(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
     )
 
 
@@ -57,7 +57,7 @@ def test_it_applies_all_and_says_what_to_type_next(folder: Path) -> None:
     script = "\n".join(
         re.findall(r"^    (.*)$", printed.partition("Go on with")[2].partition("and end it")[0], re.MULTILINE)
     )
-    ended = subprocess.run(["/bin/bash", "-ec", script], check=False, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(["/bin/bash", "-ec", script], check=False, capture_output=True, text=True, timeout=500)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "/projects" in ended.stdout
     assert "No changes." in ended.stdout

@@ -56,7 +56,6 @@ def folder() -> Iterator[Path]:
         servers.forget(above)
 
 
-@pytest.mark.timeout(400)  # it waits for two servers, two workers, and an apply
 def test_one_command_starts_it_and_applies(folder: Path) -> None:
     """Each filer has its share, and what is changed then goes through a worker, told by the broker."""
     assert (folder / "filer1" / "storage" / "projects").is_dir()
@@ -100,7 +99,6 @@ def called(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.timeout(400)
 def test_it_starts_again_where_it_was(folder: Path) -> None:
     """A worker that was killed, beside what runs; and all of it after `stop`, which may be asked twice."""
     os.kill(int((folder / "filer2" / "pid").read_text()), signal.SIGKILL)

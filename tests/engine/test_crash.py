@@ -45,9 +45,11 @@ def test_left_alone_it_makes_the_change_with_every_verb(tmp_path: Path, driver: 
 
 @pytest.mark.parametrize("shard", range(1, SHARDS + 1))
 @pytest.mark.parametrize("driver", ["simulated", "directory"])
-def test_killed_before_or_after_any_commit_or_driver_call_it_converges(tmp_path: Path, driver: str, shard: int) -> None:
+def test_killed_before_or_after_any_commit_or_driver_call_it_converges(
+    in_memory: Path, driver: str, shard: int
+) -> None:
     """Each instant in turn; the apply that follows is killed as well, in its recovery or later, and the third one finishes."""
-    assert crash(tmp_path, driver, "enumerate", shard, SHARDS) >= 20
+    assert crash(in_memory, driver, "enumerate", shard, SHARDS) >= 20
 
 
 @pytest.mark.parametrize("driver", ["simulated", "directory"])

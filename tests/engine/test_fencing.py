@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LEASE_SECONDS = 1.0
+LEASE_SECONDS = 3.0
 PATIENCE_SECONDS = 60.0
 DELETED = "deletionPolicy: delete"
 

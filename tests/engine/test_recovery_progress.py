@@ -210,7 +210,7 @@ def test_no_call_of_a_recovery_that_was_given_up_begins_later(site: Site, monkey
 
     def lists(driver: SimulatedDriver, wanted: list[str] | None = None) -> object:
         if wanted is not None:
-            going_on.wait(20)
+            going_on.wait(60)
         try:
             return plain(driver, wanted)
         except BackendUnavailableError:
@@ -221,7 +221,7 @@ def test_no_call_of_a_recovery_that_was_given_up_begins_later(site: Site, monkey
     going_on.set()
     for thread in threading.enumerate():
         if thread.name.startswith("lane-"):
-            thread.join(10)
+            thread.join(60)
     assert not site.calls("a", "delete_share")
     assert len(site.view().operations) == 1
 

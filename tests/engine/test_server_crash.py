@@ -24,9 +24,9 @@ def test_left_alone_it_makes_the_change_with_every_verb_about_share_servers(tmp_
 
 
 @pytest.mark.parametrize("shard", range(1, SHARDS + 1))
-def test_killed_before_or_after_any_commit_or_call_it_converges(tmp_path: Path, shard: int) -> None:
+def test_killed_before_or_after_any_commit_or_call_it_converges(in_memory: Path, shard: int) -> None:
     """Each call of the driver, of the network service and of the state in turn; the apply after it is killed as well."""
-    assert crash(tmp_path, "servers", "enumerate", shard, SHARDS) >= 25
+    assert crash(in_memory, "servers", "enumerate", shard, SHARDS) >= 25
 
 
 def test_killed_at_random_times_it_converges(tmp_path: Path) -> None:

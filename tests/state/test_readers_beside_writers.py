@@ -58,7 +58,7 @@ def test_a_reader_never_calls_a_growing_state_damaged(tmp_path: Path) -> None:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "begun\n"
         readers = [stack.enter_context(start(_READ, path, stop)) for _ in range(2)]
-        writer.wait(timeout=120)
+        writer.wait(timeout=500)
         stop.touch()
         assert [reader.communicate(timeout=60)[0].split(" ", 1)[1] for reader in readers] == ["[]\n", "[]\n"]
 
@@ -74,7 +74,7 @@ def test_a_reader_who_may_not_write_never_calls_it_damaged_either(shared_directo
         assert writer.stdout.readline() == "begun\n"
         code = WITHOUT_PRIVILEGES + _READ
         readers = [stack.enter_context(start(code, path, stop, covered=False)) for _ in range(2)]
-        writer.wait(timeout=120)
+        writer.wait(timeout=500)
         stop.touch()
         for reader in readers:
             assert "Corrupt" not in reader.communicate(timeout=60)[0]

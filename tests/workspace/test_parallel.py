@@ -17,13 +17,13 @@ def test_answers_come_in_the_order_of_the_names() -> None:
 
 def test_all_are_asked_at_once() -> None:
     """Each waits for the other, and both answer."""
-    barrier = threading.Barrier(2, timeout=10)
+    barrier = threading.Barrier(2, timeout=60)
 
     def ask(name: str) -> int:
         del name
         return barrier.wait()
 
-    assert {answer.value for answer in ask_each(["a", "b"], ask, 10).values()} == {0, 1}
+    assert {answer.value for answer in ask_each(["a", "b"], ask, 60).values()} == {0, 1}
 
 
 def test_an_error_is_an_answer() -> None:
@@ -35,7 +35,7 @@ def test_an_error_is_an_answer() -> None:
             raise OSError(message)
         return name
 
-    answers = ask_each(["bad", "good"], ask, 10)
+    answers = ask_each(["bad", "good"], ask, 60)
     assert str(answers["bad"].error) == "refused"
     assert (answers["bad"].value, answers["good"].value, answers["good"].in_time) == (None, "good", True)
 
@@ -66,6 +66,6 @@ def test_what_would_end_a_thread_is_an_answer_too() -> None:
     def ask(name: str) -> str:
         raise SystemExit(name)
 
-    answer = ask_each(["a"], ask, 10)["a"]
+    answer = ask_each(["a"], ask, 60)["a"]
     assert isinstance(answer.error, SystemExit)
     assert answer.in_time

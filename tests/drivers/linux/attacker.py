@@ -33,7 +33,7 @@ def attack(host: Host, word: str, **values: object) -> Any:  # noqa: ANN401 - ea
     """Run an attack from a machine, and return what it saw."""
     argv = ["nsenter", f"--net={host.namespace_path}", "--", sys.executable, "-S", "-E", str(Path(__file__))]
     done = subprocess.run(
-        [*argv, word, json.dumps(values)], check=False, capture_output=True, text=True, timeout=100, cwd="/"
+        [*argv, word, json.dumps(values)], check=False, capture_output=True, text=True, timeout=500, cwd="/"
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

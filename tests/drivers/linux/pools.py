@@ -89,7 +89,7 @@ def crash_everywhere(
     job = json.dumps({"pool": pool, "before": before, "call": call, "every": every})
     command = [sys.executable, "-m", "tests.drivers.linux.crashing"]
     root = Path(__file__).parents[3]
-    result = subprocess.run(command, input=job, capture_output=True, text=True, timeout=100, check=False, cwd=root)
+    result = subprocess.run(command, input=job, capture_output=True, text=True, timeout=500, check=False, cwd=root)
     assert result.returncode == 0, result.stderr
     seen: list[Any] = json.loads(result.stdout)
     return seen

@@ -38,7 +38,7 @@ class Repository:
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run sharectl in the repository, whatever its exit code."""
         argv = [sys.executable, "-m", "sharectl", *words, "-C", str(self.folder)]
-        return subprocess.run(argv, check=False, capture_output=True, text=True, timeout=110, env=self.environment)
+        return subprocess.run(argv, check=False, capture_output=True, text=True, timeout=500, env=self.environment)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start sharectl in the repository, for tests that kill it."""

@@ -102,7 +102,7 @@ def answers_of(job: dict[str, Any]) -> list[Any]:
         input=json.dumps(job),
         capture_output=True,
         text=True,
-        timeout=115,
+        timeout=500,
         check=False,
         cwd=Path(__file__).parents[3],
     )

@@ -24,7 +24,7 @@ def sharectl(folder: Path, *words: str) -> str:
         check=False,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=500,
         env={**os.environ, "ALICE_PASSWORD": "one-Secret", "NO_COLOR": "1"},
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -49,7 +49,7 @@ def exports(repository: Repository) -> int:
 
 def finish(process: subprocess.Popen[str]) -> str:
     """Wait for the end of sharectl and return what it printed."""
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=500)
     return output
 
 

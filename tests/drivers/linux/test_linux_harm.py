@@ -64,7 +64,7 @@ def harm_everywhere(lab_directory: str, network: Network) -> Callable[..., list[
             input=json.dumps(job),
             capture_output=True,
             text=True,
-            timeout=115,
+            timeout=500,
             check=False,
             cwd=Path(__file__).parents[3],
         )

@@ -132,7 +132,7 @@ def test_the_servers_of_an_instance_are_told_while_the_records_are_held(
     with ThreadPoolExecutor(2) as threads:
         waiting = threads.submit(room.servers, "7b7b")
         assert is_read.wait(30)
-        assert threads.submit(room.servers, "main").result(timeout=10).hosts == ("nas",)
+        assert threads.submit(room.servers, "main").result(timeout=60).hosts == ("nas",)
         records.put_share_server(ShareServerRow("7b7b", "tenant", "net", ({"ip_address": "10.0.0.2"},), is_made=True))
         room.forget("7b7b")
         go_on.set()

@@ -128,7 +128,7 @@ def test_after_a_restart_of_everything_clients_go_on(house: House) -> None:
             driver.close()
         finally:
             watcher.terminate()
-        assert watcher.wait(20) == 0
+        assert watcher.wait(60) == 0
     assert house.is_served(), "the servers outlive it"
 
 
@@ -176,7 +176,7 @@ def test_who_looks_whether_somebody_watches_keeps_nobody_from_it(house: House) -
         assert watcher.poll() is None
     finally:
         watcher.terminate()
-        watcher.wait(20)
+        watcher.wait(60)
 
 
 def has_open(pid: int, path: str) -> bool:

@@ -18,6 +18,7 @@ from tests.executors.workers.chaos import World, wait_until
 from tests.executors.workers.chaos_gates import COORDINATOR_POINTS, WORKER_POINTS
 from tests.postgresql import Server
 from tests.rabbitmq import Broker
+from tests.servers import IN_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 ROUNDS = int(os.environ.get("SHARECTL_TESTS_CHAOS_ROUNDS", "36"))
 SEED = int(os.environ.get("SHARECTL_TESTS_CHAOS_SEED", "20"))
 WORLDS = max(2, ROUNDS // 125)
-IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - folders with random names
-"""What is lost with a process is what is meant here, not with a machine; and no disk has others to wait for."""
 _ACCESS = "local all all trust\nhost all all 127.0.0.1/32 trust\nhost all all 198.18.0.0/16 trust\n"
 POINTS = (
     *product((*WORKER_POINTS, *COORDINATOR_POINTS), ("self", "database", "others")),
@@ -175,7 +174,7 @@ class Chaos:
         wait_until(met.is_set, f"nobody comes to {point}", world.tend)
 
 
-@pytest.mark.timeout(max(300, 6 * ROUNDS))
+@pytest.mark.timeout(max(600, 6 * ROUNDS))
 @pytest.mark.parametrize("number", range(WORLDS))
 def test_everything_is_done_once_whatever_happens(
     tmp_path: Path, servers_of_its_own: tuple[Server, Broker], number: int

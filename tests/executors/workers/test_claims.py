@@ -173,7 +173,7 @@ def test_workers_and_runs_never_lock_each_other_out(database: Database, request_
 
 def wait_until(condition: Callable[[], object]) -> None:
     """Return once `condition` holds."""
-    deadline = monotonic() + 30.0
+    deadline = monotonic() + 60.0
     while not condition():
         assert monotonic() < deadline
         sleep(0.01)

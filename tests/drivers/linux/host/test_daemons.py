@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from tests.drivers.linux.samba_lab import Lab
 
 _NOBODY = 65534
-_PROMPTLY_SECONDS = 10.0
 
 
 @contextmanager
@@ -130,24 +128,22 @@ def test_a_command_that_does_not_end_is_named(
 
 
 def test_a_bus_that_does_not_start_is_said_at_once(lab_directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In its own last words; what an earlier start wrote is gone."""
+    """In its own last words; what an earlier start wrote is gone. Who waited for it would only say that it does not answer."""
     need("ganesha.nfsd", "dbus-daemon")
     monkeypatch.setattr(ganesha_process, "bus_text", lambda **_: "<busconfig><nonsense/></busconfig>")
     server = GaneshaProcess(Instance("main", f"{lab_directory}/main"), 2049)
     server.layout.make()
     Path(server.layout.output).write_text("words of an earlier start\n", encoding="utf-8")
-    began = time.monotonic()
     with pytest.raises(Problem, match=r"does not start: its D-Bus daemon ended: .*nonsense") as caught:
         server.start(0)
     assert caught.value.kind is ProblemKind.UNAVAILABLE
-    assert time.monotonic() - began < _PROMPTLY_SECONDS
     assert "earlier start" not in Path(server.layout.output).read_text(encoding="utf-8")
 
 
 def test_a_bus_that_ends_before_the_server_answers_is_said_at_once(
     lab_directory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server cannot be spoken to without it, however long it is waited for."""
+    """The server cannot be spoken to without it, however long it is waited for: who did so would only say that it does not answer."""
     need("ganesha.nfsd", "dbus-daemon")
     server = GaneshaProcess(Instance("main", f"{lab_directory}/main"), 2049)
     server.layout.make()
@@ -155,7 +151,6 @@ def test_a_bus_that_ends_before_the_server_answers_is_said_at_once(
     program.write_text(f"#!/bin/sh\necho 'the last words'\nexec kill -9 $(cat {server.layout.bus_pid})\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{lab_directory}:{os.environ['PATH']}")
-    began = time.monotonic()
-    with pytest.raises(Problem, match="does not start: its D-Bus daemon ended: the last words"):
+    with pytest.raises(Problem, match="does not start: its D-Bus daemon ended: the last words") as caught:
         server.start(0)
-    assert time.monotonic() - began < _PROMPTLY_SECONDS
+    assert caught.value.kind is ProblemKind.UNAVAILABLE

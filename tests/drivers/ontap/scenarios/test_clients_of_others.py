@@ -34,7 +34,7 @@ def test_what_netapps_library_changes_is_seen_and_mended(ground: Ground) -> None
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=500,
         check=False,
     )
     assert finished.returncode == 0, finished.stderr

@@ -104,7 +104,6 @@ def story(emulator: Emulator) -> tuple[tuple[Document, ...], ...]:
     )
 
 
-@pytest.mark.timeout(400)  # some forty processes, one after the other
 @pytest.mark.parametrize("endings", [KILLED, INTERRUPTED], ids=["killed", "Ctrl-C"])
 def test_whatever_call_an_apply_is_ended_in_the_next_goes_on(
     emulator: Emulator,

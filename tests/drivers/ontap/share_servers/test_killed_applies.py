@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import pytest
-
 from tests.cli.console import Console
 from tests.drivers.ontap.applies import KILLED, Applies, Document, repository
 from tests.drivers.ontap.share_servers.arrays import ACCOUNT
@@ -13,6 +11,8 @@ from tests.emulators.ontap.svm_records import Svm
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from tests.emulators.ontap.server import Emulator
 
@@ -56,7 +56,6 @@ def manifests(emulator: Emulator) -> tuple[Document, ...]:
     )
 
 
-@pytest.mark.timeout(400)  # some twenty processes, one after the other
 def test_whatever_call_an_apply_is_killed_in_the_next_goes_on(
     emulator: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
