@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sharectl.model.records import EVERYTHING, PutResource, PutRules, PutRun
+from sharectl.model.records import EVERYTHING, AddHistory, HistoryEntry, HistoryFilter, PutResource, PutRules, PutRun
 from sharectl.state.columns import RESOURCE
 from sharectl.state.contract import LockedError, StateCorruptError, StateNewerError, StateUnavailableError
 from sharectl.state.document import compose, parse
 from sharectl.state.sqlite.migrations import MIGRATIONS
+from sharectl.state.sqlite.reader import history_lines
 from sharectl.state.sqlite.store import open_store
 from sharectl.state.testing.samples import ALICE, BOB, RUN, document_of, make_record, make_rule, whole_view
 
@@ -311,3 +312,33 @@ def test_who_started_a_run_is_not_known_of_an_older_state(tmp_path: Path) -> Non
     assert runs["run-0"]["ci_job_url"] is None
     assert (runs["run-1"]["actor"], runs["run-1"]["author"]) == (RUN.actor, RUN.author)
     assert b"".join(compose(parse(document))) == document
+
+
+def test_what_was_recovered_is_found_by_an_index_from_version_10_on(tmp_path: Path) -> None:
+    """Before, the whole history since then was read for it; both find the same."""
+    path = tmp_path / "state.db"
+    wanted = HistoryFilter(since="2026-01-01T00:00:00.000005Z", recovered=True)
+    with closing(open_store(path, create=True, migrations=MIGRATIONS[:9])) as older:
+        lease = older.acquire(ALICE, duration_seconds=60)
+        outcomes = {3: "recovered", 7: "recovered", 40: "failed", 60: "recovered"}
+        times = (f"2026-01-01T00:00:00.{number:06}Z" for number in range(90))
+        entries = [
+            HistoryEntry(RUN.run_id, at, f"share/{number}", "create-share", outcomes.get(number, "done"))
+            for number, at in enumerate(times)
+        ]
+        older.commit(lease, [PutRun(RUN), *map(AddHistory, entries)])
+        older.release(lease)
+        before = list(older.history(among=wanted))
+    with closing(open_store(path, create=True)) as store:
+        store.release(store.acquire(ALICE, duration_seconds=60))
+        after = list(store.history(among=wanted))
+    assert [line.entry.address for line in before] == ["share/60", "share/7"]
+    assert after == before
+    with closing(sqlite3.connect(path)) as connection:
+        statements: list[str] = []
+        connection.set_trace_callback(statements.append)
+        assert len(list(history_lines(connection, None, None, wanted))) == 2
+        connection.set_trace_callback(None)
+        plan = str(connection.execute(f"EXPLAIN QUERY PLAN {statements[0]}").fetchall())
+    assert "history_of_recoveries" in plan
+    assert "history_by_time" not in plan

@@ -158,7 +158,11 @@ _VERSION_4: Final[Migration] = (
     f"CREATE TABLE {{schema}}.use_listing (backend {_TEXT} PRIMARY KEY, listed_at bigint NOT NULL)",
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+_VERSION_5: Final[Migration] = (
+    "CREATE INDEX history_of_recoveries ON {schema}.history (sequence) WHERE outcome = 'recovered'",
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 WITH_PROMISES: Final = 2
 WITH_NOTES: Final = 4
 READABLE_FROM: Final = 1

@@ -242,7 +242,7 @@ class PostgresqlStore:
         if not self._is_readable() or not all(text is None or can_be_stored(text) for text in texts):
             return
         first: int | None = 0
-        if among.since is not None:
+        if among.since is not None and not among.recovered:  # of recoveries there are few, in an index of their own
             with self._connections.reading() as connection:
                 first = first_since(connection, self._schema, among.since)
         if first is None:

@@ -175,9 +175,13 @@ _VERSION_9: Final[Migration] = (
     ) WITHOUT ROWID""",
 )
 
+_VERSION_10: Final[Migration] = (
+    "CREATE INDEX history_of_recoveries ON history (sequence) WHERE outcome = 'recovered'",
+)
+
 MIGRATIONS: Final[tuple[Migration, ...]] = (
     *(_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6),
-    *(_VERSION_7, _VERSION_8, _VERSION_9),
+    *(_VERSION_7, _VERSION_8, _VERSION_9, _VERSION_10),
 )
 
 

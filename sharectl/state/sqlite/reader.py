@@ -162,8 +162,11 @@ def history_lines(
         conditions.append(_OF_USER)
         values += [among.user] * 3
     if among.since is not None:
-        conditions += [_SINCE, "at >= ?"]
-        values += [among.since] * 2
+        conditions.append("at >= ?")
+        values.append(among.since)
+        if not among.recovered:  # of which there are few, in an index of their own
+            conditions.append(_SINCE)
+            values.append(among.since)
     if among.failed:
         conditions.append("outcome = 'failed'")
     if among.recovered:
