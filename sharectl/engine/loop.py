@@ -79,6 +79,8 @@ class Job:
         self.retries = retries
         self.goes_first = False
         self.has_begun = False
+        self.is_withdrawn = False
+        """Its call, or its intent, was taken back before it began, and it has not been told yet."""
         self.operation: Operation | None = None
         self.call: Call[Answer] | None = None
         self.number = 0
@@ -182,6 +184,7 @@ class Loop:
         writes, self._writes = self._writes, []
         for job, write in writes:
             if write.is_intent:
+                job.is_withdrawn = True
                 self._throw(job, Failure(FailureKind.WITHDRAWN, reason))
             else:
                 self._writes.append((job, write))
@@ -276,6 +279,7 @@ class Loop:
         for job in jobs:
             if not job.has_begun and self._executor.withdraw(job.number):
                 del self._calls[job.number]
+                job.is_withdrawn = True
                 self._throw(job, failure)
 
     def _repeat_due(self) -> None:
@@ -288,6 +292,7 @@ class Loop:
             self._resume(*self._ready.popleft())
 
     def _resume(self, job: Job, value: Any, error: Exception | None) -> None:  # noqa: ANN401 - an answer, or None
+        job.is_withdrawn = False
         try:
             wanted = job.procedure.send(value) if error is None else job.procedure.throw(error)
         except StopIteration as end:

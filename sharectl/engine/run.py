@@ -293,6 +293,9 @@ class PlanRun:
         self._loop.abandon(attempts)
         for attempt in attempts:
             self._leave(attempt)
+            if attempt.is_withdrawn:  # what is left of it is an intent of what has not begun
+                self._skip(attempt.step, "", self._loop.ending)
+                continue
             message = f"{error}; {_RESOLVED_LATER}" if attempt.in_doubt else error
             self._fail(attempt.step, attempt.backend, message, unresolved=attempt.in_doubt, worker=attempt.worker)
 

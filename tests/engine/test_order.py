@@ -159,6 +159,26 @@ def test_a_second_cancel_stops_at_once_and_the_next_apply_resolves_what_ran(tmp_
     assert site.plan().is_empty
 
 
+def test_what_a_second_cancel_keeps_from_beginning_is_skipped(tmp_path: Path) -> None:
+    """Its intent was there already and stays, for nothing more is written; nobody is told that it ran."""
+    slow = backend("a", lanes=1, config="latency: {create_share: 60s},")
+    shares = [share(f"s{n}") for n in range(3)]
+    site = Site(tmp_path / "r").write(slow, *shares)
+
+    def observe(event: Event, cancellation: Cancellation) -> None:
+        if isinstance(event, StepStarted) and event.verb == "create-share":
+            cancellation.request()
+            cancellation.request()
+
+    run = site.apply(observer=observe)
+    assert len(site.view().operations) > 1
+    assert [failure.unresolved for failure in run.result.failures] == [True]
+    assert {(event.verb, event.reason) for event in run.of(StepSkipped)} == {("create-share", "cancelled")}
+    assert run.result.skipped == 2
+    assert site.write(backend("a"), *shares).apply().result.succeeded
+    assert site.plan().is_empty
+
+
 def test_a_cancel_ends_the_pause_before_a_repetition(tmp_path: Path) -> None:
     """The step fails with the transient error, and what it may have left is removed."""
     faults = "{call: create_share, effect: transient}"

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sharectl.model.records import PutResource, PutRules, PutRun
-from sharectl.state.contract import StateError, StateUnavailableError
+from sharectl.state.contract import StateCorruptError, StateError, StateUnavailableError
 from sharectl.state.sqlite.store import open_store
 from sharectl.state.testing.samples import ALICE, RUN, document_of, make_record, make_rule, whole_view
 
@@ -153,6 +153,44 @@ def test_on_a_full_medium_reading_says_that_it_is_full(tmp_path: Path) -> None:
             assert "free space" in caught.value.remedy
     finally:
         os.system(f"umount {medium}")  # noqa: S605 - as above
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_state_that_fits_only_in_part_is_not_begun(tmp_path: Path) -> None:
+    """SQLite needs room for a log beside the file first, and may find none when it merges it: whatever the room, it is there whole or not at all."""
+    medium = tmp_path / "full"
+    medium.mkdir()
+    if os.system(f"mount -t tmpfs -o size=120k tmpfs {medium}") != 0:  # noqa: S605 - a path of this test
+        pytest.skip("needs the right to mount")
+    open_store(tmp_path / "state.db", create=True).close()
+    empty_bytes = (tmp_path / "state.db").stat().st_size
+    outcomes = set()
+    try:
+        for kib in range(120, 300, 8):
+            os.system(f"mount -o remount,size={kib}k {medium}")  # noqa: S605 - as above
+            path = medium / str(kib) / "state.db"
+            try:
+                with closing(open_store(path, create=True)):
+                    outcomes.add("made")
+                assert path.stat().st_size == empty_bytes
+            except StateUnavailableError as problem:
+                outcomes.add("no space" if "no space left" in problem.reason else str(problem))
+                assert not path.exists()
+            shutil.rmtree(path.parent)
+    finally:
+        os.system(f"umount {medium}")  # noqa: S605 - as above
+    assert outcomes == {"made", "no space"}
+
+
+def test_a_file_that_is_smaller_than_any_state_says_how_to_go_on(path: Path) -> None:
+    """Sharectl itself has made such files where there was no space; they are not taken for an empty state all the same."""
+    open_store(path, create=True).close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:8192])
+    with pytest.raises(StateCorruptError, match="ends after 8192 bytes") as refused:
+        open_store(path, create=True)
+    assert "where it never held anything" in refused.value.remedy
+    assert path.read_bytes() == whole[:8192]
 
 
 def test_no_state_is_begun_where_there_is_no_space(path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
 from sharectl.private import draft_of, make_private, sync_directory
-from sharectl.state.contract import StateCorruptError, StateNotOursError, StateUnavailableError
+from sharectl.state.contract import RESTORE_REMEDY, StateCorruptError, StateNotOursError, StateUnavailableError
 from sharectl.state.sqlite.errors import damaged, from_system, not_ours, translated
 from sharectl.state.sqlite.migrations import APPLICATION_ID, check_version, migrate
 
@@ -27,6 +27,8 @@ FLAG_CONVERTER: Final = "sharectl_flag"
 """SQLite results in a column named `x [sharectl_flag]` become bools on connections made here: anything but 0 is true."""
 _SIDECARS: Final = ("-wal", "-shm")
 _PAGE_CACHE_KIB: Final = 16 * 1024
+_LEAST_BYTES: Final = 48 * 1024
+"""What an empty state of the first version takes; later ones take more."""
 _LOOKS: Final = 50
 _PAUSE_SECONDS: Final = 0.01
 
@@ -158,9 +160,18 @@ def _look_at(path: Path, known_version: int) -> None:
             raise not_ours(path, "it does not begin as an SQLite file does") from problem
         if lags:
             return
-        raise
+        raise _as_told(path, status.st_size, problem) from problem
     if status.st_size < expected_bytes:
         raise damaged(path, f"it is cut off after {status.st_size} of {expected_bytes} bytes")
+
+
+def _as_told(path: Path, size_bytes: int, problem: StateCorruptError) -> StateCorruptError:
+    """Return what is said of a damaged file: one of a size that no state has may never have been whole."""
+    if size_bytes >= _LEAST_BYTES:
+        return problem
+    reason = f"it ends after {size_bytes} bytes, and no state is that small: it was cut off, or never whole"
+    fresh = "where it never held anything, as the command that made it found no space left, free space, remove it and run that again"
+    return StateCorruptError(str(path), reason, f"{fresh}; else {RESTORE_REMEDY}")
 
 
 def create(path: Path, migrations: Sequence[Migration]) -> None:
@@ -177,6 +188,8 @@ def create(path: Path, migrations: Sequence[Migration]) -> None:
                     with closing(_connect(draft, "mode=rw")) as connection:
                         prepare_writing(connection, path)
                         migrate(connection, path, migrations)
+                        # Closing merges the log too, and keeps to itself that there was no space for it.
+                        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 finally:
                     for suffix in _SIDECARS:
                         sidecar(draft, suffix).unlink(missing_ok=True)
