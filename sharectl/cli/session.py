@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sharectl.workspace.parallel import Waiting
     from sharectl.workspace.traces import Trace
 
-_DURATION: Final = re.compile(r"([0-9]{1,9})(s|m|h|d)")
+_DURATION: Final = r"([0-9]{1,9})(s|m|h|d)"
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _KINDS: Final = {kind.value.replace("_", ""): kind for kind in Kind}
 
@@ -76,7 +76,7 @@ def parse_time(text: str, now: datetime) -> str:
     from datetime import UTC, datetime, timedelta
 
     try:
-        if (match := _DURATION.fullmatch(text)) is not None:
+        if (match := re.fullmatch(_DURATION, text)) is not None:
             then = now - timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
         else:
             found = datetime.fromisoformat(text)
@@ -91,7 +91,7 @@ def parse_duration_seconds(text: str) -> float:
     """Return the seconds of `30s`, `5m`, `2h` or `7d`; `0` is none. Raises DiagnosticError."""
     if text == "0":
         return 0.0
-    match = _DURATION.fullmatch(text)
+    match = re.fullmatch(_DURATION, text)
     if match is None:
         remedy = "write a number and s, m, h or d: 30s, 5m, 2h, 7d"
         raise DiagnosticError(error("usage.duration", f"{text!r} is not a time", remedy=remedy))

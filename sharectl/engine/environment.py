@@ -5,16 +5,14 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 from functools import lru_cache
-from random import SystemRandom
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import DriverError
-from sharectl.model.frozen import dataclass, field
+from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from random import Random
 
     from sharectl.drivers.base import Driver
     from sharectl.executors.base import Execute, Executor, Permit
@@ -31,6 +29,13 @@ def _utc_text(milliseconds: int) -> str:
     """Return this time; many steps ask within one millisecond."""
     text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
+
+
+def uniform(low: float, high: float) -> float:
+    """Return a number between two, by chance."""
+    from random import SystemRandom  # noqa: PLC0415 - only where something is tried again
+
+    return SystemRandom().uniform(low, high)
 
 
 def new_resource_id() -> str:
@@ -65,6 +70,6 @@ class Environment:
     now: Callable[[], str] = utc_now
     monotonic: Callable[[], float] = monotonic
     new_id: Callable[[], str] = new_resource_id
-    random: Random = field(default_factory=SystemRandom)
+    uniform: Callable[[float, float], float] = uniform
     watch_interval_seconds: float = 0.05
     executor: Callable[[Execute, Permit, Callable[[str], int], Callable[[], float]], Executor] = lanes

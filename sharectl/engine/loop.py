@@ -34,7 +34,6 @@ from sharectl.state.contract import LeaseLostError, StateUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
-    from random import Random
 
     from sharectl.drivers.base import Driver
     from sharectl.engine.environment import Environment
@@ -259,7 +258,7 @@ class Loop:
             self._throw(job, failure)
             return
         job.trouble = failure
-        delay_seconds = retry_delay_seconds(job.tries, failure.retry_after_seconds, self._environment.random)
+        delay_seconds = retry_delay_seconds(job.tries, failure.retry_after_seconds, self._environment.uniform)
         job.retried(job.tries, delay_seconds, failure.message)
         if self.ending:
             self._cut_short(job)
@@ -364,7 +363,9 @@ BASE_DELAY_SECONDS: Final = 0.2
 MAX_DELAY_SECONDS: Final = 20.0
 
 
-def retry_delay_seconds(attempt: int, retry_after_seconds: float | None, random: Random) -> float:
+def retry_delay_seconds(
+    attempt: int, retry_after_seconds: float | None, uniform: Callable[[float, float], float]
+) -> float:
     """Return the pause after the failed attempt number `attempt` (from 1).
 
     What the backend asked for is honoured, up to five times the longest pause of our own; otherwise the pause doubles with each
@@ -373,7 +374,7 @@ def retry_delay_seconds(attempt: int, retry_after_seconds: float | None, random:
     if retry_after_seconds is not None:
         return min(max(retry_after_seconds, 0.0), 5 * MAX_DELAY_SECONDS)
     whole = min(BASE_DELAY_SECONDS * 2.0 ** (attempt - 1), MAX_DELAY_SECONDS)
-    return whole * random.uniform(0.5, 1.0)
+    return whole * uniform(0.5, 1.0)
 
 
 def loop_for(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sharectl.model.diagnostics import Diagnostic
 
-_KIND: Final = re.compile(rb"""^kind[ \t]*:[ \t]*["']?([A-Za-z]+)""", re.MULTILINE)
+_KIND: Final = rb"""(?m)^kind[ \t]*:[ \t]*["']?([A-Za-z]+)"""
 _LEADS_OUT: Final = "the link leads out of the manifests' folder, and of the git working tree around it"
 
 
@@ -92,7 +92,7 @@ class Walk:
         except OSError as failure:
             self.refuse(shown, f"cannot read {shown}: {why_unreadable(failure, entry.path)}", "fix or remove the file")
             return
-        kinds = {kind.decode() for kind in _KIND.findall(data)} - {"Project"}
+        kinds = {kind.decode() for kind in re.findall(_KIND, data)} - {"Project"}
         if kinds:
             summary = f"{shown} holds manifests ({', '.join(sorted(kinds))}), which are not read: the name is that of a project's settings"
             self.refuse(shown, summary, "rename the file")
@@ -148,9 +148,9 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-_MANIFEST: Final = re.compile(rb"""apiVersion["']?\s*:\s*["']?sharectl/""")
-_DOCUMENT: Final = re.compile(rb"""^(?:\{\s*)?["']?apiVersion["']?\s*:\s*["']?sharectl/""", re.MULTILINE)
-_WITHIN_NAME: Final = re.compile(r"\.ya?ml", re.IGNORECASE)
+_MANIFEST: Final = rb"""apiVersion["']?\s*:\s*["']?sharectl/"""
+_DOCUMENT: Final = rb"""(?m)^(?:\{\s*)?["']?apiVersion["']?\s*:\s*["']?sharectl/"""
+_WITHIN_NAME: Final = r"(?i)\.ya?ml"
 _OTHER_ENDINGS: Final = (".json", ".yalm", ".ymal", ".yam")
 _PUT_ASIDE_ENDINGS: Final = (".txt", ".bak", ".old", ".orig", ".off", ".disabled", ".save", ".tmp", ".new", "~")
 _SEALED_ENDINGS: Final = (".enc", ".gpg", ".age", ".asc", ".gz", ".xz", ".zst", ".bz2", ".zip")
@@ -173,14 +173,14 @@ def may_hold_manifest(name: str) -> bool:
 
 
 def _is_nearly_named(name: str) -> bool:
-    return _WITHIN_NAME.search(name) is not None or name.lower().endswith(_OTHER_ENDINGS)
+    return re.search(_WITHIN_NAME, name) is not None or name.lower().endswith(_OTHER_ENDINGS)
 
 
 def skipped_file(shown: str, path: str) -> Diagnostic | None:
     """Return a warning where a file that is not read holds manifests, or nobody can tell, and no other file stands for it."""
     folder, name = os.path.split(path)
     if not name.startswith("."):
-        within = _WITHIN_NAME.search(name)
+        within = re.search(_WITHIN_NAME, name)
         if within is not None:
             twin = name[: within.end()].lstrip("#")
             if twin != name and os.path.lexists(os.path.join(folder, twin)):  # noqa: PTH118 - strings, as all paths here
@@ -191,7 +191,7 @@ def skipped_file(shown: str, path: str) -> Diagnostic | None:
         return _skipped(shown, f"{shown} is not read, and may hold manifests", "unpack or decrypt it first")
     # A text of any other name may quote a manifest, indented or within a line.
     wanted = _MANIFEST if name.startswith(".") or _is_nearly_named(name) else _DOCUMENT
-    if wanted.search(beginning_of(path, _BYTES_LOOKED_AT)) is None:
+    if re.search(wanted, beginning_of(path, _BYTES_LOOKED_AT)) is None:
         return None
     reason, remedy = "does not end in .yaml or .yml", f"{_RENAME}; remove it if it is only a copy"
     if name.startswith("."):
@@ -202,7 +202,7 @@ def skipped_file(shown: str, path: str) -> Diagnostic | None:
 def skipped_folder(shown: str, path: str) -> Diagnostic | None:
     """Return a warning where a hidden folder holds manifests."""
     for found in _yaml_files(path):
-        if found is not None and _MANIFEST.search(beginning_of(found, _BYTES_LOOKED_AT)):
+        if found is not None and re.search(_MANIFEST, beginning_of(found, _BYTES_LOOKED_AT)):
             inside = f"{shown}/{os.path.relpath(found, path)}"
             summary = (
                 f"the folder {shown} is skipped, because its name begins with a dot, and {inside} looks like a manifest"

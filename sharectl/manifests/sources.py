@@ -203,8 +203,8 @@ def _instead_of_missing(file: FoundFile) -> str:
     )
 
 
-_SUBMODULE_PATH: Final = re.compile(r'^\s*path\s*=\s*"?(.*?)"?\s*$', re.MULTILINE)
-_SPARSE: Final = re.compile(r"^\s*sparsecheckout\s*=\s*(?:true|yes|on|1)\s*$", re.MULTILINE | re.IGNORECASE)
+_SUBMODULE_PATH: Final = r'(?m)^\s*path\s*=\s*"?(.*?)"?\s*$'
+_SPARSE: Final = r"(?mi)^\s*sparsecheckout\s*=\s*(?:true|yes|on|1)\s*$"
 _GIT_TIMEOUT_SECONDS: Final = 30
 _MOST_NAMED: Final = 3
 
@@ -236,7 +236,7 @@ def _submodules(top: str) -> Iterator[str]:
             text = file.read(1 << 20)
     except OSError:
         return
-    for path in _SUBMODULE_PATH.findall(text):
+    for path in re.findall(_SUBMODULE_PATH, text):
         yield os.path.normpath(f"{top}/{path}")
 
 
@@ -284,7 +284,9 @@ def _is_sparse(top: str) -> bool:
         return False
     common = _first_line(f"{own}/commondir")
     shared = os.path.normpath(f"{own}/{common}") if common else own
-    return any(_SPARSE.search(_text(path)) for path in (f"{own}/config.worktree", f"{shared}/config", f"{own}/config"))
+    return any(
+        re.search(_SPARSE, _text(path)) for path in (f"{own}/config.worktree", f"{shared}/config", f"{own}/config")
+    )
 
 
 def _first_line(path: str) -> str:

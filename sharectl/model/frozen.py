@@ -1,31 +1,87 @@
-"""Frozen dataclasses whose methods are compiled when they are first called; compiling them all took a third of a command's start."""
+"""Frozen dataclasses whose methods are compiled when they are called again; compiling them all took a third of a command's start."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
 from dataclasses import field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from dataclasses import dataclass
 
 __all__ = ["dataclass", "field"]
 
 
+_CALLS_UNCOMPILED: Final = 3
+"""So often a method is called without being compiled, which takes as long as thirty calls; most classes of a short command have few values."""
+
+
 class _Late:
-    """A method that takes its own place in the class when it is first looked up."""
+    """A method that is compiled, and takes its own place in the class, when it is looked up for the fourth time."""
 
-    __slots__ = ("_cls", "_name")
+    __slots__ = ("_cls", "_left", "_name")
 
-    def __init__(self, cls: type, name: str) -> None:
+    def __init__(self, cls: Any, name: str) -> None:  # noqa: ANN401 - a dataclass
         self._cls, self._name = cls, name
+        self._left = _CALLS_UNCOMPILED
 
     def __get__(self, value: object, owner: type) -> Any:  # noqa: ANN401 - a method of any signature
+        if value is not None and self._left and self._name in _UNCOMPILED:
+            self._left -= 1
+            return partial(_UNCOMPILED[self._name], self, value)
+        return self.compiled().__get__(value, owner)  # of this class, whatever one below it says
+
+    def compiled(self) -> Any:  # noqa: ANN401 - as above
+        """Return the method, in whose place it is from now on."""
         made = _initializer(self._cls) if self._name == "__init__" else _compiled(self._cls, self._name)
         setattr(self._cls, self._name, made)
-        return made.__get__(value, owner)  # of this class, whatever one below it says
+        return made
+
+    def fields(self) -> Sequence[dataclasses.Field[Any]]:
+        """Return the fields of the class."""
+        return dataclasses.fields(self._cls)
+
+    def set(self, value: object, values: Mapping[str, object]) -> None:
+        """Set the fields of a value."""
+        for name, each in values.items():
+            getattr(self._cls, name).__set__(value, each)
+
+
+def _initialize(late: _Late, value: object, /, *given: object, **named: object) -> None:
+    """Set the fields; what does not fit is left to the compiled method, which says so."""
+    declared = late.fields()
+    values = dict(zip([each.name for each in declared], given, strict=False))
+    is_twice = len(given) > len(declared) or not named.keys().isdisjoint(values)
+    values |= named
+    for each in declared:
+        if each.name not in values and each.default is not dataclasses.MISSING:
+            values[each.name] = each.default
+        elif each.name not in values and each.default_factory is not dataclasses.MISSING:
+            values[each.name] = each.default_factory()
+    if is_twice or values.keys() != {each.name for each in declared}:
+        late.compiled()(value, *given, **named)
+        return
+    late.set(value, values)
+    if hasattr(value, "__post_init__"):
+        value.__post_init__()
+
+
+def _equals(late: _Late, value: object, other: object, /) -> object:
+    if type(other) is not type(value):
+        return NotImplemented
+    names = [each.name for each in late.fields() if each.compare]
+    return [getattr(value, name) for name in names] == [getattr(other, name) for name in names]
+
+
+def _hash(late: _Late, value: object, /) -> int:
+    hashed = [each.name for each in late.fields() if (each.compare if each.hash is None else each.hash)]
+    return hash(tuple(getattr(value, name) for name in hashed))
+
+
+_UNCOMPILED: Final[Mapping[str, Callable[..., Any]]] = {"__init__": _initialize, "__eq__": _equals, "__hash__": _hash}
 
 
 class _Factory:

@@ -23,9 +23,9 @@ LOCAL_SOCKETS: Final = "/var/run/postgresql"
 """Where a server's socket is that is named by no host: where Debian and most others put it."""
 
 _FORM: Final = "postgresql://USER@HOST/DATABASE"
-_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9_-]{0,38}[a-z0-9])?")
+_NAME: Final = r"[a-z0-9]([a-z0-9_-]{0,38}[a-z0-9])?"
 _NAME_RULE: Final = "1 to 40 lower-case letters, digits, '-' and '_', with a letter or digit at both ends"
-_LOOPBACK: Final = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
+_LOOPBACK: Final = r"localhost|127(\.[0-9]{1,3}){3}|::1"
 _CHECKED: Final = "verify-full"
 _OWN: Final[tuple[str, ...]] = ("name", "passwordEnv", "passwordFile")
 _SYSTEM_AUTHORITIES: Final = "system"
@@ -215,7 +215,7 @@ def _with_sslmode(given: dict[str, str]) -> dict[str, str]:
     if not elsewhere:
         return given
     mode = given.setdefault("sslmode", _CHECKED)
-    if mode != _CHECKED and not all(map(_LOOPBACK.fullmatch, elsewhere)):
+    if mode != _CHECKED and not all(re.fullmatch(_LOOPBACK, host) for host in elsewhere):
         _refuse(
             f"sslmode={mode} lets any host on the way stand for the database, read what the state holds and change it",
             f"write sslmode={_CHECKED}, or leave it out, and name the file of the authority's certificate: sslrootcert=PATH",
@@ -232,7 +232,7 @@ def _name_in(own: Mapping[str, str], name: str) -> str:
             "it does not say which state of the database is meant",
             "give it a name: `name: team-a` beside the URL in sharectl.yaml, or `?name=team-a` in it",
         )
-    if _NAME.fullmatch(named) is None:
+    if re.fullmatch(_NAME, named) is None:
         _refuse("the state's name cannot be that of a schema", f"write {_NAME_RULE}")
     return named
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WIDTH_WITHOUT_TERMINAL: Final = 100
 _LINES_PER_WRITE: Final = 1000
 _ITEMS_PER_PART: Final = 500
-_UNSAFE_IN_JSON: Final = re.compile(r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_UNSAFE_IN_JSON: Final = r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 
 
 class Output:
@@ -193,7 +193,7 @@ def json_text(value: object, *, indent: bool) -> str:
     text = data.decode().replace("##[", r"##\u005b")
     if data.isascii() and b"\x7f" not in data:
         return text
-    return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return re.sub(_UNSAFE_IN_JSON, lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 class _Stream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ _TIMEOUT_SECONDS: Final = 5.0
 
 def git_lines(folder: Path, *arguments: str) -> list[str]:
     """Return the lines that a git command prints for the folder; none where there is no git, no repository, or no answer in time."""
+    if not _may_be_in_repository(folder):  # to start git, only to hear that, is much of what a short command takes
+        return []
     import subprocess  # noqa: PLC0415 - only where git is asked
 
     command = ["git", "-C", str(folder), *arguments]
@@ -22,3 +25,14 @@ def git_lines(folder: Path, *arguments: str) -> list[str]:
     except (OSError, subprocess.TimeoutExpired):
         return []
     return answer.stdout.splitlines() if answer.returncode == 0 else []
+
+
+def _may_be_in_repository(folder: Path) -> bool:
+    """Tell whether git would find a repository around the folder; it may have been told of one, or refuse the one that is there."""
+    place = os.path.realpath(folder)
+    while not os.path.lexists(os.path.join(place, ".git")):  # noqa: PTH118 - strings, which are faster
+        above = os.path.dirname(place)  # noqa: PTH120 - as above
+        if above == place:
+            return "GIT_DIR" in os.environ
+        place = above
+    return True

@@ -23,7 +23,7 @@ YAML = ("jsonschema", "ruamel", "yaml")
 """Modules for manifests that have changed or are wrong."""
 
 MANIFESTS = (*YAML, "jsonschema_rs", "sharectl.manifests.loader", "sharectl.drivers")
-SLOW = ("jsonschema_rs", "pkgutil", "concurrent", "email", "secrets")
+SLOW = ("jsonschema_rs", "pkgutil", "concurrent", "email", "secrets", "random")
 """Modules that bring many others, and of which a command that finds nothing new has no use."""
 
 PLANNING = ("sharectl.planner", "sharectl.scheduler", "sharectl.plan")

@@ -135,7 +135,7 @@ class Bench:
         environment = Environment(
             driver=lambda _: None,  # type: ignore[arg-type, return-value] - not asked for
             monotonic=lambda: self.now,
-            random=Random(0),  # noqa: S311 - jitter is no secret
+            uniform=Random(0).uniform,  # noqa: S311 - jitter is no secret
         )
         self.loop = Loop(self.executor, self.commit, environment, Patience())
 

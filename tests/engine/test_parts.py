@@ -27,13 +27,13 @@ HOLDER = Holder("alice", "one.example", 1, "sharectl apply")
 def test_pauses_double_up_to_a_limit_with_jitter_below(attempt: int, seed: int) -> None:
     """Half of the whole pause at least."""
     whole = min(0.2 * 2.0 ** (attempt - 1), MAX_DELAY_SECONDS)
-    assert whole / 2 <= retry_delay_seconds(attempt, None, Random(seed)) <= whole  # noqa: S311 - jitter is no secret
+    assert whole / 2 <= retry_delay_seconds(attempt, None, Random(seed).uniform) <= whole  # noqa: S311 - jitter is no secret
 
 
 @pytest.mark.parametrize(("asked", "given_seconds"), [(3.0, 3.0), (-1.0, 0.0), (1e9, 5 * MAX_DELAY_SECONDS)])
 def test_what_the_backend_asks_for_is_honoured_within_reason(asked: float, given_seconds: float) -> None:
     """Neither the past nor for ever."""
-    assert retry_delay_seconds(1, asked, Random(0)) == given_seconds  # noqa: S311 - jitter is no secret
+    assert retry_delay_seconds(1, asked, Random(0).uniform) == given_seconds  # noqa: S311 - jitter is no secret
 
 
 def test_ids_are_new_and_times_are_utc() -> None:

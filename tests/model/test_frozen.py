@@ -83,6 +83,31 @@ def test_it_is_made_by_the_same_signature(cls: type) -> None:
         cls(nam="a")
 
 
+def test_it_is_the_same_before_its_methods_are_compiled_and_afterwards() -> None:
+    """However often they have been called."""
+
+    @dataclass(frozen=True, slots=True)
+    class New(Late):
+        more: int = 0
+
+        def __post_init__(self) -> None:
+            seen.append(self.name)
+
+    seen: list[str] = []
+    for number in range(6):
+        new = New(str(number), note="s", more=1)
+        assert (new.name, new.sizes, new.labels, new.note, new.more) == (str(number), (), {}, "s", 1)
+        assert new == New(str(number), (), {}, "t", 1)
+        assert new != New(str(number), more=2)
+        assert new != Late(str(number))
+        assert hash(new) == hash((str(number), (), 1))
+        with pytest.raises(TypeError, match="got multiple values for argument 'name'"):
+            New("a", name="b")  # type: ignore[misc]
+        with pytest.raises(TypeError, match="takes from 2 to 6 positional arguments but 7 were given"):
+            New("a", (), {}, "", 0, 0)  # type: ignore[call-arg]
+    assert seen == [str(number) for number in range(6) for _ in range(3)]
+
+
 def test_nothing_in_it_can_be_changed() -> None:
     """Neither a field nor anything else is set or deleted."""
     late = Late("a")
