@@ -102,10 +102,9 @@ def look_into(
                 trashed += [(name, key, share) for key, share in seen.shares.items() if share.trashed_at is not None]
         looked_at = {name: found.observed[name].shares or {} for name, _, _ in trashed}
         held_by = _holders(reader, view, {key for listed in looked_at.values() for key in listed})
-    used_alone = {name for name, listed in looked_at.items() if _is_used_alone(view, name, listed, held_by)}
     there = [TrashedShare(name, share, held_by.get(key)) for name, key, share in trashed]
-    ours = _put_there(store, [one for one in there if one.backend not in used_alone])
-    shares = [replace(one, is_ours=one.backend in used_alone or one.share.resource_id in ours) for one in there]
+    ours = _put_there(store, there)
+    shares = [replace(one, is_ours=one.share.resource_id in ours) for one in there]
     shares.sort(key=lambda trashed: (trashed.share.trashed_at or "", trashed.backend, trashed.share.backend_id))
     return Trash(tuple(shares), tuple(diagnostics))
 
@@ -116,15 +115,6 @@ def _holders(reader: StateReader, view: StateView, resource_ids: Collection[str]
     for operation in view.operations:
         held_by.setdefault(operation.resource_id, operation.address)
     return held_by
-
-
-def _is_used_alone(
-    view: StateView, backend: str, listed: Mapping[str, ObservedShare], held_by: Collection[str]
-) -> bool:
-    """Tell whether the state has used a backend, and knows every share that is in use there."""
-    return address_of(Kind.BACKEND, backend) in view.records and all(
-        key in held_by or share.trashed_at is not None for key, share in listed.items()
-    )
 
 
 def _put_there(store: StateStore, trashed: Sequence[TrashedShare]) -> set[str]:

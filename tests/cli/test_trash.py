@@ -150,6 +150,15 @@ def test_on_a_backend_that_others_use_history_says_what_is_whose(applied: Consol
     assert names(applied) == ["share/two"]
 
 
+def test_the_trash_of_another_state_is_left_also_where_that_has_nothing_else_there(applied: Console) -> None:
+    """That this state knows all shares in use on a backend does not make the trash its own: the last share of another may lie there."""
+    assert applied("destroy", "--yes", "--target", "share/one").code == 0
+    sql(applied, "UPDATE shares SET resource_id = 'elsewhere', trashed_at = '2020-01-01T00:00:00' WHERE name = 'one'")
+    purged = applied("trash", "purge", "--all", "--yes")
+    assert "Left alone: 1 share" in purged.err
+    assert names(applied) == ["share/one"]
+
+
 def test_a_share_that_was_replaced_is_one_that_this_state_put_there(applied: Console) -> None:
     """Its step had an address of its own."""
     applied.write("all.yaml", SIMULATED.replace("protocol: NFS, deletionPolicy", "protocol: CIFS, deletionPolicy", 1))

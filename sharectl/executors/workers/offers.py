@@ -13,6 +13,7 @@ from sharectl.executors.base import Remains
 from sharectl.executors.calls import Call
 from sharectl.executors.wire import WireError, decode
 from sharectl.executors.workers.claims import ALONE
+from sharectl.executors.workers.tables import TURN
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.settings import LONGEST_LEASE_SECONDS
@@ -89,6 +90,7 @@ SELECT call_id, %s, %s::bigint, %s, %s, CASE WHEN %s THEN clock_timestamp() END,
     backend, digest, body, operation_id, address
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[])
     AS offered (call_id, backend, digest, body, operation_id, address)
+ORDER BY call_id
 ON CONFLICT (call_id) DO
 """
 _OFFER: Final = _INSERT + "NOTHING"
@@ -106,6 +108,11 @@ UPDATE {schema}.call SET given_up_at = clock_timestamp() WHERE call_id IN (
 """
 _IN_ORDER: Final = " ORDER BY call_id FOR UPDATE)"
 """Locked in the order in which workers renew and finish, or a run and a worker wait for each other."""
+_TURNS: Final = (
+    f"SELECT {TURN.replace('{backend}', 'backend')} FROM"  # noqa: S608 - constants
+    " (SELECT DISTINCT backend FROM {schema}.call WHERE call_id = ANY (%s) ORDER BY backend) AS concerned"
+)
+"""A worker claims several calls in the order of their offers: whoever locks them in another order takes the turn of the claims on their backends first."""
 _LOSE: Final = _GIVING_UP + "call_id = ANY (%s) AND lease_until < clock_timestamp()" + _IN_ORDER
 _SEE: Final = """
 SELECT call_id, worker_id, outcome, given_up_at IS NOT NULL FROM {schema}.call
@@ -154,10 +161,12 @@ class Offers:
         """What workers have to speak for the run."""
         return self._run.protocol
 
-    def _ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+    def _ask(self, query: str, *values: object, locking: Collection[UUID] = ()) -> list[tuple[Any, ...]]:
         longest = sql.Literal(LONGEST_LEASE_SECONDS)  # whatever a worker has said of itself
         composed = sql.SQL(query).format(schema=self._requests.schema, longest=longest)
         with self._requests.owned() as connection:
+            if locking:
+                connection.execute(sql.SQL(_TURNS).format(schema=self._requests.schema), (list(locking),))
             cursor = connection.execute(composed, values, binary=True)
             return cursor.fetchall() if cursor.description is not None else []
 
@@ -169,13 +178,14 @@ class Offers:
         run = self._run
         columns = ("call_id", "backend", "digest", "body", "operation_id", "address")
         values = [[getattr(offer, name) for offer in offers] for name in columns]
-        return self._ask(query, run.run_id, run.token, run.lineage, run.protocol, is_given_up, *values)
+        locking = [offer.call_id for offer in offers] if is_given_up else ()
+        return self._ask(query, run.run_id, run.token, run.lineage, run.protocol, is_given_up, *values, locking=locking)
 
     def look(self, offered: Collection[UUID], *, loses: bool) -> list[Seen]:
         """Return what has been claimed or given up of these; where it `loses`, those whose lease has run out are given up first."""
         ids = list(offered)
         if loses:
-            self._ask(_LOSE, ids)
+            self._ask(_LOSE, ids, locking=ids)
         return [
             Seen(call_id, worker_id, None if outcome is None else bytes(outcome), is_given_up)
             for call_id, worker_id, outcome, is_given_up in self._ask(_SEE, ids)
@@ -187,7 +197,7 @@ class Offers:
 
     def give_up(self, offered: Collection[UUID]) -> None:
         """Take no outcome of these any more."""
-        self._ask(_GIVE_UP, list(offered))
+        self._ask(_GIVE_UP, list(offered), locking=offered)
 
     def tidy(self) -> None:
         """Remove the calls of this run, but for those of operations that are open, and those under way."""
@@ -202,6 +212,7 @@ class Offers:
 _CLOSE: Final = (
     _GIVING_UP + "operation_id = ANY (%s) AND (worker_id IS NULL OR lease_until < clock_timestamp())" + _IN_ORDER
 )
+_TURNS_OF_OPERATIONS: Final = _TURNS.replace("WHERE call_id", "WHERE operation_id")
 _REMAINS: Final = """
 SELECT call_id, operation_id, address, backend, worker_id, outcome, given_up_at IS NOT NULL,
     CASE WHEN finished_at IS NULL AND lease_until > clock_timestamp()
@@ -256,6 +267,7 @@ class EarlierCalls:
         under_way: list[UnderWay] = []
         remains: dict[str, Remains] = {}
         with self._requests.owned() as connection:
+            connection.execute(sql.SQL(_TURNS_OF_OPERATIONS).format(schema=self._requests.schema), (ids,))
             connection.execute(sql.SQL(_CLOSE).format(schema=self._requests.schema), (ids,))
             rows = connection.execute(
                 sql.SQL(_REMAINS).format(schema=self._requests.schema), (ids,), binary=True
@@ -294,10 +306,10 @@ class EarlierCalls:
 
     def give_up(self, calls: Iterable[UnderWay]) -> None:
         """Take no outcome of these any more."""
+        ids = [call.call_id for call in calls]
         with self._requests.owned() as connection:
-            connection.execute(
-                sql.SQL(_GIVE_UP).format(schema=self._requests.schema), ([call.call_id for call in calls],)
-            )
+            connection.execute(sql.SQL(_TURNS).format(schema=self._requests.schema), (ids,))
+            connection.execute(sql.SQL(_GIVE_UP).format(schema=self._requests.schema), (ids,))
 
     def are_kept(self) -> bool:
         """Tell whether there are tables of workers at all."""

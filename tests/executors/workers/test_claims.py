@@ -20,7 +20,7 @@ from sharectl.executors.calls import ListShares
 from sharectl.executors.wire import encode
 from sharectl.executors.workers.claims import ALONE, PROTOCOL, Claim, ClaimAnswer, FinishAnswer
 from sharectl.executors.workers.offers import Offer, outcome_of
-from sharectl.executors.workers.tables import FUNCTIONS, QUESTIONS_AT_ONCE, install
+from sharectl.executors.workers.tables import FUNCTIONS, QUESTIONS_AT_ONCE, TURN, install
 from sharectl.state.contract import StateNewerError
 from tests.postgresql import traced
 
@@ -169,6 +169,31 @@ def test_workers_and_runs_never_lock_each_other_out(database: Database, request_
         asked.result(30)
     ended = "SELECT FROM {s}.call WHERE finished_at IS NOT NULL OR given_up_at IS NOT NULL"
     assert len(database.execute(ended)) == (0 if request_of == "renew" else len(calls))
+
+
+@pytest.mark.parametrize("request_of", ["take back", "give up"])
+def test_a_run_that_takes_calls_back_waits_for_claims_before_it_locks_any(database: Database, request_of: str) -> None:
+    """Claims are made in the order of the offers, several in a transaction, and a run locks by the ids: each would wait for the other."""
+    worker, (first, second) = database.worker(), sorted(database.offer(f"share/{number}") for number in range(2))
+    offers = [Offer(call_id, "filer", "digest", b"body") for call_id in (first, second)]
+    ask: Mapping[str, Callable[[], object]] = {
+        "take back": lambda: database.offers().take_back(offers),
+        "give up": lambda: database.offers().give_up([second, first]),
+    }
+    schema = sql.Identifier(database.place.schema)
+    turn = sql.SQL("SELECT " + TURN).format(schema=schema, backend=sql.Literal("filer"))
+    claim = sql.SQL("SELECT answer FROM {s}.claim(%s, %s)").format(s=schema)
+    with closing(database.connect()) as claiming, ThreadPoolExecutor() as threads:
+        claiming.autocommit = False
+        claiming.execute(turn)
+        assert claiming.execute(claim, ("w", second)).fetchone() == ("go",)
+        asked = threads.submit(ask[request_of])
+        waiting = "SELECT FROM pg_locks WHERE NOT granted AND %s = ANY (pg_blocking_pids(pid))"
+        wait_until(lambda: database.execute(waiting, claiming.info.backend_pid))
+        assert claiming.execute(claim, ("w", first)).fetchone() == ("go",)
+        claiming.commit()
+        assert asked.result(30) in (None, set())
+    assert worker.renew([first, second]) == (set() if request_of == "give up" else {first, second})
 
 
 def wait_until(condition: Callable[[], object]) -> None:
