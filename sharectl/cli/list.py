@@ -36,7 +36,14 @@ def list_(
 
     session = start(chdir)
     wanted = ListWanted(
-        parse_labels(label), frozenset(backend or ()), full_above, broken, sort, limit, output is Format.NAME
+        labels=parse_labels(label),
+        backends=frozenset(backend or ()),
+        full_above=full_above,
+        broken=broken,
+        order=sort,
+        limit=limit,
+        names_alone=output is Format.NAME,
+        export_locations=output in {Format.WIDE, Format.JSON},
     )
     with session.repository.existing_store() as store, store.read() as reader:
         listing = list_shares(store, reader, wanted)

@@ -41,6 +41,7 @@ _WIDE: Final = (
     Column("NOTE", optional=True),
 )
 _STYLES: Final = {Condition.FAILED: "error", Condition.HALF_DONE: "warning", Condition.REFUSED: "warning"}
+_WORDS: Final = {condition: condition.value for condition in Condition}
 _UNKNOWN: Final = "unknown"
 
 
@@ -68,18 +69,19 @@ def _table(shares: Iterator[ListedShare], columns: tuple[Column, ...], look: Loo
     if first is None:
         yield "There is no such share in the state."
         return
-    count = len(columns)
+    is_wide = columns is _WIDE
 
     def rows() -> Iterator[list[Cell | str]]:
         for share in chain((first,), shares):
-            _note(share, notes)
-            yield _row(share)[:count]
+            if share.note:
+                _note(share, notes)
+            yield [*_row(share), *_more(share)] if is_wide else _row(share)
 
     yield from streamed_lines(columns, rows(), look)
 
 
 def _note(share: ListedShare, notes: list[str]) -> None:
-    if share.note and len(notes) < _MOST_NOTES:
+    if len(notes) < _MOST_NOTES:
         notes.append(f"{visible(share.address)}: {visible(share.note)}")
 
 
@@ -87,16 +89,21 @@ _MOST_NOTES: Final = 50
 
 
 def _row(share: ListedShare) -> list[Cell | str]:
-    percent = share.full_percent
+    percent, style = share.full_percent, _STYLES.get(share.condition)
     return [
         visible(share.address),
-        Cell(share.condition.value, _STYLES.get(share.condition)),
+        _WORDS[share.condition] if style is None else Cell(_WORDS[share.condition], style),
         _UNKNOWN if share.used_bytes is None else approximate_size(share.used_bytes),
         "" if share.size_bytes is None else format_size(share.size_bytes),
         "" if percent is None else f"{percent:.0f} %",
         protocol_words(share.protocol),
-        visible("#".join(part for part in (share.backend, share.pool) if part)),
+        visible(f"{share.backend}#{share.pool}" if share.backend and share.pool else share.backend or share.pool or ""),
         _labels(share),
+    ]
+
+
+def _more(share: ListedShare) -> list[Cell | str]:
+    return [
         visible(share.share_type or ""),
         _seen(share) or "",
         visible(share.export_locations[0]) if share.export_locations else "",
@@ -106,7 +113,7 @@ def _row(share: ListedShare) -> list[Cell | str]:
 
 
 def _labels(share: ListedShare) -> str:
-    return ",".join(f"{visible(key)}={visible(value)}" for key, value in sorted(share.labels.items()))
+    return visible(",".join([f"{key}={value}" for key, value in sorted(share.labels.items())]))
 
 
 def _seen(share: ListedShare) -> str | None:

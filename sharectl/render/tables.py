@@ -62,13 +62,13 @@ def table_lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]],
     are left out, from the right, until the rest fits; what a row is about stands above it where it would be broken within a word.
     Where the rest cannot fit, each row takes several lines.
     """
-    cells = [tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in row) for row in rows]
-    kept = [n for n in range(len(columns)) if not cells or any(row[n].text for row in cells)]
+    kept = [n for n in range(len(columns)) if not rows or any(_text_of(row[n]) for row in rows)]
     shown = [columns[n] for n in kept]
-    body = [tuple(row[n] for n in kept) for row in cells]
+    body = rows if len(kept) == len(columns) else [[row[n] for n in kept] for row in rows]
     if look.width is None or len(body) > _MOST_DRAWN:
-        return _plain_lines(shown, body, look)
-    return _drawn_lines(shown, body, look, look.width)
+        return _lines_of(shown, _widths_of(shown, body), body, look)
+    drawn = [tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in row) for row in body]
+    return _drawn_lines(shown, drawn, look, look.width)
 
 
 def streamed_lines(
@@ -81,39 +81,43 @@ def streamed_lines(
     if following is None:
         yield from table_lines(columns, first, look)
         return
-    cells = (
-        tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in row)
-        for row in chain(first, (following,), remaining)
-    )
-    measured = list(islice(cells, _MOST_DRAWN))
-    yield from _lines_of(columns, _widths_of(columns, measured), chain(measured, cells), look)
+    yield from _lines_of(columns, _widths_of(columns, first), chain(first, (following,), remaining), look)
 
 
-def _plain_lines(columns: Sequence[Column], rows: Sequence[Row], look: Look) -> Iterator[str]:
-    return _lines_of(columns, _widths_of(columns, rows), rows, look)
-
-
-def _widths_of(columns: Sequence[Column], rows: Sequence[Row]) -> list[int]:
+def _widths_of(columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]]) -> list[int]:
     return [_width_of(column, [row[n] for row in rows], _WIDEST_CELL) for n, column in enumerate(columns)]
 
 
-def _lines_of(columns: Sequence[Column], widths: Sequence[int], rows: Iterable[Row], look: Look) -> Iterator[str]:
+def _lines_of(
+    columns: Sequence[Column], widths: Sequence[int], rows: Iterable[Sequence[Cell | str]], look: Look
+) -> Iterator[str]:
+    """Yield the lines: most of many rows are plain text, and are filled up in one go."""
+    drawn = _GAP.join(
+        f"%{'' if column.right else '-'}{width}s" for column, width in zip(columns, widths, strict=True)
+    ).__mod__
     heads = tuple(Cell(column.head, "heading") for column in columns)
     for row in chain((heads,), rows):
-        line, owed = "", ""
-        for column, width, cell in zip(columns, widths, row, strict=True):
-            fill = " " * (width - display_width(cell.text))
-            text = cell.text if cell.style_name is None else paint(cell.text, cell.style_name, look.color)
-            if cell.text:
-                line += f"{owed}{fill}{text}" if column.right else f"{owed}{text}"
-                owed = _GAP if column.right else fill + _GAP
-            else:
-                owed += fill + _GAP
-        yield line
+        if Cell not in set(map(type, row)) and (line := drawn(tuple(row))).isascii():
+            yield line.rstrip(" ")
+            continue
+        filled = [_filled(cell, column, width, look) for column, width, cell in zip(columns, widths, row, strict=True)]
+        yield _GAP.join(filled).rstrip(" ")
 
 
-def _width_of(column: Column, cells: Sequence[Cell], most: int) -> int:
-    return max(len(column.head), max((min(display_width(cell.text), most) for cell in cells), default=0))
+def _filled(cell: Cell | str, column: Column, width: int, look: Look) -> str:
+    text = _text_of(cell)
+    fill = " " * (width - display_width(text))
+    if not isinstance(cell, str) and cell.style_name is not None:
+        text = paint(text, cell.style_name, look.color)
+    return fill + text if column.right else text + fill
+
+
+def _text_of(cell: Cell | str) -> str:
+    return cell if isinstance(cell, str) else cell.text
+
+
+def _width_of(column: Column, cells: Sequence[Cell | str], most: int) -> int:
+    return max(len(column.head), min(most, max(map(display_width, map(_text_of, cells)), default=0)))
 
 
 def _drawn_lines(columns: Sequence[Column], rows: Sequence[Row], look: Look, width: int) -> Iterator[str]:

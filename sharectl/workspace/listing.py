@@ -11,16 +11,16 @@ from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, is_of
 from sharectl.planner.records import DEPOSED_MARK
 from sharectl.state.contract import KeepsUsage
-from sharectl.state.rows import attributes_of, spec_object_of
+from sharectl.state.rows import attributes_of, share_like
 from sharectl.workspace.freshness import Freshness, freshness_of
 from sharectl.workspace.lookup import require_backends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
     from sharectl.model.records import HistoryEntry, OperationRecord, Record
+    from sharectl.model.specs import ShareSpec
     from sharectl.model.usage import ShareUse
     from sharectl.state.contract import StateReader, StateStore
 
@@ -74,7 +74,7 @@ class ListedShare(NamedTuple):
 class ListWanted:
     """Which shares are asked for, and in which order: those with all of the labels, on one of the backends, fuller than so many percent.
 
-    With `names_alone` nothing but their addresses is needed.
+    With `names_alone` nothing but their addresses is needed; of the rest, what the backend answered is read only for `export_locations`.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -84,6 +84,7 @@ class ListWanted:
     order: Order = Order.NAME
     limit: int | None = None
     names_alone: bool = False
+    export_locations: bool = True
 
     @property
     def may_be_cut(self) -> bool:
@@ -205,12 +206,11 @@ def _chosen(
     for page in pages:
         uses = use_of([record.resource_id for record in page])
         for record in page:
-            spec = spec_object_of(record)
-            labels = spec.get("labels", {})
+            spec = share_like(record)  # of thousands that are alike, one is decoded
             on_other = wanted.backends and record.backend not in wanted.backends
-            if on_other or any(labels.get(key) != value for key, value in wanted.labels.items()):
+            if on_other or not wanted.labels.items() <= spec.labels.items():
                 continue
-            share = _listed(record, spec, conditions, uses.get(record.resource_id))
+            share = _listed(record, spec, conditions, uses.get(record.resource_id), wanted)
             if wanted.broken and share.condition is Condition.OK:
                 continue
             percent = share.full_percent
@@ -218,7 +218,9 @@ def _chosen(
                 yield share
 
 
-def _listed(record: Record, spec: JsonObject, conditions: _Conditions, use: ShareUse | None) -> ListedShare:
+def _listed(
+    record: Record, spec: ShareSpec, conditions: _Conditions, use: ShareUse | None, wanted: ListWanted
+) -> ListedShare:
     condition, note = conditions.of(record)
     return ListedShare(
         record.address,
@@ -227,13 +229,13 @@ def _listed(record: Record, spec: JsonObject, conditions: _Conditions, use: Shar
         size_bytes=record.size_bytes,
         used_bytes=None if use is None else use.used_bytes,
         seen_at=None if use is None else use.seen_at,
-        protocol=spec.get("protocol"),
+        protocol=spec.protocol,
         backend=record.backend,
         pool=record.pool,
         resource_id=record.resource_id,
-        share_type=spec.get("share_type"),
-        labels=spec.get("labels", {}),
-        export_locations=tuple(attributes_of(record).get("export_locations", ())),
+        share_type=spec.share_type,
+        labels=spec.labels,
+        export_locations=tuple(attributes_of(record).get("export_locations", ())) if wanted.export_locations else (),
     )
 
 
