@@ -7,7 +7,7 @@ from array import array
 from dataclasses import dataclass, field
 from itertools import accumulate
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 NOTHING_GIVEN: Final[Mapping[str, int]] = MappingProxyType({})
 """What a document has by the project's defaults, where that is nothing."""
-
-_Text = TypeVar("_Text", str, str | None)
 
 _FEW_ADDRESSES: Final = 8
 """Few are looked for one by one; of many, all texts of a file are looked up."""
@@ -156,7 +154,7 @@ class CompiledFile:
     """
 
     __slots__ = (
-        *("_index_json", "_kept", "_lines", "declared", "defaults_matched", "digests", "drivers", "findings"),
+        *("_index_json", "_kept", "_lines", "_text", "declared", "defaults_matched", "digests", "drivers", "findings"),
         *("index", "loose", "records", "settings", "unsound"),
     )
     digests: bytes
@@ -174,6 +172,7 @@ class CompiledFile:
         self.unsound: dict[Address, frozenset[Path]] = {}
         self._index_json = b""
         self._lines: tuple[bytes, array[int]] | None = None
+        self._text: bytes | None = None
         self._kept: tuple[Pack, int, Callable[[CompiledFile], CompiledFile]] | None = None
 
     def keep_in(self, pack: Pack, number: int, recompile: Callable[[CompiledFile], CompiledFile]) -> None:
@@ -209,9 +208,12 @@ class CompiledFile:
         """Tell whether the index holds this text, which is a part of JSON."""
         return text in self.index_json
 
-    def mentions_any(self, addresses: AbstractSet[bytes]) -> bool:
+    def mentions_any(self, addresses: AbstractSet[str]) -> bool:
         """Tell whether the file may hold or refer to one of many addresses."""
-        return not addresses.isdisjoint(self.index_json.split(b'"'))
+        index = self.index
+        return not (addresses.isdisjoint(index.addresses) and addresses.isdisjoint(index.references)) or not all(
+            map(addresses.isdisjoint, index.moves.values())
+        )
 
     def digest(self, number: int) -> bytes:
         """Return the digest of the resource `index.addresses[number]`."""
@@ -229,18 +231,21 @@ class CompiledFile:
         return text[start : text.index(_BETWEEN, start)]
 
     def _line(self, number: int) -> bytes:
+        if self._lines is None and self._text is None:
+            self._text = self.records
+            return self._text.split(b"\n", number + 1)[number]  # of most files one is all that is asked for
         text, starts = self._lines or self._split()
         return text[starts[number] : starts[number + 1]]
 
     def _split(self) -> tuple[bytes, array[int]]:
         """Return the records, and where the line of each begins."""
-        text = self.records
+        text, self._text = self.records if self._text is None else self._text, None
         self._lines = text, array("Q", [0, *accumulate(map(len, text.splitlines(keepends=True)))])
         return self._lines
 
     def let_go(self) -> None:
         """Hold no records any more that can be had again."""
-        self._lines = None
+        self._lines = self._text = None
 
 
 def numbers_mentioning(files: Sequence[CompiledFile], addresses: Collection[Address]) -> Iterator[int]:
@@ -249,23 +254,22 @@ def numbers_mentioning(files: Sequence[CompiledFile], addresses: Collection[Addr
         quoted = [f'"{address}"'.encode() for address in addresses]
         yield from (number for number, file in enumerate(files) if any(map(file.mentions, quoted)))
         return
-    plain = frozenset(address.encode() for address in addresses)
-    yield from (number for number, file in enumerate(files) if file.mentions_any(plain))
+    wanted = frozenset(addresses)
+    yield from (number for number, file in enumerate(files) if file.mentions_any(wanted))
 
 
 def decoded_index(values: Sequence[Any]) -> Index:
     """Return the index that `index_json` gives the values of."""
     index = Index(*values)
-    index.references = list(map(_shared, index.references))  # the same in many files
-    index.placements = [(_shared(share_type), _shared(zone), network) for share_type, zone, network in index.placements]
+    shared = sys.intern  # the same in many files
+    index.references = list(map(shared, index.references))
+    index.placements = [
+        (share_type and shared(share_type), zone and shared(zone), network)
+        for share_type, zone, network in index.placements
+    ]
     index.sets = [SetDocument(*each) for each in index.sets]
     index.rules = [RuleDocument(*rule) for rule in index.rules]
     return index
-
-
-def _shared(text: _Text) -> _Text:
-    """Return the same text for all that are equal."""
-    return text and sys.intern(text)
 
 
 def lists_named(rules: Iterable[Sequence[str]]) -> Iterator[tuple[Address, Path]]:

@@ -96,12 +96,14 @@ def read_checked(path: str, key: bytes) -> bytes | None:
 def read_part(path: str, offset: int, size: int | None = None) -> bytes | None:
     """Return a part of a regular file, all of it or None; without `size`, the rest. Links are not followed."""
     try:
-        with open(path, "rb", opener=_open_no_link) as file:
-            rest = os.fstat(file.fileno()).st_size - offset
+        descriptor = _open_no_link(path, 0)
+        try:
+            rest = os.fstat(descriptor).st_size - offset
             if rest < (size or 0):  # before so much memory is asked for: a damaged file may name any size
                 return None
-            file.seek(offset)
-            part = file.read(rest if size is None else size)
+            part = os.pread(descriptor, rest if size is None else size, offset)
+        finally:
+            os.close(descriptor)
     except OSError:
         return None
     return part if len(part) == (rest if size is None else size) else None

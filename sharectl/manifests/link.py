@@ -95,6 +95,7 @@ class Linker:
     def link_only(self, only: Collection[Address]) -> Linked:
         """Link the shares and snapshots in `only`, those that they are made from or turned back to, and what has a name of them now."""
         self._is_partial = True
+        self.linked.entries = {}  # records are kept from now on
         self._link_settings()
         wanted = {address for address in only if kind_of(address) in MANAGED_KINDS}
         wanted |= self._moves_from(wanted).keys()

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from sharectl.manifests.compiled import CompiledFile, Setting, decoded_index
+from sharectl.manifests.compiled import CompiledFile, Index, Setting, decoded_index
 from sharectl.manifests.files import CHECKSUM_BYTES, checksum, read_part, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-    from sharectl.manifests.compiled import Index
+    from collections.abc import Set as AbstractSet
 
 SUFFIX: Final = ".pack"
 _LENGTHS: Final = struct.Struct("<3Q")
@@ -93,8 +92,21 @@ class Pack:
             self._decoded_singly += 1
             if self._decoded_singly <= _MOST_DECODED_SINGLY:
                 return decoded_index(orjson.loads(self.index_json(number)))
+        return decoded_index(self._all()[number])
+
+    def mentions_any(self, number: int, addresses: AbstractSet[str]) -> bool:
+        """Tell whether a file may hold or refer to one of many addresses."""
+        _, held, referred_to, *_ = values = self._all()[number]
+        moves = values[Index.__slots__.index("moves")]
+        return not (addresses.isdisjoint(held) and addresses.isdisjoint(referred_to)) or (
+            bool(moves) and not all(map(addresses.isdisjoint, moves.values()))
+        )
+
+    def _all(self) -> list[list[Any]]:
+        """Return the values of all indexes, decoded in one go."""
+        if self._decoded is None:
             self._decoded, self._index = orjson.loads(b"[" + self._index + b"]"), b""
-        return decoded_index(self._decoded[number])
+        return self._decoded
 
     def index_json(self, number: int) -> bytes:
         """Return the same as JSON."""
@@ -142,6 +154,9 @@ class _PackedFile(CompiledFile):
     @property
     def index_json(self) -> bytes:
         return self._pack.index_json(self._number)
+
+    def mentions_any(self, addresses: AbstractSet[str]) -> bool:
+        return self._pack.mentions_any(self._number, addresses)
 
 
 def write_pack(path: str, files: Sequence[CompiledFile], defaults: str = "") -> Pack | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.manifests.reader import MAX_DEPTH
-from sharectl.manifests.syntax import MAX_EVENTS_PER_SET, Segment, segments, too_large
+from sharectl.manifests.syntax import MAX_DEPTH, MAX_EVENTS_PER_SET, Segment, segments, too_large
 from sharectl.model.kinds import Kind
 
 if TYPE_CHECKING:

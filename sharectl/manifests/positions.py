@@ -115,6 +115,7 @@ def _indent(line: str) -> int:
 
 _WORD_BYTES: Final = frozenset(b"_.:/\\-" + f"{ascii_letters}{digits}".encode())
 _MAX_EXCERPT_CHARACTERS: Final = 200
+_MARKS: Final = (b"---", b"...")
 
 
 class Spot(NamedTuple):
@@ -146,7 +147,7 @@ class FilePositions:
         self._first_line = 1
         self._roots: dict[int, Node] | None = None
         self._lines: list[str] | None = None
-        self._plain_lines: list[bytes] | None = None
+        self._has_odd_lines: bool | None = None
         self._concealed = set() if concealed is None else concealed
         self._spans: dict[int, list[Span]] | None = None
         self._starts: tuple[list[int], list[int]] | None = None
@@ -232,21 +233,23 @@ class FilePositions:
 
     def line_with(self, line: int, text: str) -> Source | None:
         """Return where `text` stands as a word of its own, from `line` to the end of the document, without reading any YAML; None where that is not plain."""
-        if self._plain_lines is None:
-            data = self._data
-            is_odd = b"\r" in data or (not data.isascii() and ODD_LINE_END.search(data) is not None)
-            self._plain_lines = [] if is_odd else self._data.split(b"\n")
+        data, wanted = self._data, text.encode(errors="replace")
+        if self._has_odd_lines is None:
+            self._has_odd_lines = b"\r" in data or (not data.isascii() and ODD_LINE_END.search(data) is not None)
         found: Source | None = None
-        wanted = text.encode(errors="replace")
-        for number, content in enumerate(self._plain_lines[line - self._first_line :], line):
-            if content.startswith((b"---", b"...")):
-                break
-            at = _word_in(content, wanted)
-            if at is None:
-                continue
-            if found is not None or b"#" in content:  # it may be said in a comment alone
-                return None
-            found = Source(self.path, number, len(content[:at].decode(errors="replace")) + 1)
+        number, counted, start = self._first_line, 0, -1
+        at = -1 if self._has_odd_lines else _word_in(data, wanted)
+        while at >= 0:
+            number, counted = number + data.count(b"\n", counted, at), at
+            if number >= line:
+                start = _start_of(data, at, number - line) if start < 0 else start
+                if any(data.startswith(mark, start) or data.find(b"\n" + mark, start, at) >= 0 for mark in _MARKS):
+                    break
+                begin, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
+                if found is not None or b"#" in data[begin : None if end < 0 else end]:
+                    return None  # it may be said in a comment alone
+                found = Source(self.path, number, len(data[begin:at].decode(errors="replace")) + 1)
+            at = _word_in(data, wanted, at + 1)
         return found
 
     def spot(self, document: int, path: Sequence[Step], *, key: bool = False) -> Spot:
@@ -331,12 +334,19 @@ def _secrets_in(roots: dict[int, Node], concealed: set[tuple[int, tuple[Step, ..
             open_nodes.append((part, not is_reference and (is_secret or may_name_secret(name))))
 
 
-def _word_in(line: bytes, word: bytes) -> int | None:
-    """Return where a line has `word` with nothing around it that could belong to it; of a line without it, that is known at once."""
-    at = line.find(word) if word else -1
+def _word_in(data: bytes, word: bytes, start: int = 0) -> int:
+    """Return where `word` stands next with nothing around it that could belong to it; -1 where it does not."""
+    at = data.find(word, start) if word else -1
     while at >= 0:
         end = at + len(word)
-        if _WORD_BYTES.isdisjoint(line[max(0, at - 1) : at]) and _WORD_BYTES.isdisjoint(line[end : end + 1]):
-            return at
-        at = line.find(word, at + 1)
-    return None
+        if _WORD_BYTES.isdisjoint(data[max(0, at - 1) : at]) and _WORD_BYTES.isdisjoint(data[end : end + 1]):
+            break
+        at = data.find(word, at + 1)
+    return at
+
+
+def _start_of(data: bytes, at: int, lines_above: int) -> int:
+    """Return where the line begins that is so many above that at `at`."""
+    for _ in range(lines_above):
+        at = data.rfind(b"\n", 0, at)
+    return data.rfind(b"\n", 0, at) + 1

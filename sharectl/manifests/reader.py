@@ -10,6 +10,7 @@ import orjson
 from sharectl.manifests.findings import Finding
 from sharectl.manifests.scalars import SPECIAL_FIRST, ScalarError, resolve
 from sharectl.manifests.syntax import (
+    MAX_DEPTH,
     MAX_EVENTS_PER_DOCUMENT,
     MAX_EVENTS_PER_SET,
     FatalError,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from sharectl.manifests.syntax import Mark, Segment
 
-MAX_DEPTH: Final = 64
 MAX_SCALAR_CHARACTERS: Final = 64 * 1024
 MAX_EXPANDED_CHARACTERS: Final = 1_000_000
 _MOST_KEYS_KNOWN: Final = 1000

@@ -160,6 +160,7 @@ def explain_syntax(failure: object) -> tuple[str, str, str]:
 
 
 MAX_VALUES_PER_DOCUMENT: Final = 100_000
+MAX_DEPTH: Final = 64
 MAX_EVENTS_PER_DOCUMENT: Final = 2 * MAX_VALUES_PER_DOCUMENT  # of a key and its value
 MAX_EVENTS_PER_SET: Final = 10 * MAX_VALUES_PER_DOCUMENT  # a ShareSet stands for many documents
 _MAX_RESUMES: Final = 100

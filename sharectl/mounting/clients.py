@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -89,6 +88,8 @@ def parse_client(text: str, addresses_of_host: Callable[[str], Sequence[str]]) -
 
 def addresses_of_host(name: str) -> list[str]:
     """Return all addresses that this machine resolves `name` to. Raises OSError, or UnicodeError where it cannot be a name."""
+    import socket  # noqa: PLC0415 - most clients are asked for by their addresses
+
     return [str(found[4][0]) for found in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)]
 
 

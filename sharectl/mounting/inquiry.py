@@ -10,7 +10,7 @@ from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, rule_address
 from sharectl.mounting.who import beginnings_within, concerns, names_around, refused_rules, verdicts
 from sharectl.planner.records import DEPOSED_MARK
-from sharectl.state.rows import spec_object_of
+from sharectl.state.rows import share_like
 from sharectl.workspace.freshness import Freshness, freshness_of
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def judged(subject: Subject, found: Found, desired: Desired | None) -> WhoView:
     judgements: list[Verdict] = []
     for address, record in sorted(found.records.items()):
         active = [each.rule for each in found.rules[address] if each.status == "active"]
-        judgements += verdicts(subject, address, spec_object_of(record).get("protocol"), active)
+        judgements += verdicts(subject, address, share_like(record).example.protocol, active)
     sources, lists = ({}, {}) if desired is None else _places(judgements, desired)
     return WhoView(
         subject,

@@ -206,7 +206,7 @@ def _chosen(
     for page in pages:
         uses = use_of([record.resource_id for record in page])
         for record in page:
-            spec = share_like(record)  # of thousands that are alike, one is decoded
+            spec = share_like(record).example  # of thousands that are alike, one is decoded
             on_other = wanted.backends and record.backend not in wanted.backends
             if on_other or not wanted.labels.items() <= spec.labels.items():
                 continue

@@ -14,8 +14,6 @@ from sharectl.model.diagnostics import did_you_mean, error, warning
 from sharectl.model.kinds import KIND_OF_DOCUMENT, MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.settings import SchedulerSettings
 from sharectl.planner.backends.problems import extra_spec_findings, storage_findings
-from sharectl.workspace.backends import secret_problems
-from sharectl.workspace.share_servers import needs_service_and_state, server_findings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -91,12 +89,20 @@ def load_manifests(
         *(() if sources else _unknown_remote(loaded.readable, project, directory)),
         *(() if sources or only is not None else _idle_defaults(loaded, project, directory)),
         *(_idle_executor(project, directory) if only is None or only else ()),  # else it may be a worker who asks
-        *server_findings(loaded.readable),
+        *_server_findings(loaded.readable),
         *config_findings(loaded.readable),
         *storage_findings(loaded.readable, str(project.root), _own_folders(project), _manifest_folders(project)),
         *extra_spec_findings(loaded.readable),
     )
     return replace(loaded, diagnostics=(*wrong, *loaded.diagnostics)) if wrong else loaded
+
+
+def _server_findings(desired: Desired) -> tuple[Diagnostic, ...]:
+    if not any(spec.share_servers for spec in desired.backends.values()):
+        return ()
+    from sharectl.workspace.share_servers import server_findings  # noqa: PLC0415 - only where there are any
+
+    return server_findings(desired)
 
 
 def _own_folders(project: Project) -> dict[str, str]:
@@ -115,6 +121,8 @@ def _manifest_folders(project: Project) -> list[str]:
 
 def secret_findings(desired: Desired, project: Project) -> tuple[Diagnostic, ...]:
     """Return an error for each secret that a backend's manifest refers to and that is not there now."""
+    from sharectl.workspace.backends import secret_problems  # noqa: PLC0415 - most commands load manifests without it
+
     resolver = make_secret_resolver(str(project.root))
     return tuple(
         error(
@@ -144,6 +152,8 @@ def remote_findings(desired: Desired, project: Project) -> tuple[Diagnostic, ...
 
 def cannot_be_remote(spec: BackendSpec) -> Diagnostic | None:
     """Return the error of a backend that workers cannot serve, None where they can."""
+    from sharectl.workspace.share_servers import needs_service_and_state  # noqa: PLC0415 - as above
+
     if not (spec.share_servers and needs_service_and_state(spec)):
         return None
     assert spec.network is not None  # noqa: S101 - it has a plugin

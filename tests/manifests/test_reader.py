@@ -9,8 +9,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharectl.manifests.reader import MAX_DEPTH, MAX_SCALAR_CHARACTERS, read_documents
+from sharectl.manifests.reader import MAX_SCALAR_CHARACTERS, read_documents
 from sharectl.manifests.scalars import ScalarError, needs_quotes, resolve
+from sharectl.manifests.syntax import MAX_DEPTH
 
 
 @pytest.mark.parametrize(
