@@ -306,7 +306,7 @@ class OntapDriver:
             return self._listing.share(volume)
         words = str(volume.record.get("comment") or "")
         seen = self._listing.share(volume)
-        if not seen.not_adoptable and self._listing.holds_qtrees(volume):
+        if self._listing.holds_qtrees(volume):
             message = f"{self._array.name}: the volume {backend_id} cannot be taken over: qtrees are in it that are shares, or can be"
             raise ConflictError(message)
         if seen.not_adoptable:

@@ -20,6 +20,7 @@ from sharectl.drivers.ontap.locations import (
     servers_by_svm,
 )
 from sharectl.drivers.ontap.luns import BlockVolumes, block_volumes
+from sharectl.drivers.ontap.qtrees.inside import obstacles_in
 from sharectl.drivers.ontap.qtrees.listing import Around, QtreeListing
 from sharectl.drivers.ontap.qtrees.names import pool_of_container
 from sharectl.drivers.ontap.qtrees.records import check_shown, hiding
@@ -54,7 +55,7 @@ _FEW: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What shares are shown with: policies by id, SMB shares by the volumes that they export, names of policies that no volume has by the share that they were made for, where they are, which volumes hold LUNs, and what the array has of snapshot policies."""
+    """What shares are shown with: policies by id, SMB shares by the volumes that they export, names of policies that no volume has by the share that they were made for, where they are, which volumes hold LUNs, what the array has of snapshot policies, and why qtrees in volumes of others are in the way."""
 
     policies: Mapping[int, JsonObject] = field(default_factory=dict)
     smb: SmbListed = field(default_factory=SmbListed)
@@ -62,6 +63,7 @@ class Surroundings:
     places: Places = field(default_factory=Places)
     luns: BlockVolumes = field(default_factory=BlockVolumes)
     snapshots: SnapshotsSeen = field(default_factory=SnapshotsSeen)
+    inside: Mapping[str, str] = field(default_factory=dict)
 
 
 class Listing:
@@ -122,7 +124,9 @@ class Listing:
                 unused.setdefault(owner, []).append(str(policy["name"]))
         smb, luns = self._smb_shares(volumes, reads_all=resource_ids is None), self._luns_in(volumes)
         seen = self._snapshot_policies.seen(volumes)
-        around = Surroundings({policy["id"]: policy for policy in policies}, smb, unused, places, luns, seen)
+        by_id = {policy["id"]: policy for policy in policies}
+        inside = obstacles_in(self._qtrees, _strange(volumes))
+        around = Surroundings(by_id, smb, unused, places, luns, seen, inside)
         owners = {volume.uuid for volume in claimed(volumes).values()}
         plain = [each for each in volumes if pool_of_container(each.record.get("comment")) is None]
         found = [
@@ -221,7 +225,8 @@ class Listing:
         policies = {policy["id"]: policy for policy in self._policies_of(volume)}
         smb, places = self._smb_shares([volume], reads_all=False), self._places_for(volume)
         seen = self._snapshot_policies.seen([volume])
-        around = Surroundings(policies, smb, {}, places, self._luns_in([volume]), seen)
+        inside = obstacles_in(self._qtrees, _strange([volume]))
+        around = Surroundings(policies, smb, {}, places, self._luns_in([volume]), seen, inside)
         return self.observed(volume, around, is_owner=True)
 
     def new_share(self, volume: Volume) -> ObservedShare:
@@ -253,7 +258,7 @@ class Listing:
 
     def _luns_in(self, volumes: Sequence[Volume]) -> BlockVolumes:
         """Return which of these volumes hold LUNs, as far as it decides whether somebody may take them over."""
-        strange = [volume for volume in volumes if volume.note is None and not why_not_adoptable(volume)]
+        strange = _strange(volumes)
         if not strange:
             return BlockVolumes()
         return block_volumes(self._volumes.array, self._svm, strange[0].uuid if len(volumes) == 1 else None)
@@ -285,6 +290,8 @@ class Listing:
         pool = pool_of(volume.aggregates, str(volume.record.get("style")), self._flexgroups)
         lifs = preferred_first(around.places.lifs, volume.svm, self._home_of(volume, around.places))
         why_not = "" if note is not None else why_not_adoptable(volume) or around.luns.why_not_adoptable(volume)
+        if note is None:
+            why_not = why_not or around.inside.get(volume.uuid, "")
         if note is None and not why_not and len(exports) > 1:
             why_not = "it is exported over SMB under several names, and a share has one"
         if volume.note is not None and note is None:
@@ -325,6 +332,11 @@ class Listing:
         """Return the same of the share that a snapshot is of."""
         volume = str(snapshot["volume"]["name"])
         return volume if self._svm is not None else f"{snapshot['svm']['name']}/{volume}"
+
+
+def _strange(volumes: Iterable[Volume]) -> list[Volume]:
+    """Return the volumes of others that might be taken over, as far as they themselves tell."""
+    return [volume for volume in volumes if volume.note is None and not why_not_adoptable(volume)]
 
 
 def _ids_of(volumes: Iterable[Volume], qtrees: Iterable[Qtree]) -> set[str]:

@@ -124,6 +124,25 @@ def test_the_first_change_of_an_imported_share_gives_it_a_policy_of_its_own(grou
     assert theirs == [policy for policy in ground.emulator.world[ExportPolicy] if policy.name == "theirs"]
 
 
+def test_a_volume_whose_qtrees_let_in_others_is_not_taken_over(ground: Ground) -> None:
+    """The rules of the share would say who may reach it, and the qtree would let in whom its own policy names; one that inherits is no obstacle."""
+    odd_volumes(ground)
+    open_to = {"svm": {"name": "vs1"}, "name": "open", "rules": [RULES[2]]}
+    ground.send("POST", "/protocols/nfs/export-policies", open_to)
+    for volume, name, fields in (
+        ("Finance", "inherits", {}),
+        ("quoted", "payroll", {"export_policy": {"name": "open"}}),
+    ):
+        body = {"svm": {"name": "vs1"}, "volume": {"name": volume}, "name": name, **fields}
+        ground.send("POST", "/storage/qtrees", body)
+    found = {share.name: share.not_adoptable for share in ground.driver.list_shares() if share.not_adoptable}
+    assert found.keys() == REFUSED.keys() | {"quoted"}
+    assert "export policies of their own (payroll)" in found["quoted"]
+    with pytest.raises(ConflictError, match="payroll"):
+        ground.driver.adopt_share("quoted", "7d9a6a5e-0000-4000-8000-000000000001", None)
+    assert ground.driver.adopt_share("Finance", "7d9a6a5e-0000-4000-8000-000000000002", None).access
+
+
 def test_an_imported_share_comes_back_from_the_trash_where_it_was_mounted(ground: Ground) -> None:
     """Its path is not made of its name; clients find it where they had it."""
     make(ground, "ledger", nas={"path": "/books-2025"})
