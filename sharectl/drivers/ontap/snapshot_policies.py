@@ -125,8 +125,20 @@ class SnapshotPolicies:
         raise AssertionError
 
     def _ensure(self, svm: str, name: str, times: Sequence[Times]) -> None:
-        """Make the array's policy of this name what its name says, whatever of it is there."""
-        schedules = self._schedules(times)
+        """Make the array's policy of this name what its name says, whatever of it is there.
+
+        A schedule that was made for it is in nobody's policy for a moment, and another run that tidies up may remove it then.
+        """
+        for attempt in range(_ATTEMPTS):
+            schedules = self._schedules(times)
+            try:
+                return self._ensure_by(schedules, svm, name, times)
+            except ArrayError:
+                if attempt == _ATTEMPTS - 1 or set(schedules.values()) <= self._crons().keys():
+                    raise
+        raise AssertionError
+
+    def _ensure_by(self, schedules: Mapping[str, str], svm: str, name: str, times: Sequence[Times]) -> None:
         found = self._named(svm, name)
         if found is None:
             body = {"svm": {"name": svm}, "name": name, "enabled": True, "copies": copies_of(times, schedules)}

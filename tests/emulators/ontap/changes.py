@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.emulators.ontap import foreign
+from tests.emulators.ontap import foreign, schedules
 from tests.emulators.ontap.cluster import Node, node_named
 from tests.emulators.ontap.internal import perform
 from tests.emulators.ontap.licenses import License
@@ -97,12 +97,19 @@ def restart(world: World, seconds: float = 60.0) -> None:
     world.fault("unavailable", status=503, json=False, for_seconds=seconds)
 
 
+def remove_schedule(world: World, schedule: str) -> None:
+    """Remove a schedule of the cluster that no policy names."""
+    found = schedules.named(world, schedule)
+    if found is not None:
+        perform(world, "DELETE /cluster/schedules/{uuid}", {}, keys={"uuid": found.uuid})
+
+
 Change = Callable[..., None]
 CHANGES: Final[dict[str, Change]] = {
     each.__name__: each
     for each in (
         *(take_space, node_down, node_up, svm_state, deny_path, remove_license),
-        *(forget_account, domain_answers, write, add_foreign_volumes, skew_clock, restart),
+        *(forget_account, domain_answers, write, add_foreign_volumes, skew_clock, restart, remove_schedule),
     )
 }
 

@@ -219,6 +219,26 @@ def test_a_call_whose_answer_is_lost_is_made_once(ground: Ground, path: str, *, 
     assert (policies(ground), schedules(ground)) == (["sharectl_d7-0130"], ["sharectl_daily_0130"])
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_schedule_that_another_run_removes_meanwhile_is_made_again(ground: Ground, *, is_there: bool) -> None:
+    """No policy names it yet, so that whoever tidies up takes it for left over; also where the policy is there and wants it once more."""
+    share, policy = ground.share(), SnapshotPolicy(daily=DailySnapshots(7, 1, 30), time_zone=BERLIN)
+    if is_there:
+        body = {
+            "svm": {"name": "vs1"},
+            "name": "sharectl_d7-0130",
+            "enabled": True,
+            "copies": [{"schedule": {"name": "hourly"}, "count": 1, "prefix": "hourly"}],
+        }
+        ground.send("POST", "/storage/snapshot-policies", body)
+    path = "/storage/snapshot-policies/*/schedules" if is_there else "/storage/snapshot-policies"
+    ground.emulator.fault("change", "POST", path, times=1, name="remove_schedule", schedule="sharectl_daily_0130")
+    ground.driver.schedule_snapshots(share, policy)
+    assert ground.emulator.world.faults.met["change"] == 1
+    assert ground.listed().snapshot_policy == policy
+    assert (policies(ground), schedules(ground)) == (["sharectl_d7-0130"], ["sharectl_daily_0130"])
+
+
 @pytest.mark.parametrize("gone", ["trashed", "deleted"])
 def test_no_policy_is_left_where_a_run_ends_with_the_removal(ground: Ground, gone: str) -> None:
     """It goes before the volume, by which the next run finds the share; the policy that somebody else's share follows stays."""
