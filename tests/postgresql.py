@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -17,13 +16,14 @@ import psycopg
 import pytest
 
 from tests import servers
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 USER: Final = "sharectl"
 DATABASE: Final = "postgres"
-_START_SECONDS: Final = 120
+_START_SECONDS: Final = 300
 _TRIES: Final = 5
 _SETTINGS: Final = """
 listen_addresses = ''
@@ -111,7 +111,7 @@ class Server:
     def start_on_tcp(self) -> None:
         """Start it so that it listens on a port of 127.0.0.1 as well; on another one where somebody else was quicker to take it."""
         for tries_left in reversed(range(_TRIES)):
-            self.port = free_port()
+            (self.port,) = free_ports(1)
             with (self.data / "postgresql.conf").open("a") as file:
                 file.write(f"listen_addresses = '127.0.0.1'\nport = {self.port}\n")
             try:
@@ -205,13 +205,6 @@ def traced(folder: Path) -> Iterator[Callable[[], list[str]]]:
     ):
         patch.setattr(psycopg.Connection, "connect", classmethod(traced_connect))
         yield sent
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-    return port
 
 
 def new_name() -> str:

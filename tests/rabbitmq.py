@@ -14,10 +14,11 @@ from time import monotonic, sleep
 from typing import Final
 
 from tests import servers
+from tests.ports import free_ports
 
 PROGRAMS: Final = Path("/usr/lib/rabbitmq/bin")
 """Those in /usr/sbin insist on the folders of the package."""
-_START_SECONDS: Final = 100
+_START_SECONDS: Final = 300
 """Less than a test may take, so that what it said is told."""
 _TRIES: Final = 5
 _ABSENCES: Final = 10
@@ -29,17 +30,6 @@ raft.wal_max_size_bytes = 16777216
 log.file.level = warning
 """
 _ERLANG: Final = "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1 +sbwt none"
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports that nobody has just now."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    found = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return found
 
 
 class PortTakenError(Exception):
@@ -60,7 +50,7 @@ class Broker:
         servers.require((PROGRAMS / "rabbitmq-server").exists(), "RabbitMQ (apt-get install rabbitmq-server)")
         folder = Path(tempfile.mkdtemp(prefix="sharectl-mq-", dir=parent))
         servers.keep(folder, _stopping(folder))
-        port, distribution, epmd = _free_ports(3)
+        port, distribution, epmd = free_ports(3)
         (folder / "log").mkdir()
         (folder / "enabled_plugins").write_text("[].\n")
         (folder / "rabbitmq.conf").write_text(_SETTINGS)
