@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import select
-import signal
-import termios
-import time
 from html import escape
 from itertools import groupby
-from subprocess import Popen
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyte
+
+from tools.pseudoterminal import Pseudoterminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -166,45 +161,24 @@ class Session:
     ) -> None:
         """Start the command."""
         self.terminal = Terminal(columns, rows)
-        self._master, slave = pty.openpty()
-        termios.tcsetwinsize(slave, (rows, columns))
-        self.process = Popen(  # noqa: S603 - sharectl itself
-            command, cwd=cwd, env=dict(environ), stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+        self._pseudoterminal = Pseudoterminal(
+            command,
+            self.terminal.feed,
+            columns=columns,
+            rows=rows,
+            cwd=cwd,
+            environ=environ,
+            patience_seconds=PATIENCE_SECONDS,
         )
-        os.close(slave)
+        self.process = self._pseudoterminal.process
+        self.interrupt = self._pseudoterminal.interrupt
+        self.end = self._pseudoterminal.end
 
     def look_until(self, found: Callable[[Terminal], bool]) -> bool:
         """Draw what comes until the screen is as it is wanted; False where the command ended before that, or took too long."""
-        until = time.monotonic() + PATIENCE_SECONDS
-        while not found(self.terminal):
-            if not self._read(until):
-                return False
-        return True
+        return self._pseudoterminal.read_until(lambda: found(self.terminal))
 
     def resize(self, columns: int, rows: int) -> None:
         """Give the terminal another size."""
         self.terminal.resize(columns, rows)
-        termios.tcsetwinsize(self._master, (rows, columns))
-
-    def interrupt(self) -> None:
-        """Press Ctrl-C."""
-        os.killpg(self.process.pid, signal.SIGINT)
-
-    def end(self) -> int:
-        """Draw all that comes until the command has ended, and return its exit code."""
-        until = time.monotonic() + PATIENCE_SECONDS
-        while self._read(until):
-            pass
-        os.close(self._master)
-        return self.process.wait(PATIENCE_SECONDS)
-
-    def _read(self, until: float) -> bool:
-        ready, _, _ = select.select([self._master], [], [], max(0.0, until - time.monotonic()))
-        if not ready:
-            return False
-        try:
-            data = os.read(self._master, 65536)
-        except OSError:  # the other end is closed
-            return False
-        self.terminal.feed(data)
-        return bool(data)
+        self._pseudoterminal.resize(columns, rows)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
-import select
-import signal
 import subprocess
 import sys
-import termios
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sharectl.cli import main
 from tests.outputs import check_outputs
+from tools.pseudoterminal import Pseudoterminal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,24 +91,24 @@ class Terminal:
 
     def __init__(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> None:
         """Start the command."""
-        self._master, slave = pty.openpty()
-        termios.tcsetwinsize(slave, (40, 120))
-        self.process = subprocess.Popen(
+        self._seen = bytearray()
+        self._pseudoterminal = Pseudoterminal(
             [*COMMAND, *arguments],
+            self._seen.extend,
+            columns=120,
+            rows=40,
             cwd=cwd,
-            env=environment(TERM="xterm", **(env or {})),
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
+            environ=environment(TERM="xterm", **(env or {})),
+            patience_seconds=PATIENCE_SECONDS,
         )
-        os.close(slave)
-        self._seen = b""
+        self.process = self._pseudoterminal.process
+        self.type = self._pseudoterminal.type
+        self.interrupt = self._pseudoterminal.interrupt
 
     @property
     def text(self) -> str:
         """What has been shown until now, without colours."""
-        return _ESCAPE.sub("", self._seen.decode(errors="replace")).replace("\r\n", "\n")
+        return _ESCAPE.sub("", self.raw).replace("\r\n", "\n")
 
     @property
     def raw(self) -> str:
@@ -121,38 +117,12 @@ class Terminal:
 
     def wait_for(self, text: str) -> None:
         """Read until `text` has been shown."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while text not in self.text:
-            if not self._read(deadline):
-                message = f"{text!r} was not shown:\n{self.text}"
-                raise AssertionError(message)
-
-    def type(self, text: str) -> None:
-        """Type a text and the enter key."""
-        os.write(self._master, text.encode() + b"\n")
-
-    def interrupt(self) -> None:
-        """Press Ctrl-C."""
-        os.killpg(self.process.pid, signal.SIGINT)
+        assert self._pseudoterminal.read_until(lambda: text in self.text), f"{text!r} was not shown:\n{self.text}"
 
     def end(self) -> int:
         """Wait until the command has ended, and return its exit code."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while self._read(deadline):
-            pass
-        if time.monotonic() > deadline:
-            message = f"the command did not end:\n{self.text}"
-            raise AssertionError(message)
-        os.close(self._master)
-        return self.process.wait(PATIENCE_SECONDS)
-
-    def _read(self, deadline: float) -> bool:
-        ready, _, _ = select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
-            return False
         try:
-            data = os.read(self._master, 65536)
-        except OSError:  # the other end is closed
-            return False
-        self._seen += data
-        return bool(data)
+            return self._pseudoterminal.end()
+        except TimeoutError as error:
+            error.add_note(self.text)
+            raise
