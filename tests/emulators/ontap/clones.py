@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.emulators.ontap import volume_fields
+from tests.emulators.ontap.access_records import Qtree
 from tests.emulators.ontap.errors import Refused
 from tests.emulators.ontap.licenses import demand_license
 from tests.emulators.ontap.operations import get
@@ -99,6 +100,9 @@ def with_base(world: World, volume: Volume) -> Volume:
     parent = world[Volume].get(volume.origin.volume)
     if parent is None or parent.deleted_at is not None:
         raise Refused(524819, "The clone was not made: its parent has gone.")
+    for each in world[Qtree].where(uuid=parent.uuid):  # as they are now, also where an older snapshot is cloned
+        if each.id and not each.deleting:
+            world[Qtree].put(replace(each, uuid=volume.uuid, policy=each.policy if parent.svm == volume.svm else None))
     if volume.origin.snapshot:
         if volume.origin.snapshot not in world[Snapshot]:
             raise Refused(1638400, "The clone was not made: its snapshot has gone.")

@@ -11,7 +11,7 @@ from sharectl.drivers.ontap.qtrees.access import QtreeAccess, is_passage, marks_
 from sharectl.drivers.ontap.qtrees.containers import PASSAGE_RULES
 from sharectl.drivers.ontap.qtrees.names import pool_of_container, read_policy_name, time_in
 from sharectl.drivers.ontap.qtrees.quotas import holds, limit_in, used_in, why_not_in_force
-from sharectl.drivers.ontap.qtrees.records import Qtree, with_owners
+from sharectl.drivers.ontap.qtrees.records import Qtree, copies_among, parent_of, with_owners
 from sharectl.drivers.ontap.qtrees.smb import above, access_over_smb, exports_of
 from sharectl.drivers.ontap.smb_access import SmbListed
 from sharectl.drivers.ontap.volumes import why_not_adoptable, why_not_served
@@ -94,20 +94,28 @@ class QtreeListing:
     def shares(self, qtrees: Sequence[Qtree], around: Around, luns: BlockVolumes) -> list[ObservedShare]:
         """Return the shares that qtrees are, and those that they may become."""
         owners: dict[str, Qtree] = {}
+        copies = copies_among(qtrees, {uuid: parent_of(volume.record) for uuid, volume in around.volumes.items()})
         for qtree in sorted(qtrees, key=lambda each: (not is_passage(around.volumes[each.volume_uuid]), each.key)):
-            if qtree.owner is not None:
+            if qtree.owner is not None and qtree.key not in copies:
                 owners.setdefault(qtree.owner, qtree)
         found = []
         for qtree in qtrees:
             if qtree.owner is not None:
-                is_owner = owners[qtree.owner].key == qtree.key
-                found.append(self.observed(qtree, around, "" if is_owner else self._twin(qtree)))
+                if qtree.key in copies:
+                    why_not = self._copy(qtree, around.volumes[qtree.volume_uuid])
+                else:
+                    why_not = "" if owners[qtree.owner].key == qtree.key else self._twin(qtree)
+                found.append(self.observed(qtree, around, why_not))
             elif self.pool_of(qtree, around) and (qtree.key in around.rules or _is_container(qtree, around)):
                 found.append(self.observed(qtree, around, self._why_not(qtree, around, luns)))
         return found
 
     def _twin(self, qtree: Qtree) -> str:
         return f"its name or its export policy says that it is the share {qtree.owner}, which another qtree is; rename it, and give it another policy"
+
+    @staticmethod
+    def _copy(qtree: Qtree, volume: Volume) -> str:
+        return f"it is a copy of the share {qtree.owner}: its volume {volume.name} is a clone of {parent_of(volume.record)}"
 
     def pool_of(self, qtree: Qtree, around: Around) -> str:
         """Return the pool that a qtree is in: that of its volume, else the one whose volumes are on the same aggregate; empty where there is none."""

@@ -107,6 +107,28 @@ def with_owners(qtrees: Iterable[Qtree], policies: Iterable[JsonObject]) -> list
     return [replace(each, owner=places[each.place]) if each.place in places else each for each in qtrees]
 
 
+def copies_among(qtrees: Iterable[Qtree], parents: Mapping[str, str]) -> set[tuple[str, int]]:
+    """Return the keys of the qtrees of shares that are copies: in a clone of the volume in which another one says that it is the same share.
+
+    `parents` are the names of the volumes that others are clones of, by the UUIDs of the clones.
+    """
+    by_owner: dict[str, list[Qtree]] = {}
+    for qtree in qtrees:
+        if qtree.owner is not None:
+            by_owner.setdefault(qtree.owner, []).append(qtree)
+    copies = set()
+    for alike in by_owner.values():
+        places = {(each.svm, each.volume) for each in alike} if len(alike) > 1 else set()
+        copies |= {each.key for each in alike if (each.svm, parents.get(each.volume_uuid)) in places}
+    return copies
+
+
+def parent_of(volume: JsonObject) -> str:
+    """Return the name of the volume that one is a clone of; empty where it is none."""
+    clone = volume.get("clone") or {}
+    return str((clone.get("parent_volume") or {}).get("name", "")) if clone.get("is_flexclone") else ""
+
+
 def hiding(volumes: Iterable[Volume], policies: Iterable[JsonObject]) -> list[Volume]:
     """Return the volumes that may hold qtrees of shares and show none, since they are not online: those for qtrees, and those that some were taken over in."""
     marked = filter(None, (read_policy_name(str(policy["name"])) for policy in policies))
@@ -148,6 +170,8 @@ class Qtrees:
 
     def _one_of(self, found: Sequence[Qtree], resource_id: str) -> Qtree | None:
         if len(found) > 1:
+            found = self._without_copies(found)
+        if len(found) > 1:
             names = " and ".join(f"{each.volume}/{each.name}" for each in found)
             message = (
                 f"{self.array.name}: the qtrees {names} all say by their names, or by those of their export policies, that they are the "
@@ -155,6 +179,13 @@ class Qtrees:
             )
             raise ConflictError(message)
         return self.remember(found[0]) if found else None
+
+    def _without_copies(self, found: Sequence[Qtree]) -> list[Qtree]:
+        query: Mapping[str, QueryValue] = {"uuid": tuple(sorted({each.volume_uuid for each in found}))}
+        fields = ("uuid", "clone.is_flexclone", "clone.parent_volume.name")
+        volumes = self.array.records(VOLUMES, svm=self._svm, query=query, fields=fields)
+        copies = copies_among(found, {str(each["uuid"]): parent_of(each) for each in volumes})
+        return [each for each in found if each.key not in copies]
 
     def look(self, resource_id: str, svm: str, name: str) -> tuple[Qtree | None, list[Qtree]]:
         """Return the qtree of a share, as `find` does, and those of others in its SVM that people call by the same name."""

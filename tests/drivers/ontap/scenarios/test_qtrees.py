@@ -588,3 +588,23 @@ def test_a_share_in_the_trash_that_somebody_opened_is_still_in_it(small: Small) 
     assert small.listed().trashed_at is None
     assert small.listed().access == ()
     small.is_whole(shares=1, with_access=0)
+
+
+def test_a_clone_of_the_volume_leaves_its_shares_what_they_are(small: Small) -> None:
+    """Its qtrees have the same names and policies. It is the copy, whatever its UUID: the share stays where it is, and can be changed and removed."""
+    share = small.small(CLIENT)
+    container = small.container()
+    for number in range(4):
+        clone = {"is_flexclone": True, "parent_volume": {"name": container.name}}
+        body = {"svm": {"name": "vs1"}, "name": f"copy_{number}", "clone": clone}
+        small.send("POST", "/storage/volumes", {**body, "nas": {"path": f"/copy_{number}"}})
+    driver = small.fresh()
+    found = driver.list_shares()
+    (mine,) = [each for each in found if each.resource_id is not None]
+    assert (mine.backend_id, mine.access) == (share.backend_id, (CLIENT,))
+    copies = [each for each in found if each.resource_id is None]
+    assert {each.backend_id.partition("/")[0] for each in copies} == {f"copy_{number}" for number in range(4)}
+    assert [each.not_adoptable for each in copies if f"a clone of {container.name}" not in each.not_adoptable] == []
+    driver.update_access(share, [OTHER], [OTHER], [CLIENT])
+    (mine,) = [each for each in driver.list_shares([share.resource_id]) if each.resource_id is not None]
+    assert (mine.backend_id, mine.access) == (share.backend_id, (OTHER,))
