@@ -27,7 +27,7 @@ from sharectl.drivers.ontap.share_checks import protocol_problem, request_proble
 from sharectl.drivers.ontap.sizes import Sizes
 from sharectl.drivers.ontap.smb_access import SMB_NAME_NOTE, SmbAccess
 from sharectl.drivers.ontap.snapshot_policies import SnapshotPolicies
-from sharectl.drivers.ontap.volumes import NAME_NOTE, PROTOCOL_NOTE, Volumes, noted
+from sharectl.drivers.ontap.volumes import NAME_NOTE, PROTOCOL_NOTE, Volumes, noted, why_not_adoptable
 from sharectl.model.access import CIFS, NFS, joined_protocols
 from sharectl.model.diagnostics import counted
 from sharectl.model.observed import BackendReport, Hindrance
@@ -306,7 +306,7 @@ class OntapDriver:
             return self._listing.share(volume)
         words = str(volume.record.get("comment") or "")
         seen = self._listing.share(volume)
-        if self._listing.holds_qtrees(volume):
+        if not why_not_adoptable(volume) and self._listing.holds_qtrees(volume):
             message = f"{self._array.name}: the volume {backend_id} cannot be taken over: qtrees are in it that are shares, or can be"
             raise ConflictError(message)
         if seen.not_adoptable:
