@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 COMMAND = [sys.executable, "-m", "sharectl"]
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

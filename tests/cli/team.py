@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.postgresql import Server
     from tests.rabbitmq import Broker
 
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 300.0
 _PROJECT = """apiVersion: sharectl/v1
 kind: Project
 metadata: {{name: {name}}}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tests.cli.console import Ended
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 300
 SAMPLE = int(os.environ.get("SHARECTL_TEST_DAMAGES", "6"))
 """How many damages of each table are tried; all of them where the environment asks for more than there are."""
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LEASE_SECONDS = 3.0
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 DELETED = "deletionPolicy: delete"
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sharectl.model.events import Event
 
 RULE = "access: [{type: ip, to: 10.0.0.0/8, level: rw}]"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 
 
 def before_calls(monkeypatch: pytest.MonkeyPatch, method: str, wait: Callable[[int], object]) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sharectl.executors.base import Permit
     from sharectl.executors.calls import Call
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 
 
 class Backend:

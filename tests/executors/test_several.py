@@ -17,7 +17,7 @@ from tests.executors.workers.test_executor import Filer, executor_of, serving, s
 if TYPE_CHECKING:
     from tests.executors.workers.conftest import Database
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 
 
 def several_of(database: Database) -> Several:

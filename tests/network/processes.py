@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 
 HERE: Final = Path(__file__).resolve().parent
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 300.0
 
 
 def openstack_python(environment: str) -> str:

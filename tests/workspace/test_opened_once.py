@@ -8,7 +8,7 @@ import pytest
 
 from sharectl.workspace.parallel import OpenedOnce
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 
 
 class Thing:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.base import Driver
     from sharectl.model.observed import ObservedShare
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 POOLS = [{"name": "pool", "capacity": "1TiB"}]
 
 

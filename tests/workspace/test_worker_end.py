@@ -11,7 +11,7 @@ from pathlib import Path
 import sharectl
 
 ROOT = Path(sharectl.__file__).parent.parent
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 _ENDING = """
 import os
 from sharectl.workspace.worker import end_process

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 OPERATIONS = "sharectl/drivers/linux/agent/operations.py"
-SECONDS = 60.0
+SECONDS = 300.0
 """How long a test waits for what has to come."""
 
 

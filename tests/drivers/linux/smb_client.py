@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.drivers.linux.lab import Host
 
 _PROMPT = b"smb: \\"
-_DEADLINE_SECONDS = 30.0
+_DEADLINE_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sharectl.drivers.linux.driver import LinuxDriver
     from tests.drivers.linux.operations_lab import OperationsLab
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 NFS = {"nfs": {"versions": ["4.0", "4.1", "4.2"]}}
 """Settings with the version that the tests' client speaks."""
 

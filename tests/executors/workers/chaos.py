@@ -39,7 +39,7 @@ FOLDERS = ("near", "far", "coordinator")
 """What is in them: the manifests of shares are the coordinator's alone."""
 LEASE = "2s"
 CALM_LEASE = "60s"
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 300.0
 SHARES = 24
 NEW_SHARES = 4
 """How many of them are made, and how many removed, from one generation to the next."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sharectl.model.requests import ShareRef, ShareRequest
 
 GIB = 1 << 30
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 ENTRY_POINTS = "[sharectl.drivers]\nchaos = tests.executors.workers.chaos_filer:FACTORY\n"
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.rabbitmq import Broker
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 ROOT = Path(sharectl.__file__).parent.parent
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 OPENSSL = shutil.which("openssl") or "openssl"
 GREETING = b"AMQP\0\0\x09\x01"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 
 
 def make_certificate(folder: Path, name: str) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tests.executors.workers.conftest import Database
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from sharectl.executors.base import Permit
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 LEASE_SECONDS = 0.3
 """How often is renewed follows from it, and when a claim is too old from the `Clock`, which a busy machine does not move."""
 
