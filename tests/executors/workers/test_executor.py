@@ -23,7 +23,7 @@ from sharectl.executors.workers.service import Service
 from sharectl.state.contract import StateUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from uuid import UUID
 
     from sharectl.executors.base import Permit
@@ -322,11 +322,11 @@ class Shaky(Offers):
     loses = False
     is_away = False
 
-    def _ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+    def _ask(self, query: str, *values: object, locking: Collection[UUID] = ()) -> list[tuple[Any, ...]]:
         if self.is_away:
             message = "the server is away"
             raise ClaimsUnavailableError(message)
-        return super()._ask(query, *values)
+        return super()._ask(query, *values, locking=locking)
 
     def offer(self, offers: Sequence[Offer]) -> None:
         """See Offers."""
