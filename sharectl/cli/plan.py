@@ -169,7 +169,13 @@ def _apply_saved(
     if not if_current:
         if is_shared(session):
             run = replace(run, wanted=frozenset(addresses_of(saved)))
-        run_locked(session, saved.backends, lambda store, _backends: current_part(saved, rows_of(saved, store)), run)
+
+        def part(store: StateStore, backends: Backends) -> Plan:
+            from sharectl.workspace.saved_storage import part_to_apply
+
+            return part_to_apply(current_part(saved, rows_of(saved, store)), store, backends)
+
+        run_locked(session, saved.backends, part, run)
         return
     make_plan, run = watched(planner(session, choices), replace(run, whole=True))
     if make_plan.chosen is not None:

@@ -136,3 +136,46 @@ def test_a_plan_is_not_taken_for_done_where_the_state_says_otherwise(planned: Co
     stale = planned("apply", "first.plan")
     assert stale.code == 1
     assert "error[plan.stale]" in stale.err
+
+
+def test_a_plan_is_short_where_other_storage_answers_now(planned: Console) -> None:
+    """Each of its steps is bound to fail: nothing is begun, and one error says what answers and both ways out."""
+    assert planned("apply", "--yes").code == 0
+    planned.write("all.yaml", BACKEND + shares(ALL, spec=RULE, size="2GiB"))
+    assert planned("plan", "--out", "larger.plan").code == 0
+    (planned.root / "sim.db").rename(planned.root / "former.db")
+    before = planned("history", "-o", "json").out
+    refused = planned("apply", "larger.plan")
+    assert refused.code == 1
+    assert refused.err.count("error[backend.identity]: backend sim is not the storage that the state knows") == 1
+    assert "share/s000, share/s001, share/s002 and 57 more; nothing was begun" in refused.err
+    assert "sharectl state rm backend/sim" in refused.err
+    assert len((refused.err + refused.out).splitlines()) < 12
+    assert orjson.loads(planned("history", "-o", "json").out)["entries"] == orjson.loads(before)["entries"]
+    (planned.root / "former.db").rename(planned.root / "sim.db")
+    assert planned("apply", "larger.plan").code == 0
+
+
+def test_what_is_on_other_storage_is_held_and_the_rest_is_done(console: Console) -> None:
+    """A backend whose storage is the one that the state knows is not held up by another."""
+    backends = "".join(
+        f"---\n{BACKEND}  availabilityZone: {name}\n".replace("name: sim", f"name: {name}").replace(
+            "sim.db", f"{name}.db"
+        )
+        for name in ("near", "far")
+    )
+    console.write(
+        "all.yaml",
+        backends + shares(ALL[:3], spec="availabilityZone: near") + shares(ALL[3:9], spec="availabilityZone: far"),
+    )
+    assert console("apply", "--yes").code == 0
+    more = shares(ALL[:3], "2GiB", "availabilityZone: near") + shares(ALL[3:9], "2GiB", "availabilityZone: far")
+    console.write("all.yaml", backends + more)
+    assert console("plan", "--out", "larger.plan").code == 0
+    (console.root / "far.db").unlink()
+    mixed = console("apply", "larger.plan")
+    assert mixed.code == 1
+    assert "error[backend.identity]: backend far" in mixed.err
+    assert "share/s003, share/s004, share/s005 and 3 more; the rest of the plan is done" in mixed.err
+    listed = {row["address"]: row for row in orjson.loads(console("state", "list", "-o", "json").out)["resources"]}
+    assert [listed[f"share/{name}"]["size_bytes"] >> 30 for name in ALL[:9]] == [2] * 3 + [1] * 6
