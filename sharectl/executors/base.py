@@ -97,7 +97,8 @@ class Executor(Protocol):
     def reports(self, timeout_seconds: float) -> Sequence[Report]:
         """Return what there is to report; wait for it, but no longer than this.
 
-        Only outcomes end the wait early, after those that follow within GATHERING_SECONDS. What is reported of one call is in its order.
+        Only outcomes end the wait early, after those that follow within GATHERING_SECONDS, or a little later where all calls are short. What is
+        reported of one call is in its order.
         """
         ...
 

@@ -38,6 +38,8 @@ _LONG_AT_ONCE: Final = 4
 _SHORT_SECONDS: Final = 0.00025
 """A thread whose call took no longer rests while the loop works: both at once would only take the interpreter from each other."""
 _PACE_SECONDS: Final = 0.001
+_SHORT_GATHERING_SECONDS: Final = 0.02
+"""How long outcomes are gathered where all that work have short calls: many are done in it, and nobody waits for an outcome in the meantime."""
 _WITHOUT_THREADS_SECONDS: Final = 1.0
 """After how long a call may be made again for which there was no thread; it has certainly not begun."""
 
@@ -151,12 +153,16 @@ class Lanes:
                 self._pace = min(2 * self._pace, _MOST_AT_ONCE)
                 lacks_threads = self._wake_threads()
             if self._outcomes and not is_gathering:
-                is_gathering, until = True, monotonic() + GATHERING_SECONDS
+                is_gathering, until = True, monotonic() + self._gathering_seconds()
             if monotonic() >= until or (is_gathering and not (self._running or self._queued)):
                 break
             if not any(lane.busy for lane in self._lanes.values()):
                 lacks_threads = self._wake_threads()
         self._is_listening = self._is_woken = False
+
+    def _gathering_seconds(self) -> float:
+        is_short = all(lane.is_short for lane in self._lanes.values() if lane.busy or lane.queue)
+        return _SHORT_GATHERING_SECONDS if is_short else GATHERING_SECONDS
 
     def _is_rung_within(self, wait_seconds: float) -> bool:
         try:
