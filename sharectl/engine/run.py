@@ -184,7 +184,7 @@ class PlanRun:
     def _dispatch(self, step: Step, index: int = 0, *, is_next: bool = False) -> None:
         """Let the step wait for room on its backend, before all others where it `is_next`, once that is prepared."""
         backend = self._rows.backend_of(step, index)
-        preparation = step_id(Verb.PREPARE_BACKEND, address_of(Kind.BACKEND, backend or ""))
+        preparation = step_id(Verb.PREPARE_BACKEND, address_of(Kind.BACKEND, backend or "")) if index > 0 else ""
         if index > 0 and self._board.is_open(preparation):
             self._unprepared.setdefault(preparation, []).append((step, index))
         else:
@@ -194,12 +194,14 @@ class PlanRun:
 
     def _start_waiting(self, backend: str | None) -> None:
         """Start as many steps as have room: those that run, and some that are ready to; few at first, so that calls begin at once."""
+        waiting = self._waiting.get(backend)
+        if not waiting:
+            return
         if backend is None:
             width = most = _OF_THE_STATE_AT_ONCE
         else:
             width = self._plan.backends[backend].lanes
             most = width + min(max(width, _PREPARED), width + 2 * self._settled[backend])
-        waiting = self._waiting.get(backend, ())
         while waiting and self._active[backend] < (width if waiting[0][0].verb in _ONLY_WITH_A_PLACE else most):
             step, index, is_next = waiting.popleft()
             if not self._board.is_open(step.step_id):

@@ -39,6 +39,10 @@ class Record(NamedTuple):
     spec: bytes
     attributes: bytes
 
+    def at_version(self, version: int) -> Record:
+        """Return the row at another version."""
+        return Record._make((*self[:5], version, *self[6:]))
+
     def is_applied(self, digest: bytes) -> bool:
         """Tell whether the row is as a manifest wants it whose spec and access rules have `digest`, one after the other."""
         return self.spec_digest is not None and self.spec_digest + self.access_digest == digest

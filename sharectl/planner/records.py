@@ -110,10 +110,20 @@ def share_record(  # noqa: PLR0913, PLR0917 - the columns of a row
     rules: Iterable[AccessRule],
 ) -> Record:
     """Return the row of a share that is there as `observed`, applied from `spec`, with `rules` in force."""
-    return with_spec(bare_record(Kind.SHARE, address, resource_id, backend), as_exported(spec, observed))._replace(
+    plain = as_exported(spec, observed).as_plain()
+    spec_json, spec_digest = _written(plain)
+    return Record(
+        address=address,
+        kind=Kind.SHARE,
+        resource_id=resource_id,
+        backend=backend,
         pool=observed.pool,
+        version=0,
+        spec_digest=spec_digest,
         access_digest=access_digest(rules),
         size_bytes=spec.size_bytes if observed.size_bytes is None else observed.size_bytes,
+        protect=plain.get("protect", False),
+        spec=spec_json,
         attributes=share_attributes(observed),
     )
 

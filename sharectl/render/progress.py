@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from sharectl.render.formats import document
@@ -36,6 +36,12 @@ def _shape(kind: Hashable) -> tuple[str, tuple[str, ...]]:
     """Return `step-finished` for StepFinished, and the names of its fields."""
     event = cast("type[Event]", kind)
     return _BETWEEN_WORDS.sub("-", event.__name__).lower(), tuple(each.name for each in fields(event))
+
+
+@lru_cache(maxsize=1)
+def _utc_text(milliseconds: int) -> str:
+    """Return this time; many events come within one millisecond."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def event_object(event: Event, at: str) -> JsonObject:
@@ -79,7 +85,7 @@ def _tally_of(plan: Plan | None) -> Tally:
 
 
 def _utc_now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return _utc_text(time.time_ns() // 1_000_000)
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def put(
     changes: list[Change] = [PutResource(record, expected or None)]
     if rules is not None:
         changes.append(PutRules(record.address, rules))
-    return Result(tuple(changes), record._replace(version=(expected or 0) + 1), rules, refused)
+    return Result(tuple(changes), record.at_version((expected or 0) + 1), rules, refused)
 
 
 def removed(task: Task, _answer: object = None) -> Result:

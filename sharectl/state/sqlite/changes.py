@@ -127,7 +127,7 @@ def _put(connection: sqlite3.Connection, changes: Sequence[PutResource]) -> None
     new: list[Record] = []
     known: list[Record] = []
     for record, expected_version in ((change.record, change.expected_version) for change in changes):
-        (new if expected_version is None else known).append(record._replace(version=(expected_version or 0) + 1))
+        (new if expected_version is None else known).append(record.at_version((expected_version or 0) + 1))
     expect_records([*new, *known])
     try:
         insert_records(connection, new)
