@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import DriverError
@@ -25,6 +28,8 @@ _BUILT_IN: Final[Mapping[str, str]] = {
     "ontap": "sharectl.drivers.ontap",
     "simulated": "sharectl.drivers.simulated",
 }
+
+_SCANNING: Final = threading.Lock()
 
 
 class UnknownDriverError(DriverError):
@@ -62,27 +67,36 @@ def driver_factory(name: str) -> DriverFactory:
     return _load(entry_point)
 
 
-def _third_party() -> dict[str, EntryPoint]:
+def _third_party() -> Mapping[str, EntryPoint]:
+    with _SCANNING:  # the lanes of all backends ask at once
+        return _offered(tuple(sys.path))
+
+
+@lru_cache(maxsize=1)
+def _offered(_path: tuple[str, ...]) -> Mapping[str, EntryPoint]:
     from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and not needed for the built-in drivers
 
     return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name not in _BUILT_IN}
 
 
 def _load(entry_point: EntryPoint) -> DriverFactory:
-    package = entry_point.dist.name if entry_point.dist is not None else "an unnamed package"
     try:
         factory: DriverFactory = entry_point.load()
     except Exception as cause:
         message = (
-            f"the driver {entry_point.name!r} of the package {package!r} cannot be loaded from "
+            f"the driver {entry_point.name!r} of the package {_package_of(entry_point)!r} cannot be loaded from "
             f"{entry_point.value!r}: {type(cause).__name__}: {cause}"
         )
         raise DriverError(message) from cause
     missing = [name for name in ("config_schema", "capabilities", "open") if not hasattr(factory, name)]
     if missing:
         message = (
-            f"the driver {entry_point.name!r} of the package {package!r} is not a driver factory: "
+            f"the driver {entry_point.name!r} of the package {_package_of(entry_point)!r} is not a driver factory: "
             f"{entry_point.value!r} has no {', '.join(missing)}"
         )
         raise DriverError(message)
     return factory
+
+
+def _package_of(entry_point: EntryPoint) -> str:
+    return "an unnamed package" if entry_point.dist is None else entry_point.dist.name

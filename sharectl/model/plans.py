@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.field_changes import plain_changes, rule_changes
@@ -229,9 +230,15 @@ def changes_of(work: Work | None) -> tuple[FieldChange, ...]:
         case CreateShare(spec=spec):
             return plain_changes({}, spec.as_plain())
         case UpdateAccess(rules=rules):
-            return rule_changes((), rules)
+            return _changes_of_rules(rules)
         case _:
             return ()
+
+
+@lru_cache(maxsize=1_000)
+def _changes_of_rules(rules: tuple[AccessRule, ...]) -> tuple[FieldChange, ...]:
+    """Return the changes that new access stands for; many shares have the same few lists of rules."""
+    return rule_changes((), rules)
 
 
 def stated(work: Work | None, changes: tuple[FieldChange, ...]) -> tuple[FieldChange, ...] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
@@ -252,7 +251,10 @@ def batches_by_kind(changes: Sequence[Change]) -> Iterator[Mapping[type, list[Ch
         kind = type(change)
         order, names_in = _ORDER[kind]
         names = names_in(change)
-        if RenameBackend in batch or (names and max(map(latest.get, names, repeat(-1))) >= order):
+        is_late = RenameBackend in batch
+        for name in names:
+            is_late = is_late or latest.get(name, -1) >= order
+        if is_late:
             yield dict(sorted(batch.items(), key=lambda item: _ORDER[item[0]][0]))
             batch, latest = {}, {}
         batch.setdefault(kind, []).append(change)

@@ -47,7 +47,10 @@ def _utc_text(milliseconds: int) -> str:
 def event_object(event: Event, at: str) -> JsonObject:
     """Return the event as a JSON object: its name, the time `at` (UTC, ISO 8601), and its fields under their names."""
     name, names = _shape(cast("Hashable", type(event)))
-    return document("events", event=name, at=at, **{each: getattr(event, each) for each in names})
+    plain = document("events", event=name, at=at)
+    for each in names:
+        plain[each] = getattr(event, each)
+    return plain
 
 
 Mode = Literal["auto", "plain", "json"]

@@ -17,7 +17,7 @@ from sharectl.model.kinds import PLACED_KINDS, Kind
 from sharectl.model.records import HistoryEntry, HistoryLine, Record, RuleRecord, RunRecord
 from sharectl.model.verbs import Verb
 from sharectl.state.contract import DamagedRowError
-from sharectl.state.rows import are_options, json_object, options_in, options_json, payload_of
+from sharectl.state.rows import NO_OPTIONS, are_options, json_object, options_in, options_json, payload_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -222,15 +222,15 @@ def rule_rows(rules: Iterable[tuple[Address, Iterable[RuleRecord]]]) -> Iterator
     return (
         (
             address,
-            str(rule.access_type),
-            rule.access_to,
-            str(rule.access_level),
-            options_json(rule.options),
+            str(access_type),
+            access_to,
+            str(level),
+            options_json(options) if options else NO_OPTIONS,
             status,
             reason,
         )
         for address, records in rules
-        for rule, status, reason in records
+        for (access_type, access_to, level, options), status, reason in records
     )
 
 

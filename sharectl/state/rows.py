@@ -201,14 +201,14 @@ def _json_object(data: bytes) -> JsonObject | None:
 
 def share_ref(record: Record) -> ShareRef:
     """Return the share as drivers are told of it."""
-    spec, attributes = spec_object_of(record), attributes_of(record)
+    spec, attributes = share_like(record), attributes_of(record)
     return ShareRef(
         resource_id=record.resource_id,
         backend_id=attributes["backend_id"],
         name=attributes["name"],
         pool=record.pool or "",
-        protocol=spec["protocol"],
-        size_bytes=record.size_bytes or spec["size_bytes"],
+        protocol=spec.protocol,
+        size_bytes=record.size_bytes or spec.size_bytes,
         share_server_id=attributes.get("share_server_id"),
     )
 

@@ -228,6 +228,8 @@ def prepare_writing(connection: sqlite3.Connection, path: Path) -> None:
         )
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
+    # Pages as they were before a statement or a savepoint, should it be undone: as files they were most of what a commit writes.
+    connection.execute("PRAGMA temp_store = MEMORY")
     # macOS alone needs to be told that fsync means the disk.
     connection.execute("PRAGMA fullfsync = ON")
     connection.execute("PRAGMA checkpoint_fullfsync = ON")
