@@ -57,26 +57,25 @@ _TOGETHER: Final = 64
 """Rows in one statement. Around each statement the interpreter's lock changes hands, which costs more than a row if many threads want it."""
 
 
-class _MixedError(Exception):
+class MixedError(Exception):
     """One of several changes does not fit; which one shows when they are made one at a time."""
 
 
-def apply_changes(connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
+def apply_changes(connection: sqlite3.Connection, changes: Sequence[Change], *, together: bool) -> None:
     """Make `changes` as if one after the other.
 
-    Changes of one kind go together; those of one address or operation keep their order. Raises VersionConflictError,
-    StateRefusedError, also for what reading would call damaged, and sqlite3.IntegrityError where they break a rule of the schema.
+    `together`, changes of one kind are made at once, and those of one address or operation keep their order: raises MixedError where one
+    does not fit, after which the transaction has to be rolled back. Raises VersionConflictError, StateRefusedError, also for what
+    reading would call damaged, and sqlite3.IntegrityError where they break a rule of the schema.
     """
-    connection.execute("SAVEPOINT changes")
     try:
-        try:
-            for batch in batches_by_kind(changes):
-                for kind, alike in batch.items():
-                    _WRITERS[kind](connection, alike)
-        except _MixedError:
-            connection.execute("ROLLBACK TO changes")
+        if not together:
             for change in changes:
                 _WRITERS[type(change)](connection, [change])
+            return
+        for batch in batches_by_kind(changes):
+            for kind, alike in batch.items():
+                _WRITERS[kind](connection, alike)
     except DamagedRowError as error:
         raise StateRefusedError(error.location, f"it cannot be recorded: {error.fault}") from error
 
@@ -133,7 +132,7 @@ def _put(connection: sqlite3.Connection, changes: Sequence[PutResource]) -> None
         insert_records(connection, new)
     except sqlite3.IntegrityError:
         if len(changes) > 1:
-            raise _MixedError from None
+            raise MixedError from None
         _expect_free(connection, new[0].address)
         raise
     places = [(record.address, record.version - 1) for record in known]
@@ -177,7 +176,7 @@ def _rename(connection: sqlite3.Connection, changes: Sequence[RenameResource]) -
         _expect_changed(connection, connection.executemany(_RENAME, rows), places)
     except sqlite3.IntegrityError:
         if len(changes) > 1:
-            raise _MixedError from None
+            raise MixedError from None
         _expect_free(connection, changes[0].new_address)
         raise
 
@@ -236,7 +235,7 @@ def _expect_changed(
     if not rows or cursor.rowcount == len(rows):
         return
     if len(rows) > 1:
-        raise _MixedError
+        raise MixedError
     address, expected_version = rows[0]
     raise VersionConflictError(address, expected_version, _version_of(connection, address))
 

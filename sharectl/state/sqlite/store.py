@@ -23,7 +23,7 @@ from sharectl.state.contract import (
 from sharectl.state.lock import SYSTEM_CLOCK
 from sharectl.state.rows import expect_whole_state
 from sharectl.state.sqlite import files, leases
-from sharectl.state.sqlite.changes import apply_changes, replace_content
+from sharectl.state.sqlite.changes import MixedError, apply_changes, replace_content
 from sharectl.state.sqlite.errors import translated
 from sharectl.state.sqlite.migrations import MIGRATIONS, back_up, check_version, migrate
 from sharectl.state.sqlite.reader import SqliteReader, history_lines, is_used, read_document
@@ -114,9 +114,15 @@ class SqliteStore:
 
     def commit(self, lease: Lease, changes: Sequence[Change]) -> None:
         """See StateStore."""
+        try:
+            self._commit(lease, changes, together=True)
+        except MixedError:
+            self._commit(lease, changes, together=False)
+
+    def _commit(self, lease: Lease, changes: Sequence[Change], *, together: bool) -> None:
         with self._transaction(lease) as connection:
             leases.expect_within(connection, lease, changes, self._path)
-            apply_changes(connection, changes)
+            apply_changes(connection, changes, together=together)
             if changes:
                 connection.execute("UPDATE meta SET serial = serial + 1")
 
