@@ -14,7 +14,7 @@ from sharectl.model.quantities import approximate_size, format_size
 from sharectl.model.specs import DeletionPolicy
 from sharectl.model.table import SPECS
 from sharectl.mounting.locations import parse_location
-from sharectl.planner.saved.alike import changes_to_list
+from sharectl.planner.saved.document import changes_to_list
 from sharectl.planner.share_servers.changes import subnet_label
 from sharectl.render.by_default import default_facts, default_objects
 from sharectl.render.formats import document, named_fields

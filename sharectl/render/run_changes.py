@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.plans import Action
 from sharectl.model.verbs import VERBS, Effect, Verb
-from sharectl.planner.saved.alike import changes_to_list
+from sharectl.planner.saved.document import changes_to_list
 from sharectl.render.formats import document
 from sharectl.render.freshness import freshness_object
 from sharectl.render.history import run_lines, run_object

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.planner.saved.alike import changes_to_list
+from sharectl.planner.saved.document import changes_to_list
 
 if TYPE_CHECKING:
     from sharectl.model.canonical import JsonObject

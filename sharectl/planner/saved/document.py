@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields, replace
-from functools import partial
 from itertools import chain
 from sys import intern
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
@@ -14,7 +13,7 @@ from sharectl.model.candidates import Candidates, Place, shared_place
 from sharectl.model.codec import Shapes, shapes_of
 from sharectl.model.diagnostics import Diagnostic, Severity, Source, has_errors
 from sharectl.model.field_changes import FieldChange
-from sharectl.model.kinds import Kind, kind_of
+from sharectl.model.kinds import kind_of
 from sharectl.model.observed import Before
 from sharectl.model.plans import (
     Action,
@@ -26,15 +25,14 @@ from sharectl.model.plans import (
     Step,
     Summary,
     UnreadBackend,
-    UpdateAccess,
     Work,
+    changes_of,
     stated,
     work_class,
 )
 from sharectl.model.specs import SnapshotPolicy
 from sharectl.model.table import spec_from_plain
 from sharectl.model.verbs import Verb
-from sharectl.planner.saved.alike import Alike, changes_to_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -47,7 +45,6 @@ FORMAT: Final = "sharectl-plan"
 VERSION: Final = 1
 
 _ACTIONS: Final = {action.word: action for action in Action}
-_VERBS: Final = {verb.value: verb for verb in Verb}
 _TEXT: Final = "str | None"
 _LIST: Final = "tuple[Any, ...]"
 _SHAPES: Final[Mapping[str, Shapes]] = {
@@ -124,7 +121,7 @@ class _Part(NamedTuple):
 
     key: str
     write: Callable[[Any], Any] = lambda value: value
-    read: Callable[[Any], Any] | None = None
+    read: Callable[[Any], Any] = lambda plain: plain
 
 
 _PARTS: Final[Mapping[str, _Part]] = {
@@ -134,7 +131,7 @@ _PARTS: Final[Mapping[str, _Part]] = {
         lambda plain: Candidates(*_places_and_weights(plain)),
     ),
     "beside": _Part("beside", list, tuple),
-    "rules": _Part("rules", lambda rules: [rule.as_object() for rule in rules]),
+    "rules": _Part("rules", lambda rules: [rule.as_object() for rule in rules], lambda plain: tuple(map(_rule, plain))),
     "export_settings": _Part("export_settings", dict, lambda plain: tuple(sorted(plain.items()))),
     "policy": _Part("snapshot_policy", lambda policy: policy.as_plain(), SnapshotPolicy.checked),
     "backend_id": _Part("import_id"),
@@ -199,7 +196,7 @@ def plan_from_document(document: object, more_steps: Iterable[object] = ()) -> P
         return Plan(
             lineage=plain["lineage"],
             serial=plain["serial"],
-            steps=tuple(map(partial(_step, Alike()), chain(plain["steps"], more_steps))),
+            steps=tuple(map(_step, chain(plain["steps"], more_steps))),
             drift=tuple(map(_drift, plain["drift"])),
             diagnostics=diagnostics,
             held=tuple(map(_held, plain.get("held") or ())),
@@ -274,6 +271,11 @@ def held_to_list(held: Iterable[Held]) -> list[JsonObject]:
     return [{**_plain_fields(each), "verbs": [verb.value for verb in each.verbs]} for each in held]
 
 
+def changes_to_list(changes: Iterable[FieldChange]) -> list[JsonObject]:
+    """Return field changes as JSON objects."""
+    return [{"field": change.field, "before": change.before, "after": change.after} for change in changes]
+
+
 def diagnostic_to_object(diagnostic: Diagnostic) -> JsonObject:
     """Return a diagnostic as a JSON object; fields that say nothing are left out."""
     source = None if diagnostic.source is None else asdict(diagnostic.source)
@@ -285,10 +287,10 @@ def _plain_fields(value: Drift | Held | Diagnostic) -> JsonObject:
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
-def _step(alike: Alike, plain: object) -> Step:
+def _step(plain: object) -> Step:
     found = _checked("step", plain)
-    verb = _VERBS.get(found["verb"]) or Verb(found["verb"])
-    work = _work(verb, found, alike)
+    verb = Verb(found["verb"])
+    work = _work(verb, found)
     return Step(
         step_id=intern(found["id"]),  # each text once, however many steps have it
         address=intern(found["address"]),
@@ -297,7 +299,7 @@ def _step(alike: Alike, plain: object) -> Step:
         reason=intern(found["reason"]),
         backend=found.get("backend") and intern(found["backend"]),
         work=work,
-        stated_changes=_stated(work, found, alike),
+        stated_changes=_stated(work, found.get("changes")),
         expected_version=found.get("expected_version"),
         waits_for=tuple(map(intern, found.get("waits_for") or ())),
         before=None if found.get("before") is None else _before(found["before"]),
@@ -318,28 +320,18 @@ def _before(plain: object) -> Before:
     )
 
 
-def _stated(work: Work | None, plain: Mapping[str, Any], alike: Alike) -> tuple[FieldChange, ...] | None:
+def _stated(work: Work | None, plain: Any) -> tuple[FieldChange, ...] | None:  # noqa: ANN401 - whatever stands in the document
     """Return the changes that a step states; None, without decoding them, where they are as they follow from its work."""
-    changes = plain.get("changes")
-    return None if changes and changes == alike.changes_of(work, plain) else stated(work, _changes(changes))
+    return None if plain and plain == changes_to_list(changes_of(work)) else stated(work, _changes(plain))
 
 
-def _work(verb: Verb, plain: Mapping[str, Any], alike: Alike) -> Work | None:
+def _work(verb: Verb, plain: Mapping[str, Any]) -> Work | None:
     made = work_class(verb)
     if made is None:
         return None
-    parts: dict[str, Any] = {}
-    for name, part in _PARTS_OF[made]:
-        held = plain.get(part.key)
-        if held is not None:
-            parts[name] = held if part.read is None else part.read(held)
-    if made is UpdateAccess and "rules" in parts:
-        parts["rules"] = alike.rules(parts["rules"], _rule)
+    parts = {name: part.read(plain[part.key]) for name, part in _PARTS_OF[made] if plain.get(part.key) is not None}
     if "spec" in plain and made in _WITH_SPEC:
-        spec = plain["spec"]
-        kind = kind_of(plain["address"])
-        decode = partial(spec_from_plain, kind, spec)
-        parts["spec"] = alike.share(spec, decode) if kind is Kind.SHARE else decode()
+        parts["spec"] = spec_from_plain(kind_of(plain["address"]), plain["spec"])
     found: Work = made(**parts)
     return found
 
