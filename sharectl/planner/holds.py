@@ -174,8 +174,9 @@ def _bound(draft: Draft, refusals: _Refusals) -> dict[str, list[str]]:
         is_rename = step.verb is Verb.MOVE and step.address == address  # which stands for itself
         if address in draft.replaced and not is_rename:
             replacements.setdefault(address, []).append(name)
-    for names in replacements.values():
-        for name in names:
+    for address, names in replacements.items():
+        # The new share is one of them, also where it was refused before there was a step for it.
+        for name in {*names, step_id(Verb.CREATE_SHARE, address)}:
             bound.setdefault(name, []).extend(names)
     _bind_snapshots(draft, refusals, bound)
     return bound

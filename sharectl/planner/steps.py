@@ -113,14 +113,24 @@ def _can_be_placed(draft: Draft, address: Address) -> bool:
 
 
 def _refuse_halves(draft: Draft, placed: Collection[Address]) -> None:
-    """Refuse replacements of which only the removal would be left, because the new share belongs on another backend."""
-    explained = {diagnostic.address for diagnostic in draft.diagnostics}
-    for address in sorted(draft.replaced.keys() - placed - explained):
+    """Refuse replacements of which only the removal would be left, unless what keeps the new share from being made is a refusal: that holds both."""
+    unplaced = draft.replaced.keys() - placed
+    if not unplaced:
+        return
+    refused = {each.address for each in draft.refusals if each.verbs is None or Verb.CREATE_SHARE in each.verbs}
+    explained = {diagnostic.address for diagnostic in draft.diagnostics} | draft.awaited.keys()
+    for address in sorted(unplaced - refused):
+        why, remedy = (
+            "would be on a backend that this plan leaves out",
+            "plan without --backend, or name the new backend too",
+        )
+        if address in explained:
+            why, remedy = "cannot be made yet", "mend what it waits for first"
         draft.refuse(
             "share.half-replaced",
             address,
-            f"{address} would be removed, and the new share in its place would be on a backend that this plan leaves out",
-            remedy="plan without --backend, or name the new backend too",
+            f"{address} would be removed, and the new share in its place {why}",
+            remedy=remedy,
             holds=MAKING | REMOVING,
         )
 

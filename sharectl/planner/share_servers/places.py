@@ -52,6 +52,14 @@ def unused_servers(draft: Draft, wanted: Container[Address]) -> list[Address]:
     ]
 
 
+def goes(draft: Draft, server: Address, removals: Mapping[Address, Sequence[Step]]) -> bool:
+    """Tell whether the plan is about an unused share server: it was chosen, or the plan empties it and another may need its place."""
+    backend = draft.records[server].backend or ""
+    if draft.chooses(server, backend):
+        return True
+    return server in removals and server not in draft.options.excludes and server_limit(draft, backend) is not None
+
+
 def _in_use(draft: Draft) -> set[str | None]:
     """Return the ids of the share servers that something is on, once the plan's removals are done."""
     unrecorded, deleted = set(), set()
@@ -309,7 +317,11 @@ class ServerPlaces:
         ]  # shares made again in their places
         wanted |= {place.share_server for place in lost if place.share_server is not None}
         removals = removals_by_server(draft)
-        going = {a for a in unused_servers(draft, wanted) if not waits_for_successor(removals.get(a, ()))}
+        going = {
+            server
+            for server in unused_servers(draft, wanted)
+            if goes(draft, server, removals) and not waits_for_successor(removals.get(server, ()))
+        }
         there: dict[str, set[str | None]] = {}
         for server_id, address in draft.servers.items():
             if address not in going:

@@ -19,7 +19,7 @@ from sharectl.planner.share_servers.changes import (
     spec_to_mend,
     subnet_for,
 )
-from sharectl.planner.share_servers.places import server_of, shares_by_server, unused_servers
+from sharectl.planner.share_servers.places import goes, removals_by_server, server_of, shares_by_server, unused_servers
 from sharectl.planner.shares.steps import spec_in_force
 from sharectl.state.rows import allocations_of, server_spec_of
 
@@ -45,12 +45,12 @@ def plan_share_servers(draft: Draft) -> None:
     needed = {server_of(draft, step) for step in draft.steps.values()}
     protocols = cache(partial(protocols_by_server, draft))
     shares = cache(partial(shares_by_server, draft))
+    removals = removals_by_server(draft) if unused else {}
     for address in sorted(draft.servers.values()):
-        chosen = draft.chooses(address, draft.records[address].backend or "")
         if address in unused:
-            if chosen:
+            if goes(draft, address, removals):
                 _remove(draft, address)
-        elif chosen or address in needed:
+        elif address in needed or draft.chooses(address, draft.records[address].backend or ""):
             _mend(draft, address, shares)
             follow_network(draft, address, protocols)
     _release(draft)
