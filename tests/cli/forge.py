@@ -14,7 +14,7 @@ import yaml
 from tests.cli.console import PATIENCE_SECONDS, Ended, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 ROOT_REPOSITORY = "storage/shares"
@@ -194,14 +194,14 @@ class Forge:
         git(self.clone, "push", "-q", "origin", f"HEAD:refs/heads/{branch}")
         return git(self.clone, "rev-parse", "HEAD")
 
-    def write_share(self, name: str, size: int = 1) -> None:
+    def write_share(self, name: str, size: float = 1) -> None:
         """Write the manifest of a share of so many GiB into the clone."""
         spec = f"{{size: {size}GiB, protocol: NFS, type: general}}"
         text = f"apiVersion: sharectl/v1\nkind: Share\nmetadata: {{name: {name}}}\nspec: {spec}\n"
         (self.clone / "shares" / f"{name}.yaml").write_text(text, encoding="utf-8")
 
     def propose(
-        self, branch: str, shares: dict[str, int], *, is_fork: bool = False, change: tuple[str, str] | None = None
+        self, branch: str, shares: Mapping[str, float], *, is_fork: bool = False, change: tuple[str, str] | None = None
     ) -> Run:
         """Propose shares of these sizes, or a `change` of one text in the share that `init` wrote, and return the run of the request.
 
