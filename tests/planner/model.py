@@ -305,10 +305,12 @@ def _make_server(world: World, step: Step) -> None:
     addresses = tuple(sorted(held.ip_address for held in allocations))
     seen = ObservedShareServer(server_id, f"vserver-{server_id}", step.spec.name, addresses)
     backend.servers[server_id] = seen
+    former = set() if record is None else {held.ip_address for held in allocations_of(record)}
     for share_id, share in backend.shares.items():
         if share.share_server_id == server_id and share.trashed_at is None:
-            path = share.export_locations[0].partition(":")[2]
-            backend.shares[share_id] = share._replace(export_locations=(f"{addresses[0]}:{path}",))
+            host, _, path = share.export_locations[0].partition(":")
+            location = f"{addresses[0]}:{path}" if host in former else share.export_locations[0]
+            backend.shares[share_id] = share._replace(export_locations=(location,))
     _put(world, share_server_record(step.address, server_id, step.backend or "", step.spec, seen, allocations))
 
 
