@@ -104,6 +104,7 @@ def _waits(draft: Draft) -> dict[str, tuple[str, ...]]:
         else:
             waits[name] = tuple(present)
     _add_clones(draft, waits)
+    _add_needs_of_successors(draft, waits)
     return waits
 
 
@@ -117,6 +118,18 @@ def _add_clones(draft: Draft, waits: dict[str, tuple[str, ...]]) -> None:
         for removal in removals:
             if removal in waits and not _leads_to(waits, removal, deletion):
                 waits[deletion] = (*waits[deletion], removal)
+
+
+def _add_needs_of_successors(draft: Draft, waits: dict[str, tuple[str, ...]]) -> None:
+    """Let a share that goes first wait for all that the one in its place needs besides: while any of that can fail, nothing is lost.
+
+    What needs the removal itself, such as a share server for which there is no room before, is left out.
+    """
+    for name, step in draft.steps.items():
+        if step.verb in SHARE_REMOVALS and step.action is Action.DELETE_THEN_CREATE:
+            for needed in waits.get(step_id(Verb.CREATE_SHARE, step.address), ()):
+                if needed not in {name, *waits[name]} and not _leads_to(waits, needed, name):
+                    waits[name] = (*waits[name], needed)
 
 
 def _leads_to(waits: Mapping[str, Iterable[str]], start: str, goal: str) -> bool:

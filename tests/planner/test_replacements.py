@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
+import pytest
+
+from sharectl.model.diagnostics import DiagnosticError
 from sharectl.model.specs import RevertRequest
+from sharectl.planner.saved.checks import CurrentRows, current_part
 from tests.planner.model import carry_out, settle
 from tests.planner.promises import hold_to_promises
 from tests.planner.world import World, codes, step_lines
@@ -64,3 +69,17 @@ def test_a_server_that_is_left_out_by_name_keeps_its_place() -> None:
     plan = world.plan(**FREE, excludes=["share_server/red-default@t"])
     assert _lines(plan) == []
     assert [each.address for each in plan.held] == ["share/a"]
+
+
+def test_a_share_that_goes_first_waits_for_what_its_successor_needs() -> None:
+    """Where the snapshot cannot be taken, or the backend not be prepared, the share is still there."""
+    world = World("x").wants("a").wants("b", deletion_policy="delete")
+    settle(world)
+    world.wants_snapshot("s", "a").wants("b", deletion_policy="delete", replacement="deleteFirst", source_snapshot="s")
+    plan = world.plan(**FREE)
+    assert "∓ delete-share share/b after create-snapshot:snapshot/s" in step_lines(plan)
+    other = copy.deepcopy(world).wants("b", deletion_policy="delete").wants_snapshot("s", "b")
+    settle(other)  # somebody takes one of that name meanwhile
+    rows = CurrentRows(plan.lineage, {**world.records, "snapshot/s": other.records["snapshot/s"]}, {})
+    with pytest.raises(DiagnosticError, match="the state has changed since this plan was made"):
+        current_part(plan, rows)
