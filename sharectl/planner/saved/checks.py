@@ -182,11 +182,16 @@ def current_part(plan: Plan, rows: CurrentRows) -> Plan:
     found = tuple(_diagnostics(plan, done, changed, held, rows))
     if changed and not kept:
         raise DiagnosticError(*found)
+    return reduced(plan, kept, entries, found)
+
+
+def reduced(plan: Plan, kept: tuple[Step, ...], held: Iterable[Held], found: Iterable[Diagnostic]) -> Plan:
+    """Return the plan with the steps that are kept, what is held besides, and what was found of that."""
     return replace(
         plan,
         steps=kept,
         summary=summarize(kept, plan.summary.unchanged),
-        held=(*plan.held, *entries),
+        held=(*plan.held, *held),
         diagnostics=(*plan.diagnostics, *found),
     )
 

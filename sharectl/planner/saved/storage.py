@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.candidates import backends_in
 from sharectl.model.diagnostics import DiagnosticError, Severity, listed
-from sharectl.planner.report import summarize
-from sharectl.planner.saved.checks import held_by
+from sharectl.planner.saved.checks import held_by, reduced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,10 +53,4 @@ def part_on_known_storage(plan: Plan, problems: Mapping[str, Diagnostic]) -> Pla
     )
     if not kept:
         raise DiagnosticError(*found)
-    return replace(
-        plan,
-        steps=kept,
-        summary=summarize(kept, plan.summary.unchanged),
-        held=(*plan.held, *entries),
-        diagnostics=(*plan.diagnostics, *found),
-    )
+    return reduced(plan, kept, entries, found)
