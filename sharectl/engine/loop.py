@@ -23,6 +23,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
+from sharectl.engine.retries import retry_delay_seconds
 from sharectl.engine.tenure import Permitted
 from sharectl.engine.verbs import execute
 from sharectl.engine.verbs.base import Site
@@ -357,24 +358,6 @@ def _note_beginning(job: Job, worker: str | None) -> None:
 
 def _not_asked(backend: str) -> Failure:
     return Failure(FailureKind.NOT_ASKED, f"backend {backend} does not answer; it was not asked")
-
-
-BASE_DELAY_SECONDS: Final = 0.2
-MAX_DELAY_SECONDS: Final = 20.0
-
-
-def retry_delay_seconds(
-    attempt: int, retry_after_seconds: float | None, uniform: Callable[[float, float], float]
-) -> float:
-    """Return the pause after the failed attempt number `attempt` (from 1).
-
-    What the backend asked for is honoured, up to five times the longest pause of our own; otherwise the pause doubles with each
-    attempt and lies anywhere between half of that and the whole, so that many callers do not come back at the same moment.
-    """
-    if retry_after_seconds is not None:
-        return min(max(retry_after_seconds, 0.0), 5 * MAX_DELAY_SECONDS)
-    whole = min(BASE_DELAY_SECONDS * 2.0 ** (attempt - 1), MAX_DELAY_SECONDS)
-    return whole * uniform(0.5, 1.0)
 
 
 def loop_for(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sharectl.engine.board import Board
 from sharectl.engine.cancel import Cancellation
 from sharectl.engine.environment import Environment, new_resource_id, utc_now
-from sharectl.engine.loop import MAX_DELAY_SECONDS, retry_delay_seconds
+from sharectl.engine.retries import MAX_DELAY_SECONDS, retry_delay_seconds
 from sharectl.engine.tenure import Heartbeat
 from sharectl.model.plans import Action, Step
 from sharectl.model.records import Holder, Lease
