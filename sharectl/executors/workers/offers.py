@@ -85,14 +85,15 @@ class WorkerSeen(NamedTuple):
 
 _INSERT: Final = """
 INSERT INTO {schema}.call
-    (call_id, run_id, token, lineage, protocol, given_up_at, backend, digest, body, operation_id, address)
+    (call_id, run_id, token, lineage, protocol, given_up_at, backend, digest, body, operation_id, address, offered_at)
 SELECT call_id, %s, %s::bigint, %s, %s, CASE WHEN %s THEN clock_timestamp() END,
-    backend, digest, body, operation_id, address
+    backend, digest, body, operation_id, address, statement_timestamp() + place * interval '1 microsecond'
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[])
-    AS offered (call_id, backend, digest, body, operation_id, address)
+    WITH ORDINALITY AS offered (call_id, backend, digest, body, operation_id, address, place)
 ORDER BY call_id
 ON CONFLICT (call_id) DO
 """
+"""Locked in the order of their ids; that in which they are to be made is in the times."""
 _OFFER: Final = _INSERT + "NOTHING"
 _TAKE_BACK: Final = (
     _INSERT

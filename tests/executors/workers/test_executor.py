@@ -140,6 +140,17 @@ def test_what_goes_first_is_offered_before_all_that_does_not(database: Database)
     executor.close()
 
 
+def test_calls_that_are_offered_together_wait_in_the_order_in_which_they_were_submitted(database: Database) -> None:
+    """The loop submits first what most waits for; rows are written in the order of random ids."""
+    executor, worker = executor_of(database, width=20), database.worker(width=20)
+    for number in range(20):
+        executor.submit(submission(database, number))
+    executor.reports(0.0)
+    addresses = dict(database.execute("SELECT call_id, address FROM {s}.call"))
+    assert [addresses[call_id] for call_id in worker.waiting(20)] == [f"share/{number}" for number in range(20)]
+    executor.close()
+
+
 def test_no_more_calls_are_offered_at_once_than_the_backend_is_wide(database: Database) -> None:
     """And two workers together make no more either."""
     filer, executor = Filer(), executor_of(database, width=3)
