@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
-from sharectl.cli.codes import ExitCode
+from sharectl.cli.codes import ExitCode, Finished
 from sharectl.cli.interrupts import Interrupted
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ def _write_in_format(output: Output, diagnostics: Sequence[Diagnostic], code: in
 
 
 def diagnose(failure: BaseException) -> tuple[tuple[Diagnostic, ...], ExitCode]:
-    """Return what a failure is, for people, and the exit code that it ends a command with."""
+    """Return what a failure is, for people, and the exit code that it ends a command with; nothing of one that needs no words, or has had them."""
+    if isinstance(failure, Finished):
+        return (), failure.code
     from sharectl.drivers.base import DriverError
     from sharectl.model.diagnostics import DiagnosticError, error
     from sharectl.state.contract import LeaseLostError, LockedError, StateBusyError, StateError

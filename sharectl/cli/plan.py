@@ -60,7 +60,7 @@ def plan(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Compare manifests, state and backends, and show what `sharectl apply` would do. Changes nothing."""
-    from sharectl.cli.runs import gathered, planned, planner, show_plan
+    from sharectl.cli.planning import gathered, planned, planner, show_plan
     from sharectl.cli.session import start
 
     session = start(chdir, choices.file, executor)
@@ -114,7 +114,8 @@ def apply(
     Ctrl-C once: no new step starts, and running steps finish and are recorded. Twice: stop at once; the next apply works out what
     happened to the rest.
     """
-    from sharectl.cli.runs import RunChoices, measuring, planner, run_locked, watched
+    from sharectl.cli.planning import measuring, planner
+    from sharectl.cli.runs import RunChoices, run_locked, watched
     from sharectl.cli.session import start
 
     session = start(chdir, choices.file, executor)
@@ -142,7 +143,8 @@ def _apply_saved(
     session: Session, plan_file: Path, choices: opt.PlanChoices, run: RunChoices, *, if_current: bool
 ) -> None:
     """Apply a saved plan as it is. Raises DiagnosticError for options that would make another, unless another is to be compared with it."""
-    from sharectl.cli.runs import is_shared, planner, run_locked, watched
+    from sharectl.cli.planning import planner
+    from sharectl.cli.runs import is_shared, run_locked, watched
     from sharectl.engine.rows import addresses_of, rows_of
     from sharectl.planner.saved.checks import current_part
     from sharectl.workspace.planfile import plan_origin, read_plan_file, require_own_plan
@@ -210,7 +212,8 @@ def destroy(
 
     Protected shares are refused. The manifests stay as they are; they still say how the backends are reached.
     """
-    from sharectl.cli.runs import RunChoices, planner, run_locked
+    from sharectl.cli.planning import planner
+    from sharectl.cli.runs import RunChoices, run_locked
     from sharectl.cli.session import start
 
     session = start(chdir, choices.file, executor)
@@ -238,7 +241,7 @@ def refresh(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Ask the backends what they hold, and show where that differs from the state. Changes nothing but notes of what is used; `apply` repairs."""
-    from sharectl.cli.runs import looking_planner, measuring, planned
+    from sharectl.cli.planning import looking_planner, measuring, planned
     from sharectl.cli.session import start
     from sharectl.workspace.usage import UseSeen
 

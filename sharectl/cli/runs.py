@@ -1,34 +1,31 @@
-"""What plan, apply, destroy, import and refresh share: the plan that the options ask for, the question, and the run."""
+"""Runs of apply, destroy and import: under the lock, the plan, the question, the steps, and the report of how it went."""
 
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sharectl.cli.codes import ExitCode, Finished, code_of_run, finish, unread_in
-from sharectl.cli.interrupts import Interrupted, diverted
-from sharectl.cli.options import PlanChoices
-from sharectl.cli.session import kept_afterwards, parse_addresses, parse_duration_seconds, parse_labels
+from sharectl.cli.interrupts import diverted
+from sharectl.cli.planning import show_plan
+from sharectl.cli.session import kept_afterwards, parse_duration_seconds
 from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.frozen import dataclass
 from sharectl.render.formats import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from sharectl.apply import RunResult
     from sharectl.cli.session import Session
     from sharectl.model.backends import BackendSpec
-    from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.events import Event
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan
     from sharectl.model.records import Scope
-    from sharectl.planner.options import PlanOptions
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
     from sharectl.workspace.metrics import Measured
@@ -40,124 +37,6 @@ if TYPE_CHECKING:
 
 _NARROW_TRIES: Final = 3
 """How often a run that works beside others asks for what its plan needs, if that has grown until it was held."""
-
-
-def planner(session: Session, choices: PlanChoices, *, destroy: bool = False) -> Planner:
-    """Return the planner of what the options say, with the manifests that it needs: all, or those of its targets."""
-    from sharectl.workspace.plans import Planner, owners
-
-    options = _options(session, choices, destroy=destroy)
-    desired = session.repository.desired(owners(options) or None)
-    options = replace(options, elsewhere=session.repository.elsewhere())
-    return Planner(session.repository, desired, options, choices.refresh.value)
-
-
-def watched(make_plan: Planner, run: RunChoices) -> tuple[Planner, RunChoices]:
-    """Return both so that the run notes what its planner has seen of use."""
-    from sharectl.workspace.usage import UseSeen
-
-    seen = UseSeen()
-    return replace(make_plan, see=seen), replace(run, seen=seen)
-
-
-def looking_planner(session: Session, choices: PlanChoices) -> tuple[Planner, bool]:
-    """Return a planner that only looks, and whether all manifests could be read: with those that could not, no plan is to be trusted."""
-    from sharectl.workspace.plans import Planner, owners
-
-    options = _options(session, choices)
-    desired, is_whole = session.readable(owners(options) or None)
-    return Planner(session.repository, desired, options, choices.refresh.value), is_whole
-
-
-def _options(session: Session, choices: PlanChoices, *, destroy: bool = False) -> PlanOptions:
-    from sharectl.planner.options import PlanOptions
-
-    return PlanOptions(
-        targets=parse_addresses(choices.target),
-        excludes=parse_addresses(choices.exclude),
-        labels=parse_labels(choices.label),
-        backends=frozenset(choices.backend or ()),
-        replaces=parse_addresses(choices.replace),
-        limits=session.project.safety,
-        allow_deletions=choices.allow_deletions,
-        allow_recreations=choices.allow_recreations,
-        allow_revocations=choices.allow_revocations,
-        allow_empty=choices.allow_empty,
-        override_protection=parse_addresses(choices.override_protection),
-        destroy=destroy,
-        allow_unreadable=frozenset(choices.allow_unreadable or ()),
-        allow_shared=frozenset(choices.allow_shared or ()),
-    )
-
-
-@contextmanager
-def gathered(session: Session, output: Format) -> Iterator[tuple[Session, list[Diagnostic]]]:
-    """Yield a session whose warnings are kept, for a format that has them in its document; they are told if there is none after all."""
-    told: list[Diagnostic] = []
-    if not output.is_for_a_forge:
-        yield session, told
-        return
-    try:
-        yield replace(session, repository=replace(session.repository, tell=told.extend)), told
-    except BaseException:
-        session.output.diagnostics(told)
-        raise
-
-
-def measuring(session: Session, path: Path | None, command: str) -> AbstractContextManager[Measured | None]:
-    """Return what yields that which the command is to fill for `--metrics FILE`, None where no file was named. Raises DiagnosticError."""
-    if path is None:
-        return nullcontext()
-    from sharectl.cli.metrics import written_afterwards
-
-    return written_afterwards(session, path, command)
-
-
-@contextmanager
-def _measured(
-    measured: Measured | None, plan: Plan, store: StateStore, specs: Mapping[str, BackendSpec]
-) -> Iterator[None]:
-    """Measure what the plan says, and what the state holds after the block."""
-    try:
-        yield
-    finally:
-        if measured is not None:
-            measured.plan, measured.backends = plan, specs.keys()
-            measured.look(store)
-
-
-def planned(
-    session: Session, make_plan: Planner, seen: UseSeen | None = None, measured: Measured | None = None
-) -> Plan:
-    """Return the plan for a command that changes nothing; one from a state that a kept copy has overtaken is stopped.
-
-    What was `seen` of use is noted, unless that is so.
-    """
-    repository = session.repository
-    with (
-        repository.store(tells_overtaken=False) as store,
-        repository.backends(make_plan.desired.backends) as backends,
-    ):
-        plan, found = make_plan(store, backends), repository.overtaken(store)
-        with _measured(measured, plan, store, make_plan.desired.backends):
-            if seen is not None and found is None:
-                _tell(session, seen.note(store, backends, make_plan.desired.backends))
-    return plan if found is None else replace(plan, diagnostics=(found, *plan.diagnostics), is_stopped=True)
-
-
-def _tell(session: Session, problems: Sequence[Diagnostic]) -> None:
-    if problems:
-        session.output.diagnostics(problems)
-
-
-def show_plan(
-    session: Session, plan: Plan, output: Format, *, verbose: bool = False, hint: bool = False, brief: bool = False
-) -> None:
-    """Write the plan in the format that was asked for, and its diagnostics; `hint` adds what to do with it, a `brief` text is the sum."""
-    out = session.output
-    out.show("plan", output, plan, verbose=verbose, hint=hint, brief=brief)
-    if plan.diagnostics and output is not Format.GITHUB:  # annotations have said so, in the same log
-        out.diagnostics(plan.diagnostics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +62,14 @@ class RunChoices:
     wanted: frozenset[Address] | None = None
     seen: UseSeen | None = None
     measured: Measured | None = None
+
+
+def watched(make_plan: Planner, run: RunChoices) -> tuple[Planner, RunChoices]:
+    """Return both so that the run notes what its planner has seen of use."""
+    from sharectl.workspace.usage import UseSeen
+
+    seen = UseSeen()
+    return replace(make_plan, see=seen), replace(run, seen=seen)
 
 
 def run_locked(
@@ -237,13 +124,15 @@ class _Ended:
         try:
             yield
         except BaseException as failure:
-            self._report(_code_of(failure))
+            from sharectl.cli.failures import diagnose
+
+            self._report(diagnose(failure)[1])
             raise
         else:
             if self.plan is not None:
                 self._report(code_of_run(self.plan, self.result, self._choices.allow_unreadable))
                 if self._choices.seen is not None:
-                    _tell(self._session, self._choices.seen.note(store, backends, self._specs))
+                    self._session.output.diagnostics(self._choices.seen.note(store, backends, self._specs))
         finally:
             measured = self._choices.measured
             if measured is not None and measured.plan is not None:
@@ -262,13 +151,6 @@ class _Ended:
             output.draw_lines(result_lines(plan, result, output.look))
         for line in left_out_lines(sorted(set(unread_in(plan)) - self._choices.allow_unreadable)):
             output.note(line)
-
-
-def _code_of(failure: BaseException) -> ExitCode:
-    """Return the code of a command that something ends after its run has ended."""
-    if isinstance(failure, Finished):
-        return failure.code
-    return ExitCode.CANCELLED if isinstance(failure, Interrupted) else ExitCode.FAILED
 
 
 @contextmanager

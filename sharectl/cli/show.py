@@ -39,7 +39,7 @@ def show(
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Show a resource: a share with its export locations, access and mount commands, a share server, a network; or a saved plan."""
-    from sharectl.cli.runs import show_plan
+    from sharectl.cli.planning import show_plan
     from sharectl.cli.session import parse_address, start
     from sharectl.planner.selection import set_named
     from sharectl.workspace.inspection import inspect_access_rule, inspect_resource
@@ -181,7 +181,7 @@ def graph(
     session = start(chdir, choices.file)
     code = ExitCode.DONE
     if steps:
-        from sharectl.cli.runs import planned, planner
+        from sharectl.cli.planning import planned, planner
 
         plan = planned(session, planner(session, replace(choices, allow_empty=True)))
         nodes = [step.step_id for step in plan.steps]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sharectl.cli.codes import ExitCode, Finished
+from sharectl.cli.codes import ExitCode
 from sharectl.cli.failures import diagnose
 from sharectl.workspace.trace_export import LAST_SECONDS, NoTracesError, endpoint_of, open_export
 
@@ -39,14 +39,10 @@ def traced(session: Session, command: str) -> Iterator[Session]:
     code, error_type = ExitCode.DONE, ""
     try:
         yield replace(session, trace=trace, repository=replace(session.repository, asked=trace.asked))
-    except Finished as ended:
-        code = ended.code
-        if code is not ExitCode.CHANGES:
-            error_type = _ERROR_TYPES.get(code, "failed")
-        raise
     except BaseException as failure:
         found, code = diagnose(failure)
-        error_type = found[0].code if found else _ERROR_TYPES[ExitCode.CANCELLED]
+        if code is not ExitCode.CHANGES:
+            error_type = found[0].code if found else _ERROR_TYPES.get(code, "failed")
         raise
     finally:
         trace.end(code, error_type)
