@@ -1,4 +1,4 @@
-"""Edits of shares, as edits of the ShareSets that they stand in."""
+"""Edits of resources where they stand: in documents of their own, or, as shares may, in ShareSets."""
 
 from __future__ import annotations
 
@@ -10,13 +10,42 @@ from sharectl.manifests.share_sets import is_range, names_of
 from sharectl.model.kinds import Kind, address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
+    from sharectl.manifests.desired import Desired
     from sharectl.manifests.positions import SetEntry
     from sharectl.model.kinds import Address
+    from sharectl.workspace.planned_edits import PlannedEdits
 
 
-def edits_in_set(entry: SetEntry, edits: Iterable[Edit]) -> list[Edit] | str:
+def plan_own(plans: PlannedEdits, desired: Desired, address: Address, edits: Sequence[Edit]) -> None:
+    """Plan edits of the document of a resource, or of its entry in a ShareSet; it is left where they have to be made by hand."""
+    if not edits:
+        return
+    entry = desired.entry_in_set(address)
+    inside = edits if entry is None else _edits_in_set(entry, edits)
+    if isinstance(inside, str):
+        plans.leave(address, inside)
+        return
+    place = desired.source(address) if entry is None else entry
+    for edit in inside:
+        plans.plan((place.path, place.line), {address}, edit)
+
+
+def plan_removal(plans: PlannedEdits, desired: Desired, address: Address, removed: Collection[Address]) -> None:
+    """Plan that the document of a resource goes, or its entry in a ShareSet: the whole set, where all of its shares are among the `removed`."""
+    entry = desired.entry_in_set(address)
+    edit = None if entry is None else _removal_in_set(entry, removed)
+    place = desired.source(address) if entry is None else entry
+    if isinstance(edit, str):
+        plans.leave(address, edit)
+    elif edit is None:
+        plans.plan_removal((place.path, place.line), {address})
+    else:
+        plans.plan((place.path, place.line), {address}, edit)
+
+
+def _edits_in_set(entry: SetEntry, edits: Iterable[Edit]) -> list[Edit] | str:
     """Return the edits of a share's document as those of its entry, or why they are made by hand: others may take the same from the template."""
     found = []
     for edit in edits:
@@ -34,7 +63,7 @@ def edits_in_set(entry: SetEntry, edits: Iterable[Edit]) -> list[Edit] | str:
     return found
 
 
-def removal_in_set(entry: SetEntry, removed: Collection[Address]) -> Edit | str | None:
+def _removal_in_set(entry: SetEntry, removed: Collection[Address]) -> Edit | str | None:
     """Return the edit that takes a share out of its set, or why that is made by hand; None where no share would be left: then the set goes."""
     if is_range(entry.key):
         return f"it stands in a ShareSet ({entry.path}:{entry.line}), as one of {entry.key}: take its name out by hand"

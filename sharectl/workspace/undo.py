@@ -12,41 +12,30 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
-from sharectl.manifests.edits import ADD, Edit
 from sharectl.manifests.write import document_of, dump
 from sharectl.model.access import rule_of
 from sharectl.model.codec import codec_of
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import MANAGED_KINDS, Kind, is_of
-from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy, ShareSpec
 from sharectl.model.table import row_shapes
-from sharectl.model.verbs import Verb
+from sharectl.model.verbs import Effect, Verb, verbs_that
 from sharectl.planner.defaults import fields_of_change
 from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.review.data import is_smaller_policy
-from sharectl.workspace.manifest_edits import (
-    field_edits,
-    field_name,
-    is_same,
-    level_edits,
-    plain_value,
-    rule_in,
-    written_rule,
-)
+from sharectl.workspace.manifest_edits import field_edits, field_name, is_same, plain_value
 from sharectl.workspace.planned_edits import FileChange, PlannedEdits, Remark, unique
-from sharectl.workspace.set_edits import edits_in_set, removal_in_set
+from sharectl.workspace.set_edits import plan_own, plan_removal
+from sharectl.workspace.undo_access import ACCESS, AccessUndoing, grants_of
 from sharectl.workspace.undo_words import (
     KEPT,
     LOST,
-    NO_RULE,
     OF_NETWORK,
     REPLACED,
     THINNED,
     begun_text,
+    changed_text,
     forgotten_text,
     rename_text,
 )
@@ -54,19 +43,16 @@ from sharectl.workspace.undo_words import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sharectl.manifests.desired import Desired, WrittenRule
-    from sharectl.manifests.edits import Path as EditPath
+    from sharectl.manifests.desired import Desired
     from sharectl.manifests.project import Project
     from sharectl.manifests.write import ManifestDocument
     from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
-    from sharectl.workspace.planned_edits import Place
     from sharectl.workspace.run_changes import Deed, RunChanges
 
-_ACCESS: Final = "access/"
-_MAKING: Final = {Verb.CREATE_SHARE, Verb.CREATE_SNAPSHOT}
-_TAKING_OVER: Final = {Verb.ADOPT, Verb.RESTORE_SHARE}
-_REMOVING: Final = {Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET, Verb.DELETE_SNAPSHOT}
+_MAKING: Final = verbs_that(Effect.MAKES, managed=True)
+_TAKING_OVER: Final = verbs_that(Effect.TAKES_OVER, managed=True)
+_REMOVING: Final = verbs_that(Effect.REMOVES, managed=True)
 _EXPORT: Final = "export/"
 
 
@@ -161,6 +147,10 @@ class _Undoing:
     run_changes: Mapping[Address, Mapping[str, tuple[Any, Any]]] = dataclasses.field(default_factory=dict)
     documents: list[ManifestDocument] = dataclasses.field(default_factory=list)
 
+    @property
+    def _access(self) -> AccessUndoing:
+        return AccessUndoing(self.desired, self.edits, self.made, self.run_changes)
+
     def undo(self, address: Address, deeds: Sequence[Deed]) -> None:
         verbs = {deed.verb for deed in deeds}
         for deed in deeds:
@@ -237,34 +227,18 @@ class _Undoing:
             DeletionPolicy.TRASH: "without its manifest it goes to the trash",
         }
         self.follows.append(Remark(address, fates.get(policy, forgotten_text(address, plain))))
-        self._remove(address)
+        plan_removal(self.edits, self.desired, address, self.made)
         for written in self.desired.rule_documents_of(address) if is_of(Kind.SHARE, address) else ():
-            self._take_from(written, address)
-
-    def _remove(self, address: Address) -> None:
-        entry = self.desired.entry_in_set(address)
-        if entry is None:
-            self.edits.plan_removal(self._written(address), {address})
-            return
-        edit = removal_in_set(entry, self.made)
-        if edit is None:
-            self.edits.plan_removal((entry.path, entry.line), {address})
-        elif isinstance(edit, str):
-            self.edits.leave(address, edit)
-        else:
-            self.edits.plan((entry.path, entry.line), {address}, edit)
+            self._access.take_from(written, address)
 
     def _differs(self, address: Address, plain: JsonObject, name: str, after: Any) -> bool:  # noqa: ANN401 - JSON
         """Tell whether the manifest says something else than the run left; what is no field of it says nothing."""
-        if name.startswith(_ACCESS):
-            return bool(self._grants(address).get(name.removeprefix(_ACCESS)) != after)
+        if name.startswith(ACCESS):
+            return bool(grants_of(self.desired, address).get(name.removeprefix(ACCESS)) != after)
         known = field_name(name)
         if known not in codec_of(type(self.desired.spec(address))).rules:
             return False
         return not is_same(plain.get(known), plain_value(name, after))
-
-    def _grants(self, address: Address) -> dict[str, str]:
-        return {rule.key: rule.grant for rule in self.desired.access(address)}
 
     def _turn_back(self, address: Address) -> None:
         changes = self.run_changes[address]
@@ -276,13 +250,13 @@ class _Undoing:
             if elsewhere is not None:
                 self.edits.leave(address, elsewhere)
                 continue
-            if name.startswith(_ACCESS) or known not in codec_of(cls).rules or known == "revert_to":
+            if name.startswith(ACCESS) or known not in codec_of(cls).rules or known == "revert_to":
                 continue
             wanted = plain_value(name, before)
             if is_same(plain.get(known), wanted):
                 continue
             if not is_same(plain.get(known), plain_value(name, after)):
-                self._changed_since(address, name, after, plain.get(known))
+                self.edits.leave(address, changed_text(name, after, plain.get(known)))
             elif wanted is None:
                 target.pop(known, None)
             else:
@@ -292,9 +266,9 @@ class _Undoing:
             self.follows.append(
                 Remark(address, "a plan refuses to shrink it, unless its manifest says `allowShrink: true`")
             )
-        self._plan_own(address, field_edits(cls, plain, target))
+        plan_own(self.edits, self.desired, address, field_edits(cls, plain, target))
         if is_of(Kind.SHARE, address):
-            self._turn_back_access(address, changes)
+            self._access.turn_back(address, changes)
 
     @staticmethod
     def _elsewhere(name: str, before: Any, after: Any, plain: JsonObject) -> str | None:  # noqa: ANN401 - JSON
@@ -308,104 +282,12 @@ class _Undoing:
     def _by_default(self, address: Address, name: str, before: Any, plain: JsonObject) -> str | None:  # noqa: ANN401 - JSON
         """Return where a field comes from that the project's defaults give another value than it had; None for any other."""
         given = self.desired.by_default(address)
-        now = None if name.startswith((_ACCESS, _EXPORT)) else plain.get(field_name(name))
+        now = None if name.startswith((ACCESS, _EXPORT)) else plain.get(field_name(name))
         if not given or is_same(now, plain_value(name, before)):
             return None
         fields = fields_of_change(address, FieldChange(name, before, now))
         found = next((each for each in fields if each in given), None)
         return None if found is None else f"its {found} comes from the default at {given[found]}: change it there"
-
-    def _turn_back_access(self, address: Address, changes: Mapping[str, tuple[Any, Any]]) -> None:
-        now = self._grants(address)
-        levels, gone, added = [], [], []
-        for name, (before, after) in changes.items():
-            key = name.removeprefix(_ACCESS)
-            if key == name or now.get(key) == before:
-                continue
-            if now.get(key) != after:
-                self._changed_since(address, f"access {key}", after, now.get(key))
-            elif after is None:
-                rule = rule_in(key, before) if isinstance(before, str) else None
-                if rule is None or rule.is_remark:
-                    self.edits.leave(address, NO_RULE.format(key))
-                else:
-                    added.append(Edit(("spec", "access", ADD), written_rule(rule)))
-            else:
-                written = self.desired.written_rule(address, key)
-                if written is None or written.client_list is not None:
-                    where = (
-                        "a ClientList" if written is None else f"{written.client_list} ({written.path}:{written.line})"
-                    )
-                    self.edits.leave(address, f"its rule {key} comes from {where}: change it there")
-                elif written.number is None:
-                    self._turn_document_back(address, key, written, before, after)
-                elif before is None:
-                    gone.append(Edit(("spec", "access", written.number), None))
-                else:
-                    levels += self._levels(address, key, ("spec", "access", written.number), (before, after))
-        self._plan_own(address, [*levels, *gone, *added])
-
-    def _turn_document_back(self, address: Address, key: str, written: WrittenRule, before: Any, after: Any) -> None:  # noqa: ANN401 - JSON
-        if before is None:
-            self._take_from(written, address)
-            return
-        others = [
-            share
-            for share in written.shares
-            if self.run_changes.get(share, {}).get(f"{_ACCESS}{key}") != (before, after)
-        ]
-        if others:
-            self.edits.leave(
-                address,
-                f"its rule {key} stands in a document ({written.path}:{written.line}) that {others[0]} has, too: change it by hand",
-            )
-            return
-        edits = self._levels(address, key, ("spec",), (before, after))
-        self._plan((written.path, written.line), set(written.shares), edits)
-
-    def _levels(self, address: Address, key: str, path: EditPath, grants: tuple[Any, Any]) -> list[Edit]:
-        """Return the edits that give a rule what it granted before, which are some: they differ."""
-        edits = level_edits(path, *grants) if all(isinstance(grant, str) for grant in grants) else []
-        if not edits:
-            self.edits.leave(address, NO_RULE.format(key))
-        return edits
-
-    def _take_from(self, written: WrittenRule, address: Address) -> None:
-        """Take a share out of the document of a rule, and the document away with the last of its shares."""
-        place = written.path, written.line
-        staying = [share for share in written.shares if share != address and not self._is_taken(share, written)]
-        if not staying:
-            self.edits.plan_removal(place, set(written.shares))
-        elif written.is_listed:
-            self.edits.plan(place, {address}, Edit(("spec", "shares", written.shares.index(address)), None))
-
-    def _is_taken(self, share: Address, written: WrittenRule) -> bool:
-        change = self.run_changes.get(share, {}).get(f"{_ACCESS}{written.key}")
-        return share in self.made or (change is not None and change[0] is None)
-
-    def _plan_own(self, address: Address, edits: Sequence[Edit]) -> None:
-        """Plan edits of the document of a resource, or of its entry in a ShareSet."""
-        entry = self.desired.entry_in_set(address) if edits else None
-        inside = edits if entry is None else edits_in_set(entry, edits)
-        if isinstance(inside, str):
-            self.edits.leave(address, inside)
-        else:
-            self._plan(self._written(address) if entry is None else (entry.path, entry.line), {address}, inside)
-
-    def _plan(self, place: Place, addresses: set[Address], edits: Iterable[Edit]) -> None:
-        for edit in edits:
-            self.edits.plan(place, addresses, edit)
-
-    def _changed_since(self, address: Address, name: str, after: Any, now: Any) -> None:  # noqa: ANN401 - JSON
-        sized = [format_size(value) if name == "size" and isinstance(value, int) else value for value in (now, after)]
-        shown = [value if isinstance(value, str) else orjson.dumps(value).decode() for value in sized]
-        self.edits.leave(
-            address, f"its manifest has changed since: {name} is {shown[0]}, and was {shown[1]} after the run"
-        )
-
-    def _written(self, address: Address) -> Place:
-        source = self.desired.source(address)
-        return source.path, source.line
 
     def result(self, run_id: str) -> Undo:
         """Return the changed files, and all that is to be said."""

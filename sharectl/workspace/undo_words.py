@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from sharectl.model.kinds import Kind, is_of
+from sharectl.model.quantities import format_size
 from sharectl.model.verbs import Verb
 
 if TYPE_CHECKING:
@@ -51,3 +54,10 @@ def rename_text(deeds: Iterable[Deed]) -> str:
         (change.before for deed in deeds for change in deed.changes if change.field == "address"), "its former address"
     )
     return f"it was renamed from {former}: give its manifest the former name again, with the annotation sharectl/moved-from, by hand"
+
+
+def changed_text(name: str, after: Any, now: Any) -> str:  # noqa: ANN401 - JSON
+    """Say that a field of a manifest is `now` something else than `after` the run."""
+    sized = [format_size(value) if name == "size" and isinstance(value, int) else value for value in (now, after)]
+    shown = [value if isinstance(value, str) else orjson.dumps(value).decode() for value in sized]
+    return f"its manifest has changed since: {name} is {shown[0]}, and was {shown[1]} after the run"
