@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.manifests.builders import build, check_moves, check_rule, inline_rules
@@ -26,20 +25,19 @@ from sharectl.manifests.proposals import NO_VARIABLES, instead_of_secret_name, p
 from sharectl.manifests.reader import UNREAD, Document, read_documents
 from sharectl.manifests.rule_options import check_options
 from sharectl.manifests.schemas import accepts
-from sharectl.manifests.validation import ReadDocument, SoundDocument, explain, what_was_read
+from sharectl.manifests.validation import SoundDocument, explain, what_was_read
 from sharectl.model.access import CLIENTS, access_digest, rule_of
 from sharectl.model.canonical import JsonObject, canonical_json, digest_of
 from sharectl.model.diagnostics import did_you_mean
 from sharectl.model.kinds import API_VERSION, KIND_OF_DOCUMENT, MANAGED_KINDS, Kind, address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sharectl.manifests.defaults import Defaults
-    from sharectl.manifests.findings import Finding, Path
+    from sharectl.manifests.findings import Path
     from sharectl.manifests.reader import Reading
     from sharectl.manifests.schemas import DriverSchemas
-    from sharectl.manifests.share_sets import Member
     from sharectl.model.kinds import Address
 
 _EDGES: Final[dict[Path, str]] = {
@@ -50,10 +48,6 @@ _EDGES: Final[dict[Path, str]] = {
 """The references of shares and snapshots that have a place of their own in the index, by the path of the field."""
 _NO_LISTS: Final = "write each item as a document of its own, with a line `---` between"
 _MOST_EXPLAINED: Final = 1000
-_PROTOCOLS: Final = frozenset({"protocol", "protocols"})
-_INSTEAD: Final = (
-    "a share of a set takes the template's away with `protocol: null` (or `protocols: null`) beside its own"
-)
 _SET: Final = Kind.SHARE_SET.document_kind.encode()
 _NAME_IN_TEXT: Final = re.compile(rb"\bname[\"']?\s*:\s*[\"']?([a-z0-9._-]+)")
 
@@ -133,11 +127,11 @@ class _Compiler:
     def _expand(self, document: Document, sound: SoundDocument | None, checker: Checker) -> None:
         """Compile each share of a set as if it had a document of its own."""
         from sharectl.manifests.defaults import Defaults  # noqa: PLC0415 - most files have no sets
+        from sharectl.manifests.set_faults import SetFaults  # noqa: PLC0415 - as above
         from sharectl.manifests.share_sets import members_of  # noqa: PLC0415 - as above
 
-        defaults = self.defaults or Defaults()
+        defaults, faults = self.defaults or Defaults(), SetFaults()
         first, kind = len(self.index.addresses), Kind.SHARE
-        mended: dict[bytes, _MendedShare] = {}
         for share in members_of(document, sound, checker):
             member = Checker(share.place, address_of(kind, share.name), [])
             given: Mapping[str, int] = NOTHING_GIVEN
@@ -147,36 +141,11 @@ class _Compiler:
                 self.file.defaults_matched |= matched
                 whole = SoundDocument(value, share.unsound)
                 if not accepts(kind.document_kind)(value):
-                    whole = self._mended_share(share, whole, member, mended)
+                    whole = faults.mended(share, whole, Checker(share.place, member.address, self.findings))
             self._keep(kind, whole, share.place, member, _Origin(given, is_in_set=True))
         if sound is not None and checker.address:
             name, place = sound.value["metadata"]["name"], (document.number, document.name_line, document.name_column)
             self.index.sets.append(SetDocument(name, place, first, len(self.index.addresses)))
-
-    def _mended_share(
-        self, share: Member, whole: SoundDocument, checker: Checker, known: dict[bytes, _MendedShare]
-    ) -> SoundDocument | None:
-        """Return what is sound in a share of a set; what is wrong with many is explained once, and said of each."""
-        value = {**whole.value, "metadata": {**whole.value["metadata"], "name": ""}}
-        key = canonical_json([value, sorted(map(repr, whole.unsound)), sorted(share.taken_away)])
-        if key not in known:
-            read = ReadDocument(Kind.SHARE.document_kind, deepcopy(whole.value), whole.unsound)
-            found = [
-                _of_entry(each, share)
-                for each in read.findings(checker.document)
-                if not _lacks_unsound(each, whole.unsound)
-            ]
-            known[key] = _MendedShare(found, read.mended())
-        findings, sound = known[key]
-        self.findings += [
-            each._replace(address=checker.address or None, line=checker.line, name_column=checker.name_column)
-            for each in findings
-        ]
-        if sound is None:
-            return None
-        return SoundDocument(
-            {**sound.value, "metadata": {**sound.value["metadata"], "name": share.name}}, sound.unsound
-        )
 
     def _mended(self, document: Document, address: str) -> SoundDocument | None:
         """Explain what is wrong with the form of a document, and return what is sound in it; None where there are too many to explain."""
@@ -367,29 +336,6 @@ class _Origin(NamedTuple):
 
     given: Mapping[str, int]
     is_in_set: bool = False
-
-
-class _MendedShare(NamedTuple):
-    """What is wrong with the shares of a set that are alike, and what is sound in them."""
-
-    findings: list[Finding]
-    sound: SoundDocument | None
-
-
-def _of_entry(finding: Finding, share: Member) -> Finding:
-    """Return what is wrong with a share of a set, as its entry can be mended."""
-    if finding.path[-1:] and finding.path[-1] in _PROTOCOLS:
-        return finding._replace(remedy=f"{finding.remedy}; {_INSTEAD}")
-    is_missing = finding.code == "manifest.missing" and finding.path == ("spec",)
-    gone = next((field for field in sorted(share.taken_away) if f"`{field}`" in finding.summary), None)
-    return finding._replace(path=("spec", gone), key=True) if is_missing and gone is not None else finding
-
-
-def _lacks_unsound(finding: Finding, unsound: Collection[Path]) -> bool:
-    """Tell whether a field is missing only because what was written there is wrong, and was told of already."""
-    return finding.code == "manifest.missing" and any(
-        path[:-1] == finding.path and f"`{path[-1]}`" in finding.summary for path in unsound if path
-    )
 
 
 def _value_at(value: Any, path: Path) -> Any:  # noqa: ANN401 - any JSON value

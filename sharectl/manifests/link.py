@@ -330,24 +330,14 @@ class Linker:
 
     def _check_placement(self, file: int, place: Sequence[int], plain: JsonObject, address: Address) -> None:
         share_type, zone, network = plain.get("share_type"), plain.get("availability_zone"), plain.get("share_network")
-        wrong = self._misplaced(share_type, zone, network is not None)
-        related = [(address, field) for field in PLACEMENT_FIELDS]
+        field = self._misplaced(share_type, zone, network is not None)
+        related = [(address, each) for each in PLACEMENT_FIELDS]
         related.append((address_of(Kind.SHARE_TYPE, str(share_type)), "extraSpecs"))
-        if not wrong or not all(self._is_written(where, "spec", field) for where, field in related):
-            return
-        if wrong == "availabilityZone":
-            summary = f"the type {share_type!r} is not offered in the zone {zone!r}"
-            remedy = "choose a zone among the type's availability_zones, or another type"
-        elif network is None:
-            wrong = "type"
-            summary = f"the type {share_type!r} is for backends with share servers, and the share names no shareNetwork"
-            remedy = "add shareNetwork, or choose another type"
-        else:
-            summary = (
-                f"the type {share_type!r} is for backends without share servers, and the share names a shareNetwork"
-            )
-            remedy = "remove shareNetwork, or choose another type"
-        self._at(file, place, address).add("placement", summary, remedy, "spec", wrong)
+        if field and all(self._is_written(where, "spec", each) for where, each in related):
+            from sharectl.manifests.placement import misplacement  # noqa: PLC0415 - hardly any share is
+
+            found = misplacement(field, plain)
+            self._at(file, place, address).add("placement", found.summary, found.remedy, "spec", found.field)
 
     # -- rules, moves, order
 
@@ -386,11 +376,8 @@ class Linker:
             {edge[0]: edge[1] for index in indexes for edge in getattr(index, name) if edge[0] in self.linked.digests}
             for name in ("clones", "reverts", "snapshots_of")
         )
-        for cycle in _cycles_of_clones(clones | owners) if clones else ():
-            summary = f"a cycle: {' → '.join((*cycle, cycle[0]))}"
-            remedy = "make one of the shares without sourceSnapshot"
-            detail = "Each would have to exist before the others."
-            self._blame(cycle[0], "cycle", summary, remedy, "spec", "sourceSnapshot", detail=detail)
+        if clones:
+            self._report_cycles(clones | owners)
         for share, snapshot in reverts.items():
             owner = owners.get(snapshot, share)
             if owner != share:
@@ -398,15 +385,18 @@ class Linker:
                 remedy = "name a snapshot of this share; a new share with sourceSnapshot holds the files of any"
                 self._blame(share, "revert", summary, remedy, "spec", "revertTo", "snapshot")
 
+    def _report_cycles(self, needs: Mapping[Address, Address]) -> None:
+        from sharectl.manifests.dependencies import cycles_of_chains  # noqa: PLC0415 - few shares are made from others
+
+        for cycle in cycles_of_chains(needs):
+            summary = f"a cycle: {' → '.join((*cycle, cycle[0]))}"
+            remedy = "make one of the shares without sourceSnapshot"
+            detail = "Each would have to exist before the others."
+            self._blame(cycle[0], "cycle", summary, remedy, "spec", "sourceSnapshot", detail=detail)
+
     def _blame(self, address: Address, code: str, summary: str, remedy: str, *path: str, detail: str = "") -> None:
         """Record an error about a share or snapshot at its own document, if there is one among the files."""
         entry = self.linked.entries.get(address) or next(iter(self._find({address}).get(address, ())), None)
         if entry is not None:
             checker = self._at(entry.file, self.linked.record(entry).place, address)
             checker.add(code, summary, remedy, *path, detail=detail)
-
-
-def _cycles_of_clones(needs: Mapping[Address, Address]) -> Iterator[list[Address]]:
-    from sharectl.manifests.dependencies import cycles_of_chains  # noqa: PLC0415 - few shares are made from others
-
-    return cycles_of_chains(needs)
