@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sharectl.drivers.base import Driver
-    from sharectl.executors.base import Execute, Executor, Permit
+    from sharectl.executors.base import Execute, Executor, MakeExecutor, Permit
     from sharectl.network.base import NetworkPlugin
 
 
@@ -72,4 +72,4 @@ class Environment:
     new_id: Callable[[], str] = new_resource_id
     uniform: Callable[[float, float], float] = uniform
     watch_interval_seconds: float = 0.05
-    executor: Callable[[Execute, Permit, Callable[[str], int], Callable[[], float]], Executor] = lanes
+    executor: MakeExecutor = lanes

@@ -125,3 +125,7 @@ class Executor(Protocol):
     def close(self) -> None:
         """Abandon everything, and let the workers go."""
         ...
+
+
+MakeExecutor = Callable[[Execute, Permit, Callable[[str], int], Callable[[], float]], Executor]
+"""Makes the executor of a run: from what makes a call here, the run's permit, the width of each backend, and a clock."""

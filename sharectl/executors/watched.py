@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sharectl.executors.answers import Answer
-    from sharectl.executors.base import Execute, Executor, Permit, Report, Submission
+    from sharectl.executors.base import Execute, Executor, MakeExecutor, Permit, Report, Submission
     from sharectl.executors.calls import Call
-
-    MakeExecutor = Callable[[Execute, Permit, Callable[[str], int], Callable[[], float]], Executor]
 
 _ABANDONED = Failure(FailureKind.CUT_SHORT, "nobody waited for it any more")
 

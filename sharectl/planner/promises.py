@@ -11,8 +11,7 @@ from sharectl.model.quantities import GIB, format_size
 from sharectl.model.specs import ShareTypeSpec
 from sharectl.model.verbs import Effect, Verb, verbs_that
 from sharectl.planner.records import DEPOSED_MARK
-from sharectl.planner.report import summarize
-from sharectl.planner.saved.checks import held_by, row_of
+from sharectl.planner.saved.checks import held_by, rest_of, row_of
 from sharectl.scheduler.capacity import fits
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.pools import PoolState
@@ -131,15 +130,8 @@ def keep_to_room(
         detail="; ".join(sorted(set(refused.values()))),
         remedy="wait until that run has ended, make room, or plan anew: a new plan looks for other places",
     )
-    part = replace(
-        plan,
-        steps=remaining,
-        summary=summarize(remaining, plan.summary.unchanged),
-        held=(*plan.held, *entries),
-        diagnostics=(*plan.diagnostics, found),
-    )
     there = {step.step_id for step in remaining}
-    return part, {name: need for name, need in kept.items() if name in there}
+    return rest_of(plan, remaining, entries, (found,)), {name: need for name, need in kept.items() if name in there}
 
 
 def _causes(steps: Sequence[Step], refused: Collection[Address]) -> Callable[[Step], Address | None]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sharectl.drivers.base import Driver
-    from sharectl.executors.base import Execute, Executor, Permit
+    from sharectl.executors.base import Execute, Executor, MakeExecutor, Permit
     from sharectl.executors.workers.broker import BrokerPlace
     from sharectl.executors.workers.dismissal import HoldingSession
     from sharectl.executors.workers.executor import Hints
@@ -149,7 +149,7 @@ class RemoteBackends:
         if isinstance(store, PostgresqlStore):
             self._requests.wait_with(store.absence)
 
-    def executor(self, run: Run) -> Callable[[Execute, Permit, Callable[[str], int], Callable[[], float]], Executor]:
+    def executor(self, run: Run) -> MakeExecutor:
         """Return what makes the executor of a run."""
 
         def make(execute: Execute, permit: Permit, width: Callable[[str], int], clock: Callable[[], float]) -> Executor:

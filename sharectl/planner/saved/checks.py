@@ -30,6 +30,7 @@ from sharectl.state.rows import share_spec_of, spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
@@ -177,15 +178,15 @@ def current_part(plan: Plan, rows: CurrentRows) -> Plan:
     if not done and not changed:
         return plan
     left = [step for step in plan.steps if step.address not in done]
-    held = _held_now(left, _at(changed))
     kept, entries = held_by(left, changed, _CODE)
+    held = {step.step_id for step in left} - {step.step_id for step in kept}
     found = tuple(_diagnostics(plan, done, changed, held, rows))
     if changed and not kept:
         raise DiagnosticError(*found)
-    return reduced(plan, kept, entries, found)
+    return rest_of(plan, kept, entries, found)
 
 
-def reduced(plan: Plan, kept: tuple[Step, ...], held: Iterable[Held], found: Iterable[Diagnostic]) -> Plan:
+def rest_of(plan: Plan, kept: tuple[Step, ...], held: Iterable[Held], found: Iterable[Diagnostic]) -> Plan:
     """Return the plan with the steps that are kept, what is held besides, and what was found of that."""
     return replace(
         plan,
@@ -317,7 +318,7 @@ def _by_address(steps: Iterable[Step], held: Mapping[str, Address]) -> dict[tupl
 
 
 def _diagnostics(
-    plan: Plan, done: set[Address], changed: Mapping[Address, str], held: Mapping[str, Address], rows: CurrentRows
+    plan: Plan, done: set[Address], changed: Mapping[Address, str], held: AbstractSet[str], rows: CurrentRows
 ) -> Iterable[Diagnostic]:
     counts = Counter(step.address in done for step in plan.steps)
     if done and counts[True] == len(plan.steps):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.candidates import backends_in
 from sharectl.model.diagnostics import DiagnosticError, Severity, listed
-from sharectl.planner.saved.checks import held_by, reduced
+from sharectl.planner.saved.checks import held_by, rest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,4 +53,4 @@ def part_on_known_storage(plan: Plan, problems: Mapping[str, Diagnostic]) -> Pla
     )
     if not kept:
         raise DiagnosticError(*found)
-    return reduced(plan, kept, entries, found)
+    return rest_of(plan, kept, entries, found)
