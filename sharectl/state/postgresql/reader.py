@@ -1,4 +1,4 @@
-"""Reading from one open transaction of a state in PostgreSQL: records, rules, intents, runs, history."""
+"""Reading from one open transaction of a state in PostgreSQL: records, rules, intents, runs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from sharectl.model.kinds import Kind, address_of, rule_address
-from sharectl.model.records import ANY_ENTRY, HistoryEntry, OperationRecord, StateView
+from sharectl.model.kinds import Kind, address_of
+from sharectl.model.records import HistoryEntry, OperationRecord, StateView
 from sharectl.state.columns import (
     ACCESS_RULE,
     HISTORY,
@@ -21,7 +21,6 @@ from sharectl.state.columns import (
     expect_operations,
     first,
     is_storable,
-    lines_of,
     records_of,
     rules_by_share,
     runs_of,
@@ -33,21 +32,13 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sharectl.model.kinds import Address
-    from sharectl.model.records import HistoryFilter, HistoryLine, Record, RuleRecord, RunRecord
+    from sharectl.model.records import Record, RuleRecord, RunRecord
     from sharectl.state.columns import Table
     from sharectl.state.document import Document
     from sharectl.state.postgresql.connections import Connection
 
 _RULE_ORDER: Final = "ORDER BY share_address, access_type, access_to"
 _LIKE_ADDRESSES: Final = 60
-_OF_USER: Final = """history.run_id IN (SELECT run_id FROM {schema}.run
-    WHERE lower("user") = lower(%s) OR lower(actor) = lower(%s) OR position(lower(%s) IN lower(author)) > 0)"""
-_FIRST_SINCE: Final = 'SELECT min(sequence + 0) FROM {schema}.history WHERE at COLLATE "C" >= %s'
-"""Entries come in the order of their times but for those of runs at once: the first of them ends the search, not the first that is older.
-
-The sum keeps the planner from looking for the smallest number from the beginning of the history on, by the index of numbers.
-"""
-
 _NOT_DONE_SINCE: Final = """WHERE outcome = 'failed' AND NOT EXISTS (SELECT 1 FROM {schema}.history AS later
     WHERE later.address = history.address AND later.sequence > history.sequence AND later.verb = history.verb
     AND later.outcome <> 'failed')"""
@@ -59,13 +50,14 @@ def names_of(*names: str) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def _columns_of(table: Table) -> str:
+def columns_of(table: Table) -> str:
+    """Return the columns of a table as statements name them that are about several."""
     return ", ".join(f'{table.name}."{name}"' for name in table.columns)
 
 
 def select_from(table: Table, schema: str, rest: str = "") -> str:
     """Return a question for the rows of a table."""
-    return f"SELECT {_columns_of(table)} FROM {schema}.{table.name} {rest}"  # noqa: S608 - constants, and a checked name
+    return f"SELECT {columns_of(table)} FROM {schema}.{table.name} {rest}"  # noqa: S608 - constants, and a checked name
 
 
 def can_be_stored(text: str) -> bool:
@@ -106,52 +98,6 @@ def read_operations(connection: Connection, schema: str, **wanted: str | None) -
     return operations
 
 
-def first_since(connection: Connection, schema: str, since: str) -> int | None:
-    """Return the number of the first entry of this time or later, None where there is none. Costs in proportion to those entries."""
-    found: int | None = fetch(connection, _FIRST_SINCE.format(schema=schema), (since,))[0][0]
-    return found
-
-
-def history_page(  # noqa: PLR0913, PLR0917 - where to read, and what
-    connection: Connection,
-    schema: str,
-    address: Address | None,
-    numbers: tuple[int, int | None],
-    limit: int,
-    among: HistoryFilter = ANY_ENTRY,
-) -> list[HistoryLine]:
-    """Return up to `limit` lines of the history, newest first, of numbers from the first on and below the second; `address` also matches what stands under it."""
-    first_number, before = numbers
-    conditions: list[str] = []
-    values: list[str | int] = []
-    if address is not None:
-        under = _range_of(rule_address(address, ""))
-        conditions.append(f"(history.address = %s OR history.{' AND history.'.join(under)})")
-        values += [address, *under.values()]
-    if before is not None:
-        conditions.append("history.sequence < %s")
-        values.append(before)
-    if among.run_id is not None:
-        conditions.append("history.run_id = %s")
-        values.append(among.run_id)
-    if among.user is not None:
-        conditions.append(_OF_USER.format(schema=schema))
-        values += [among.user] * 3
-    if among.since is not None:
-        conditions.append('history.sequence >= %s AND history.at COLLATE "C" >= %s')
-        values += [first_number, among.since]
-    if among.failed:
-        conditions.append("outcome = 'failed'")
-    if among.recovered:
-        conditions.append("outcome = 'recovered'")
-    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    select = (
-        f"SELECT {_columns_of(HISTORY)}, {_columns_of(RUN)} FROM {schema}.history"  # noqa: S608 - constants, and a checked name
-        f" LEFT JOIN {schema}.run ON run.run_id = history.run_id {where} ORDER BY history.sequence DESC LIMIT %s"
-    )
-    return list(lines_of(fetch(connection, select, (*values, limit))))
-
-
 @contextmanager
 def open_document(connection: Connection, schema: str, location: str, beside: UUID | None = None) -> Iterator[Document]:
     """Yield everything but the lock and the notes of use, as the open transaction sees it; rows are read as they are asked for, until the block ends."""
@@ -186,7 +132,7 @@ def _conditions(values: Mapping[str, str | None]) -> tuple[str, list[str]]:
     return f"WHERE {' AND '.join(chosen)}" if chosen else "", list(chosen.values())
 
 
-def _range_of(prefix: str) -> dict[str, str]:
+def range_of(prefix: str) -> dict[str, str]:
     """Return the conditions for an address to begin with `prefix`; the last of all characters stands for what may follow."""
     return {"address >= %s": prefix, "address < %s": prefix + chr(sys.maxunicode)}
 
@@ -231,7 +177,7 @@ class PostgresqlReader:
         self, *, kind: Kind | None = None, backend: str | None = None, after: Address = "", limit: int | None = None
     ) -> Mapping[Address, Record]:
         """See StateReader."""
-        kinds = {} if kind is None else _range_of(address_of(kind, ""))
+        kinds = {} if kind is None else range_of(address_of(kind, ""))
         where, values = _conditions({**kinds, "backend = %s": backend, "address > %s": after or None})
         return self._records(f"{where} ORDER BY address LIMIT %s", (*values, limit))
 
@@ -245,7 +191,7 @@ class PostgresqlReader:
 
     def addresses(self, prefix: str = "", *, limit: int | None = None) -> Sequence[Address]:
         """See StateReader."""
-        where, values = _conditions(_range_of(prefix) if prefix else {})
+        where, values = _conditions(range_of(prefix) if prefix else {})
         rest = f"{where} ORDER BY address LIMIT %s"
         return self._addresses((rest, (*values, limit))) if can_be_stored(prefix) else ()
 
@@ -313,8 +259,8 @@ class PostgresqlReader:
         limit: int | None = None,
     ) -> Sequence[Address]:
         """See StateReader."""
-        conditions: list[str] = list(_range_of(Kind.SHARE.prefix))
-        values: list[object] = list(_range_of(Kind.SHARE.prefix).values())
+        conditions: list[str] = list(range_of(Kind.SHARE.prefix))
+        values: list[object] = list(range_of(Kind.SHARE.prefix).values())
         conditions += ["position(%s::bytea IN spec) > 0"] * len(holding)
         values += holding
         if backends:
@@ -328,7 +274,7 @@ class PostgresqlReader:
 
     def share_sizes(self) -> Sequence[tuple[Address, str, int | None]]:
         """See StateReader."""
-        where, values = _conditions(_range_of(Kind.SHARE.prefix))
+        where, values = _conditions(range_of(Kind.SHARE.prefix))
         select = f"SELECT address, resource_id, size_bytes FROM {self._schema}.resource {where} ORDER BY address"  # noqa: S608 - a checked name
         with self._reading() as connection:
             return [(address, own_id, size) for address, own_id, size in fetch(connection, select, values)]

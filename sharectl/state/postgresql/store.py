@@ -20,13 +20,11 @@ from sharectl.state.postgresql.changes import apply_changes, replace_content
 from sharectl.state.postgresql.commits import Commits
 from sharectl.state.postgresql.connections import LONG_STATEMENT_SECONDS, Connections
 from sharectl.state.postgresql.errors import line_of
+from sharectl.state.postgresql.history import history_lines
 from sharectl.state.postgresql.leases import Request
 from sharectl.state.postgresql.reader import (
     PostgresqlReader,
-    can_be_stored,
     fetch,
-    first_since,
-    history_page,
     is_used,
     open_document,
 )
@@ -59,7 +57,6 @@ if TYPE_CHECKING:
 _FIRST_POLL_SECONDS: Final = 0.05
 _LONGEST_POLL_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 15.0
-_LINES_PER_PAGE: Final = 1000
 _PULLED: Final = "push a document that `sharectl state pull` wrote"
 
 
@@ -237,27 +234,9 @@ class PostgresqlStore:
     def history(
         self, *, address: Address | None = None, limit: int | None = None, among: HistoryFilter = ANY_ENTRY
     ) -> Iterator[HistoryLine]:
-        """See StateStore. It is read in pages, so that no transaction stays open while the lines are looked at."""
-        texts = (address, among.run_id, among.user, among.since)
-        if not self._is_readable() or not all(text is None or can_be_stored(text) for text in texts):
-            return
-        first: int | None = 0
-        if among.since is not None and not among.recovered:  # of recoveries there are few, in an index of their own
-            with self._connections.reading() as connection:
-                first = first_since(connection, self._schema, among.since)
-        if first is None:
-            return
-        before: int | None = None
-        left = limit
-        while left is None or left > 0:
-            size = _LINES_PER_PAGE if left is None else min(left, _LINES_PER_PAGE)
-            with self._connections.reading() as connection:
-                page = history_page(connection, self._schema, address, (first, before), size, among)
-            yield from page
-            if len(page) < size:
-                return
-            before = page[-1].sequence
-            left = None if left is None else left - size
+        """See StateStore."""
+        if self._is_readable():
+            yield from history_lines(self._connections, self._schema, address, limit, among)
 
     def export_document(self) -> Iterator[bytes]:
         """See StateStore; the format is in docs/state.md."""
