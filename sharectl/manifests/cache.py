@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import struct
@@ -19,6 +18,7 @@ from sharectl import __version__
 from sharectl.manifests.files import TEMPORARY_SUFFIX, read_checked, write_checked
 from sharectl.manifests.packs import SUFFIX, Pack, write_pack
 from sharectl.manifests.schemas import schemas_digest
+from sharectl.model.canonical import blake2b
 from sharectl.private import make_private
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def _place(row: bytes) -> tuple[int, int]:
 
 
 def _key_of(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=_KEY_BYTES).digest()
+    return blake2b(data, digest_size=_KEY_BYTES).digest()
 
 
 def _version() -> bytes:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.canonical import blake2b
 from sharectl.private import draft_of, make_private
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ TEMPORARY_SUFFIX: Final = ".tmp"
 
 def checksum(*parts: bytes) -> bytes:
     """Return the digest of the parts together."""
-    digest = hashlib.blake2b(digest_size=CHECKSUM_BYTES)
+    digest = blake2b(digest_size=CHECKSUM_BYTES)
     for part in parts:
         digest.update(part)
     return digest.digest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import subprocess
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from sharectl.manifests.files import MAX_FILE_BYTES, read_regular_file, why_unreadable
 from sharectl.manifests.folders import FoundFile, Walk, printable, unreadable
+from sharectl.model.canonical import blake2b
 from sharectl.model.diagnostics import did_you_mean
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class SourceFile:
 
 
 def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data).digest()
+    return blake2b(data).digest()
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:

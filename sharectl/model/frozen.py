@@ -151,6 +151,48 @@ def _restore(self: Any, state: list[Any]) -> None:  # noqa: ANN401 - any datacla
         object.__setattr__(self, declared.name, value)
 
 
+@dataclasses.dataclass(init=False, repr=False, eq=False)
+class _Example:
+    value: object
+
+
+_Example.__dataclass_params__.frozen = True  # type: ignore[attr-defined]
+_FIELD: Final = dataclasses.fields(_Example)[0]._field_type  # type: ignore[attr-defined]  # noqa: SLF001 - what makes a field one has no public name
+
+
+def _fields_of(cls: type, body: dict[str, Any]) -> dict[str, dataclasses.Field[Any]]:
+    """Return the fields of a class and those above it, and take the defaults of its own out of `body`."""
+    found: dict[str, dataclasses.Field[Any]] = {}
+    for base in reversed(cls.__mro__[1:]):
+        found |= vars(base).get("__dataclass_fields__", {})
+    for name, annotation in cls.__annotations__.items():
+        if annotation.startswith("ClassVar"):
+            continue
+        default = body.pop(name, dataclasses.MISSING)
+        each: Any = default if isinstance(default, dataclasses.Field) else field(default=default)
+        each.name, each.type, each.kw_only, each._field_type = name, annotation, False, _FIELD  # noqa: SLF001 - as above
+        found[name] = each
+    return found
+
+
+def _slotted(cls: type) -> Any:  # noqa: ANN401 - a dataclass
+    """Return the class as a frozen, slotted dataclass without methods of its own, as the standard library makes it in twice the time."""
+    body = dict(vars(cls))
+    declared = _fields_of(cls, body)
+    above = {name for base in cls.__mro__[1:] for name in vars(base).get("__slots__", ())}
+    body.pop("__dict__", None)
+    body.pop("__weakref__", None)
+    body |= {
+        "__dataclass_fields__": declared,
+        "__dataclass_params__": vars(_Example)["__dataclass_params__"],
+        "__match_args__": tuple(declared),
+        "__slots__": tuple(name for name in declared if name not in above),
+    }
+    made = type(cls)(cls.__name__, cls.__bases__, body)
+    made.__qualname__ = cls.__qualname__
+    return made
+
+
 if not TYPE_CHECKING:
 
     def dataclass(*, frozen: bool, slots: bool, eq: bool = True) -> Callable[[type], type]:
@@ -161,10 +203,7 @@ if not TYPE_CHECKING:
         late = ("__init__", "__repr__", "__eq__", "__hash__") if eq else ("__init__", "__repr__")
 
         def made(cls: type) -> type:
-            own = vars(cls).keys()
-            is_derived = dataclasses.is_dataclass(cls)
-            made = dataclasses.dataclass(init=False, repr=False, eq=False, frozen=is_derived, slots=True)(cls)
-            made.__dataclass_params__.frozen = True
+            own, made = vars(cls).keys(), _slotted(cls)
             for name in late:
                 if name not in own:
                     setattr(made, name, _Late(made, name))
