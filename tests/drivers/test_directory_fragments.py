@@ -204,6 +204,8 @@ def test_a_section_changed_by_hand_reads_as_another(before: str, after: str) -> 
         (AccessRule("ip", "fe80::1%eth0", "rw"), "canonical"),
         (AccessRule("user", "@staff", "rw"), "group"),
         (AccessRule("user", "S-1-1-0", "rw"), "everybody"),
+        (AccessRule("user", "Everyone", "rw"), "whoever has logged in"),
+        (AccessRule("group", r"NT Authority\Authenticated Users", "rw"), "whoever has logged in"),
         (AccessRule("user", "a%U", "rw"), "percent"),
         (AccessRule("user", "", "rw"), "is not the name of a user"),
         (AccessRule("cert", "x", "rw"), "knows addresses, users, groups and guests"),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _RESERVED_SECTIONS: Final = frozenset({"global", "homes", "printers", "print$", "ipc$", "admin$"})
 _SECTION_FORBIDDEN: Final = frozenset('%<>*?|/\\+=;:",[]')
 _SECURITY_IDENTIFIER: Final = re.compile(r"S-1-[0-9]+(-[0-9]+)*", re.IGNORECASE)
+# Of a server in a domain, the one; of any server, what stands in an authority that knows who has logged in, and from where.
+_WHOEVER_LOGS_IN: Final = re.compile(r"everyone|nt authority\\.*", re.IGNORECASE)
 _USER_FORBIDDEN: Final = frozenset('"%')
 _MAX_SECTION_LENGTH: Final = 80
 _MAX_USER_LENGTH: Final = 256
@@ -248,6 +250,8 @@ def _name_problem(user: str, what: str) -> str | None:
         return f"Samba would take {user!r} for the name of a group"
     if _SECURITY_IDENTIFIER.fullmatch(user):
         return f"Samba would take {user!r} for whoever has that identifier, a group or everybody"
+    if _WHOEVER_LOGS_IN.fullmatch(user):
+        return f"Samba would take {user!r} for whoever has logged in; for every user, write `type: user` and `to: \"*\"`"
     return None
 
 
