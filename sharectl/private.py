@@ -50,6 +50,16 @@ def draft_of(
         draft.unlink(missing_ok=True)
 
 
+def may_replace(target: Path, beginning: bytes) -> bool:
+    """Tell whether nothing is lost when a file of ours takes the place of `target`: it is missing, empty, or a file that begins as ours do. Raises OSError."""
+    try:
+        descriptor = os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    with os.fdopen(descriptor, "rb") as file:
+        return stat.S_ISREG(os.fstat(descriptor).st_mode) and file.read(len(beginning)) in {b"", beginning}
+
+
 def sync_directory(directory: Path) -> None:
     """Make the names in `directory` durable."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from sharectl.cli.codes import ExitCode, Finished
 from sharectl.model.diagnostics import DiagnosticError, error, warning
-from sharectl.private import draft_of
-from sharectl.render.metrics import metrics_lines
+from sharectl.private import draft_of, may_replace
+from sharectl.render.metrics import BEGINNING, metrics_lines
 from sharectl.workspace.metrics import Measured
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ def written_afterwards(session: Session, path: Path, command: str) -> Iterator[M
     if not target.parent.is_dir() or target.is_dir():
         summary = f"metrics cannot be written to {path}"
         raise DiagnosticError(error("usage.metrics", summary, remedy="name a file in a folder that is there"))
+    if not _may_be_written(target):
+        summary = f"{path} is not replaced: it holds no metrics of sharectl"
+        raise DiagnosticError(error("usage.metrics", summary, remedy="name another file with --metrics"))
     measured, has_succeeded = Measured(command), False
     try:
         yield measured
@@ -35,6 +38,14 @@ def written_afterwards(session: Session, path: Path, command: str) -> Iterator[M
     finally:
         measured.end(has_succeeded=has_succeeded)
         _write(session, measured, target)
+
+
+def _may_be_written(target: Path) -> bool:
+    """Tell whether there is nothing but earlier metrics; what cannot be read is told where it cannot be written."""
+    try:
+        return may_replace(target, BEGINNING)
+    except OSError:
+        return True
 
 
 def _write(session: Session, measured: Measured, target: Path) -> None:

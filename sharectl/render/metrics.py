@@ -28,6 +28,10 @@ class _Metric(NamedTuple):
     values: Iterable[tuple[Labels, float]]
 
 
+BEGINNING: Final = b"# HELP sharectl_"
+"""How each such file begins."""
+
+
 def metrics_lines(measured: Measured) -> Iterator[str]:
     """Yield the lines of the file. Every value has the beginning of the state's lineage as a label: several repositories may share a host."""
     stock = measured.stock

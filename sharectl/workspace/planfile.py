@@ -11,7 +11,7 @@ from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.plans import Origin
 from sharectl.planner.saved.checks import UnsoundPlanError, check_plan
 from sharectl.planner.saved.document import PlanDocumentError, plan_from_document, streamed_document
-from sharectl.private import draft_of
+from sharectl.private import draft_of, may_replace
 from sharectl.workspace.git import git_lines
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class _ChangedError(ValueError):
 
 
 def write_plan_file(path: Path, plan: Plan) -> None:
-    """Write the plan to `path` with mode 0600, replacing what is there in one step. Raises DiagnosticError.
+    """Write the plan to `path` with mode 0600, replacing an earlier plan there, and nothing else, in one step. Raises DiagnosticError.
 
     It is one JSON object, with each step on a line of its own. The checksum is of the plan without the line ends.
     """
@@ -44,6 +44,9 @@ def write_plan_file(path: Path, plan: Plan) -> None:
     steps = document["steps"]
     digest = _digest_of(head := orjson.dumps({**document, "steps": []}).removesuffix(b"]}"))
     try:
+        if not may_replace(path, _BEFORE_CHECKSUM):
+            summary = f"{path} is not replaced: it is no saved plan"
+            raise DiagnosticError(error("plan.taken", summary, remedy="name another file with --out"))
         with draft_of(path) as draft, draft.open("wb") as file:
             file.write(_BEFORE_CHECKSUM + b"0" * 2 * _CHECKSUM_BYTES + _BEFORE_PLAN + head)
             separator = b""

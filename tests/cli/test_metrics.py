@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -113,3 +114,16 @@ def test_names_stay_what_they_are() -> None:
     assert found["run_succeeded"] == {("refresh",): 0}
     assert found["pool_total_bytes"] == {("filer", hostile): 5}
     assert found["share_used_bytes"] == {("one", "filer", hostile): 1}
+
+
+@pytest.mark.parametrize("path", ["all.yaml", ".sharectl/state.db", "pipe"])
+def test_nothing_but_metrics_is_replaced(applied: Console, path: str) -> None:
+    """And nothing is done: a manifest or the state would be lost."""
+    file = applied.root / path
+    if path == "pipe":
+        os.mkfifo(file)
+    before = file.lstat()
+    ended = applied("refresh", "--metrics", path)
+    after = file.lstat()
+    assert (ended.code, after.st_ino, after.st_size) == (64, before.st_ino, before.st_size)
+    assert f"error[usage.metrics]: {path} is not replaced: it holds no metrics of sharectl" in ended.err

@@ -81,3 +81,23 @@ def test_a_plan_of_one_state_is_refused_by_another_and_by_none(applied: Console)
     assert refused.code == 1
     assert "there is none at" in refused.err
     assert not (applied.root / ".sharectl" / "state.db").exists()
+
+
+@pytest.mark.parametrize("path", ["all.yaml", ".sharectl/state.db", "pipe"])
+def test_a_saved_plan_replaces_nothing_but_a_saved_plan(applied: Console, path: str) -> None:
+    """Neither a manifest, nor the state, nor a pipe or a device, as root could."""
+    file = applied.root / path
+    if path == "pipe":
+        os.mkfifo(file)
+    before = file.lstat()
+    ended = applied("plan", "--out", path)
+    after = file.lstat()
+    assert (ended.code, after.st_ino, after.st_size) == (1, before.st_ino, before.st_size)
+    assert f"error[plan.taken]: {file} is not replaced: it is no saved plan" in ended.err
+
+
+def test_a_saved_plan_replaces_an_earlier_one_and_an_empty_file(applied: Console) -> None:
+    """As `mktemp` makes one."""
+    (applied.root / "p").touch()
+    assert [applied("plan", "--out", "p").code for _ in range(2)] == [0, 0]
+    assert applied("apply", "p").code == 0

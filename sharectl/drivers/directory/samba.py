@@ -251,7 +251,7 @@ def _name_problem(user: str, what: str) -> str | None:
     if _SECURITY_IDENTIFIER.fullmatch(user):
         return f"Samba would take {user!r} for whoever has that identifier, a group or everybody"
     if _WHOEVER_LOGS_IN.fullmatch(user):
-        return f"Samba would take {user!r} for whoever has logged in; for every user, write `type: user` and `to: \"*\"`"
+        return f'Samba would take {user!r} for whoever has logged in; for every user, write `type: user` and `to: "*"`'
     return None
 
 
