@@ -245,6 +245,17 @@ def test_a_damaged_state_is_set_aside_and_replaced(applied: Console) -> None:
     assert path.with_name("state.db.damaged-1").read_bytes() == data[: len(data) // 2]
 
 
+def test_a_state_whose_first_page_is_lost_comes_back_by_what_the_error_says(applied: Console) -> None:
+    """It cannot be told from a file of another program, so it is somebody's to move."""
+    path = applied.root / ".sharectl" / "state.db"
+    path.write_bytes(b"\0" * 4096 + path.read_bytes()[4096:])
+    ended = applied("state", "restore", "--yes")
+    assert (ended.code, "move it away, and `sharectl state restore` brings a copy back" in ended.err) == (1, True)
+    path.rename(path.with_name("was"))
+    assert applied("state", "restore", "--yes").code == 0
+    assert "share/one" in records(applied)
+
+
 def test_a_damaged_copy_is_passed_over(applied: Console, kept: Path) -> None:
     """The list holds what can be restored."""
     (copy,) = names(kept)
