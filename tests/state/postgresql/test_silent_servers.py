@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import sleep
 from typing import TYPE_CHECKING, Final
 
+import psycopg
 import pytest
 from psycopg import sql
 
@@ -20,7 +22,7 @@ from sharectl.state.postgresql import connections, patience, store
 from sharectl.state.postgresql.connections import Connections
 from sharectl.state.postgresql.store import open_url
 from sharectl.state.testing.samples import ALICE, PATIENCE_SECONDS, document_of, make_record, whole_view
-from tests.postgresql import USER, new_name
+from tests.postgresql import DATABASE, USER, new_name
 from tests.state.postgresql.proxy import CuttingProxy
 
 if TYPE_CHECKING:
@@ -37,16 +39,23 @@ WORDS: Final = re.compile("accepts connections and does not answer|cannot be rea
 
 
 @pytest.fixture
-def proxy(postgresql: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[CuttingProxy]:
-    """Yield a way to the shared server; what is waited for on it is short."""
-    for name in ("_READING_PATIENCE_SECONDS", "_COMMIT_SECONDS", "_AT_ONCE_SECONDS"):
-        monkeypatch.setattr(connections, name, 0.3)
-    monkeypatch.setattr(patience, "_ASKING_SECONDS", 0.3)
-    monkeypatch.setattr(store, "_PATIENCE_SECONDS", 0.3)
+def proxy(postgresql: Server) -> Iterator[CuttingProxy]:
+    """Yield a way to the shared server."""
     with TemporaryDirectory(prefix="sharectl-proxy-") as folder:
         proxy = CuttingProxy(Path(folder), postgresql.folder)
         with closing(proxy):
             yield proxy
+
+
+@contextmanager
+def impatient(seconds: float = 0.3) -> Iterator[pytest.MonkeyPatch]:
+    """Wait so long for what is not to come; a sound server on a busy machine is not held to that."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_READING_PATIENCE_SECONDS", "_COMMIT_SECONDS", "_AT_ONCE_SECONDS"):
+            patch.setattr(connections, name, seconds)
+        patch.setattr(patience, "_ASKING_SECONDS", seconds)
+        patch.setattr(store, "_PATIENCE_SECONDS", seconds)
+        yield patch
 
 
 def url_of(proxy: CuttingProxy) -> str:
@@ -76,6 +85,7 @@ def test_a_server_that_says_nothing_is_not_waited_for_without_end(proxy: Cutting
         leases = {way: each.acquire(ALICE, duration_seconds=LEASE_SECONDS) for way, each in opened.items()}
         pool = stack.enter_context(ThreadPoolExecutor(len(WAYS) + 1))
         stack.callback(proxy.close)  # so that a failure ends
+        stack.enter_context(impatient())
         proxy.mute()
         doing = {way: pool.submit(do, opened[way], leases[way]) for way, do in WAYS.items()}
         doing["at once"] = pool.submit(asked.at_once, [sql.SQL("SELECT 1")])
@@ -85,26 +95,45 @@ def test_a_server_that_says_nothing_is_not_waited_for_without_end(proxy: Cutting
     assert not {way: said for way, said in words.items() if not WORDS.search(said)}
 
 
-def test_a_statement_that_takes_long_is_waited_for_while_its_server_answers_others(proxy: CuttingProxy) -> None:
-    """However often it has been silent for as long as makes sharectl ask."""
-    with closing(Connections(parse_postgresql_url(url_of(proxy)))) as asked, asked.writing() as connection:
-        before = proxy.accepted
-        assert connection.execute("SELECT 7 FROM pg_sleep(1.2)").fetchone() == (7,)
-        assert proxy.accepted - before >= 2
-
-
-def test_a_session_that_alone_is_silent_is_given_up_after_the_time_that_its_server_grants(
-    proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch
+def test_a_statement_that_takes_long_is_waited_for_while_its_server_answers_others(
+    proxy: CuttingProxy, postgresql: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """However often it has been silent for as long as makes sharectl ask: here it waits for a lock until that has happened twice."""
+    monkeypatch.setattr(patience, "_ASKING_SECONDS", 0.3)
+    locked = new_name()
+    with (
+        closing(psycopg.connect(host=str(postgresql.folder), user=USER, dbname=DATABASE, autocommit=True)) as holding,
+        closing(Connections(parse_postgresql_url(url_of(proxy)))) as asked,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        holding.execute("SELECT pg_advisory_lock(hashtext(%s))", (locked,))
+        before = proxy.accepted
+
+        def wait_for_the_lock() -> object:
+            with asked.writing() as connection:
+                return connection.execute("SELECT 7 FROM pg_advisory_xact_lock(hashtext(%s))", (locked,)).fetchone()
+
+        waiting = pool.submit(wait_for_the_lock)
+        try:
+            while proxy.accepted - before < 3 and not waiting.done():  # its own connection, and two that ask beside it
+                sleep(0.01)
+        finally:
+            holding.execute("SELECT pg_advisory_unlock_all()")
+        assert waiting.result(PATIENCE_SECONDS) == (7,)
+        assert proxy.accepted - before >= 3
+
+
+def test_a_session_that_alone_is_silent_is_given_up_after_the_time_that_its_server_grants(proxy: CuttingProxy) -> None:
     """The server would have ended the statement before, and said so."""
-    monkeypatch.setattr(connections, "_USUAL_STATEMENT_SECONDS", 1)
-    monkeypatch.setattr(patience, "_GRACE_SECONDS", 0.5)
     with closing(Connections(parse_postgresql_url(url_of(proxy)))) as asked:
 
         def ask_what_is_muted() -> None:
-            with asked.writing() as connection:
-                proxy.mute(later_ones_too=False)
-                connection.execute("SELECT 1")
+            with impatient() as patch:
+                patch.setattr(connections, "_USUAL_STATEMENT_SECONDS", 1)
+                patch.setattr(patience, "_GRACE_SECONDS", 0.5)
+                with asked.writing() as connection:
+                    proxy.mute(later_ones_too=False)
+                    connection.execute("SELECT 1")
 
         with pytest.raises(StateUnavailableError, match="no answer"):
             ask_what_is_muted()
@@ -116,9 +145,7 @@ def test_who_finds_a_server_away_that_others_have_waited_for_waits_no_more(
     proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a command does last has one end in common: each waits as long as it may since the first found the server away."""
-    monkeypatch.setattr(connections, "_READING_PATIENCE_SECONDS", LEASE_SECONDS)
-    monkeypatch.setattr(store, "_PATIENCE_SECONDS", LEASE_SECONDS)
-    with closing(open_url(url_of(proxy), create=True)) as opened:
+    with closing(open_url(url_of(proxy), create=True)) as opened, impatient(LEASE_SECONDS):
         lease = opened.acquire(ALICE, duration_seconds=LEASE_SECONDS / 0.8)
         told: list[str] = []
         opened.tell_waiting(told.append)
