@@ -109,15 +109,19 @@ def start(*arguments: str, cwd: Path, command: Sequence[str] = COMMAND) -> subpr
 
 
 def takes_signals(process: subprocess.Popen[bytes]) -> bool:
-    """Tell whether the process has a handler for SIGTERM, as it has from the first instruction of the entry point on, or has ended."""
+    """Tell whether the process has a handler for each signal, as it has from the first instruction of the entry point on, or has ended.
+
+    SIGHUP may be switched off; a handler for one of them alone would be too early to send another.
+    """
     try:
         status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
     except OSError:
         return True
     if "\nState:\tZ" in status:
         return True
-    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
-    return caught is not None and bool(int(caught[1], 16) >> (signal.SIGTERM - 1) & 1)
+    ignored, caught = (int(found, 16) for found in re.findall(r"^Sig(?:Ign|Cgt):\s*([0-9a-f]+)$", status, re.MULTILINE))
+    taken = caught | ignored & 1 << (signal.SIGHUP - 1)
+    return all(taken >> (number - 1) & 1 for number in SIGNALS)
 
 
 def at_call(wanted: int, number: int, *arguments: str, cwd: Path, times: int = 1) -> subprocess.CompletedProcess[bytes]:
