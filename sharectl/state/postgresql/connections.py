@@ -146,11 +146,14 @@ class Connections:
                     is_held_by_itself = is_in_doubt and isinstance(error, psycopg.errors.LockNotAvailable)
                     is_worth_it = is_passing(error) or is_held_by_itself
                     since_seconds = min(since_seconds, self._failed(asked_seconds, error, is_away=is_held_by_itself))
-                    left_seconds = since_seconds + patience_seconds - time.monotonic()
-                    if is_held_by_itself and left_seconds <= 0:
+                    has_stood_still = isinstance(error, psycopg.errors.IdleInTransactionSessionTimeout)
+                    if has_stood_still:  # this process, and the server was there
+                        since_seconds = time.monotonic()
+                    left_seconds = max(since_seconds + patience_seconds - time.monotonic(), 0.0)
+                    if is_held_by_itself and not left_seconds:
                         message = "an earlier try is still being committed"
                         raise UnansweredError(message) from error
-                    if not self._was_reached or not is_worth_it or left_seconds <= 0:
+                    if not self._was_reached or not is_worth_it or not (left_seconds or has_stood_still):
                         raise
                     is_in_doubt = is_in_doubt or is_committing
                 self.pause(min(pause_seconds, left_seconds))

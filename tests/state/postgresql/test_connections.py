@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
@@ -14,6 +14,7 @@ from sharectl.model.access import AccessRule
 from sharectl.model.records import PutResource, PutRules, RuleRecord
 from sharectl.model.state_urls import parse_postgresql_url
 from sharectl.state.contract import StateError, StateRefusedError, StateUnavailableError
+from sharectl.state.postgresql import connections
 from sharectl.state.postgresql.connections import Connections
 from sharectl.state.postgresql.reader import fetch
 from sharectl.state.postgresql.store import open_url
@@ -23,6 +24,8 @@ from tests.postgresql import Server
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import psycopg
 
 OPENSSL = shutil.which("openssl") or "openssl"
 PASSWORD = "correct horse"  # noqa: S105 - of a server that lives as long as these tests
@@ -139,8 +142,8 @@ def test_a_password_is_read_where_the_url_says(guarded: Guarded, monkeypatch: py
         with closing(open_url(guarded.url(**way), create=False)) as store:
             assert whole_view(store).lineage
     monkeypatch.setenv("PGPASSFILE", str(passfile))
-    connections = Connections(parse_postgresql_url(guarded.url()))
-    with closing(connections), connections.lent() as connection:
+    opened = Connections(parse_postgresql_url(guarded.url()))
+    with closing(opened), opened.lent() as connection:
         assert fetch(connection, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") == [(True,)]
 
 
@@ -194,8 +197,8 @@ def test_the_environment_leads_to_no_other_server(postgresql: Server, monkeypatc
         "PGSSLMODE": "disable",
     }.items():
         monkeypatch.setenv(name, value)
-    connections = Connections(parse_postgresql_url(postgresql.url()))
-    with closing(connections), connections.lent() as connection:
+    opened = Connections(parse_postgresql_url(postgresql.url()))
+    with closing(opened), opened.lent() as connection:
         assert fetch(connection, "SELECT current_setting('statement_timeout')") == [("0",)]
         assert fetch(connection, "SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid()") == [
             ("sharectl",)
@@ -241,3 +244,26 @@ def test_a_text_that_no_database_holds_is_refused_with_its_commit(postgresql: Se
                 assert reader.addresses(f"share/{text}") == ()
             assert list(store.history(address=f"share/{text}")) == []
         assert not whole_view(store).records
+
+
+def test_whoever_stood_still_in_a_transaction_does_it_again(
+    postgresql: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was stopped for as long as its server waits has lost its session and no time: the server was there."""
+    monkeypatch.setattr(connections, "_WRITING", connections._WRITING.replace("'10s'", "'100ms'"))
+    sessions: list[int] = []
+
+    def stand_still_at_first(connection: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
+        sessions.append(connection.info.backend_pid)
+        while len(sessions) == 1 and is_there(postgresql, sessions[0]):
+            pass
+        return fetch(connection, "SELECT 7")
+
+    with closing(Connections(parse_postgresql_url(postgresql.url()))) as asked:
+        assert asked.repeated(stand_still_at_first, patience_seconds=0.0) == [(7,)]
+    assert len(sessions) > 1
+
+
+def is_there(server: Server, session: int) -> bool:
+    """Tell whether a session has not been ended."""
+    return server.sql(f"SELECT count(*) FROM pg_stat_activity WHERE pid = {session}").strip() != "0"  # noqa: S608 - a number
