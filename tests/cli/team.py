@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from time import monotonic, sleep
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from sharectl.manifests.project import find_project
 from sharectl.workspace.remote import prepare_tables
-from tests.cli.console import COMMAND, Ended, environment, run
+from tests.cli.console import COMMAND, GATED, Ended, environment, run
 from tests.postgresql import DATABASE, USER, new_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from tests.postgresql import Server
@@ -150,6 +152,18 @@ class Team:
             wait_until(lambda: self.alive() - known or process.poll() is not None)
             assert process.poll() is None, process.stdout and process.stdout.read()
             yield process
+
+    def gated_worker(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        """Start a worker that makes no share before `go_on`."""
+        return self.worker("simulated", "worker", "--backend", "filer", command=[sys.executable, "-c", GATED])
+
+    def go_on(self) -> None:
+        """Let shares be made."""
+        (self.filer / "go").touch()
+
+    def is_at_gate(self, name: str) -> bool:
+        """Tell whether a worker is just about to make this share."""
+        return (self.filer / f"at-{name}").exists()
 
     def applying(self) -> Any:  # noqa: ANN401 - a context manager
         """Start an apply."""

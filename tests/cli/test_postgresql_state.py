@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import orjson
@@ -15,12 +15,13 @@ from sharectl.cli.complete import complete_address
 from sharectl.model.state_urls import parse_postgresql_url
 from sharectl.state.stores import open_store
 from sharectl.state.testing.samples import ALICE
-from tests.cli.console import PATIENCE_SECONDS, environment, run
+from tests.cli.console import GATED, PATIENCE_SECONDS, environment, run
 from tests.cli.team import Team, share
 from tests.cli.test_completion import Line
 from tests.cli.test_processes import calls, eventually, repository
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.cli.console import Console
@@ -106,37 +107,59 @@ def test_the_lock_of_a_state_in_a_database_is_seen_and_taken_away(shared: Consol
 
 
 @pytest.fixture
-def slow(tmp_path: Path, own_postgresql: Server) -> Path:
-    """Return a repository whose calls take a second, and whose state is on a server that the test stops."""
-    root = repository(tmp_path, latency="{create_share: 1s}", log="true")
+def stoppable(tmp_path: Path, own_postgresql: Server) -> Path:
+    """Return a repository whose state is on a server that the test stops."""
+    root = repository(tmp_path, log="true")
     (root / "sharectl.yaml").write_text(PROJECT.format(url=own_postgresql.url()))
     return root
 
 
-def impatient(lease_seconds: float, patience_seconds: float) -> list[str]:
-    """Return an apply with leases of this length, which waits so long for its server."""
-    code = (
-        "from sharectl.cli import main; import sharectl.workspace.run as run;"
-        "from sharectl.state.postgresql import connections, store;"
-        f"run.LEASE_SECONDS = {lease_seconds};"
-        f"connections._READING_PATIENCE_SECONDS = store._PATIENCE_SECONDS = {patience_seconds};"
-        "raise SystemExit(main(['apply', '--yes']))"
-    )
-    return [sys.executable, "-c", code]
+_IMPATIENT = """\
+import sharectl.workspace.run as run
+from sharectl.state.postgresql import connections, store
+
+run.LEASE_SECONDS = {lease_seconds}
+connections._READING_PATIENCE_SECONDS = store._PATIENCE_SECONDS = {patience_seconds}
+"""
+_MAIN = """\
+import sys
+from sharectl.cli import main
+
+raise SystemExit(main(sys.argv[1:]))
+"""
 
 
-def begin_apply(root: Path, lease_seconds: float = 60, patience_seconds: float = 15) -> subprocess.Popen[str]:
-    """Begin an apply with leases of this length, which waits so long for its server, and return when a share is being made."""
-    process = subprocess.Popen(
-        impatient(lease_seconds, patience_seconds),
+def impatient(lease_seconds: float, patience_seconds: float, program: str = _MAIN) -> list[str]:
+    """Return a sharectl with leases of this length, which waits so long for its server."""
+    settings = _IMPATIENT.format(lease_seconds=lease_seconds, patience_seconds=patience_seconds)
+    return [sys.executable, "-c", settings + program]
+
+
+@contextmanager
+def at_gate(root: Path, lease_seconds: float = 60, patience_seconds: float = 15) -> Iterator[subprocess.Popen[str]]:
+    """Begin an apply with leases of this length, which waits so long for its server, and give it when it is just about to make both shares; it goes on once there is a file `go`."""
+    command = impatient(lease_seconds, patience_seconds, GATED)
+    with subprocess.Popen(
+        [*command, "simulated", "apply", "--yes"],
         cwd=root,
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
-    eventually(lambda: calls(root, "create_share") > 0)
-    return process
+    ) as process:
+        try:
+            eventually(
+                lambda: {path.name for path in root.glob("at-*")} == {"at-one", "at-two"} or process.poll() is not None
+            )
+            assert process.poll() is None
+            yield process
+        finally:
+            process.kill()
+
+
+def go_on(root: Path) -> None:
+    """Let shares be made."""
+    (root / "go").touch()
 
 
 def expect_converged(root: Path) -> None:
@@ -147,21 +170,23 @@ def expect_converged(root: Path) -> None:
     assert run("refresh", "--detailed-exitcode", cwd=root).code == 0
 
 
-def test_an_apply_waits_for_a_server_that_was_stopped_like_a_crash(slow: Path, own_postgresql: Server) -> None:
+def test_an_apply_waits_for_a_server_that_was_stopped_like_a_crash(stoppable: Path, own_postgresql: Server) -> None:
     """It goes on where it was, and nothing is done twice."""
-    with begin_apply(slow) as applying:
+    with at_gate(stoppable) as applying:
         own_postgresql.stop("immediate")
+        go_on(stoppable)
         own_postgresql.start()
         told, _ = applying.communicate(timeout=PATIENCE_SECONDS)
-    assert (applying.returncode, told.count("Traceback")) == (0, 0)
-    assert calls(slow, "create_share") == 2
-    expect_converged(slow)
+        assert (applying.returncode, told.count("Traceback")) == (0, 0)
+    assert calls(stoppable, "create_share") == 2
+    expect_converged(stoppable)
 
 
-def test_an_apply_that_waits_for_its_server_says_so(slow: Path, own_postgresql: Server) -> None:
+def test_an_apply_that_waits_for_its_server_says_so(stoppable: Path, own_postgresql: Server) -> None:
     """Once, while it waits, so that a log does not just stand still; then it goes on."""
-    with begin_apply(slow) as applying:
+    with at_gate(stoppable) as applying:
         own_postgresql.stop("immediate")
+        go_on(stoppable)
         told = []
         for line in applying.stdout or ():
             told.append(line)
@@ -171,40 +196,37 @@ def test_an_apply_that_waits_for_its_server_says_so(slow: Path, own_postgresql: 
     words = " ".join("".join(told).split())
     assert words.count("warning[state.waiting]") == 1
     assert "does not answer, and is waited for:" in words
-    expect_converged(slow)
+    expect_converged(stoppable)
 
 
-def test_an_apply_whose_server_stays_away_ends_with_a_word(slow: Path, own_postgresql: Server) -> None:
+def test_an_apply_whose_server_stays_away_ends_with_a_word(stoppable: Path, own_postgresql: Server) -> None:
     """Before its lease does, with the code of a failure; the next apply converges."""
-    manifests = slow / "all.yaml"
-    quick = manifests.read_text().replace("{create_share: 1s}", "{}")
-    manifests.write_text(
-        manifests.read_text().replace("create_share: 1s", "create_share: 6s")
-    )  # longer than a stop takes
-    with begin_apply(slow, lease_seconds=3) as applying:
+    with at_gate(stoppable, lease_seconds=3) as applying:
         own_postgresql.stop("immediate")
+        go_on(stoppable)
         told, _ = applying.communicate(timeout=PATIENCE_SECONDS)
-    assert (applying.returncode, told.count("Traceback")) == (1, 0)
+        assert (applying.returncode, told.count("Traceback")) == (1, 0)
     assert "cannot be reached" in " ".join(told.split())
     own_postgresql.start()
-    manifests.write_text(quick)
-    assert run("apply", "--yes", "--lock-timeout", "30s", cwd=slow).code == 0
-    expect_converged(slow)
+    assert run("apply", "--yes", "--lock-timeout", "30s", cwd=stoppable).code == 0
+    expect_converged(stoppable)
 
 
 def test_an_apply_with_workers_whose_server_stays_away_ends_with_a_word(tmp_path: Path, own_postgresql: Server) -> None:
     """Whether a worker has begun a call or not; no commit would notice. What was begun meanwhile is not lost, and the next apply converges."""
-    team = Team(tmp_path, own_postgresql, lanes=1, config="latency: {create_share: 3s},")
-    team.write(share("a"), share("b"))  # together longer than a stop takes
-    with team.worker():
-        with team.start(team.coordinator, command=impatient(lease_seconds=3, patience_seconds=0.5)) as applying:
-            eventually(lambda: team.begun("create_share") > 0)
+    team = Team(tmp_path, own_postgresql, lanes=1)
+    team.write(share("a"), share("b"))
+    with team.gated_worker():
+        command = impatient(lease_seconds=3, patience_seconds=0.5)
+        with team.start(team.coordinator, "apply", "--yes", command=command) as applying:
+            eventually(lambda: team.is_at_gate("a") or team.is_at_gate("b") or applying.poll() is not None)
             own_postgresql.stop("immediate")
             told, _ = applying.communicate(timeout=PATIENCE_SECONDS)
         words = " ".join(told.decode().split())
         assert (applying.returncode, words.count("Traceback")) == (1, 0), words
         assert "cannot be reached" in words
         assert "what was running is resolved by the next apply" in words
+        team.go_on()
         own_postgresql.start()
         ended = team.run("apply", "--yes", "--lock-timeout", "30s")
         assert ended.code == 0, ended.err
@@ -215,13 +237,15 @@ def test_an_apply_with_workers_that_waits_for_its_server_says_so_before_its_hear
     tmp_path: Path, own_postgresql: Server
 ) -> None:
     """Its lease is so long that a heartbeat would not be due in the test; it is told once, and the apply goes on."""
-    team = Team(tmp_path, own_postgresql, lanes=1, config="latency: {create_share: 3s},")
+    team = Team(tmp_path, own_postgresql, lanes=1)
     team.write(share("a"), share("b"))
-    with team.worker(), team.start(team.coordinator, command=impatient(6000, 15)) as applying:
+    command = impatient(6000, 15)
+    with team.gated_worker(), team.start(team.coordinator, "apply", "--yes", command=command) as applying:
         killing = threading.Timer(PATIENCE_SECONDS, applying.kill)
         killing.start()
-        eventually(lambda: team.begun("create_share") > 0)
+        eventually(lambda: team.is_at_gate("a") or team.is_at_gate("b") or applying.poll() is not None)
         own_postgresql.stop("immediate")
+        team.go_on()
         told = b""
         for line in applying.stdout or ():
             told += line
@@ -234,15 +258,17 @@ def test_an_apply_with_workers_that_waits_for_its_server_says_so_before_its_hear
 
 
 def test_an_apply_that_is_killed_while_its_server_is_away_is_finished_by_the_next(
-    slow: Path, own_postgresql: Server
+    stoppable: Path, own_postgresql: Server
 ) -> None:
     """The intent is there, and what it began is found."""
-    with begin_apply(slow) as applying:
+    with at_gate(stoppable) as applying:
         own_postgresql.stop("immediate")
+        go_on(stoppable)
+        eventually(lambda: calls(stoppable, "create_share", are_done=True) == 2)
         applying.kill()
     own_postgresql.start()
-    assert run("apply", "--yes", cwd=slow).code == 0
-    expect_converged(slow)
+    assert run("apply", "--yes", cwd=stoppable).code == 0
+    expect_converged(stoppable)
 
 
 def test_a_server_that_may_forget_is_told_by_what_changes_the_state(shared: Console) -> None:

@@ -52,13 +52,15 @@ def eventually(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def calls(root: Path, call: str) -> int:
-    """Return how many calls of a kind the simulated backend has seen begin."""
+def calls(root: Path, call: str, *, are_done: bool = False) -> int:
+    """Return how many calls of a kind the simulated backend has seen begin, or end well."""
     if not (root / "sim.db").exists():
         return 0
     with closing(sqlite3.connect(root / "sim.db")) as connection:
         try:
-            return int(connection.execute("SELECT count(*) FROM calls WHERE call = ?", (call,)).fetchone()[0])
+            ended = " AND outcome = 'done'" if are_done else ""
+            found = connection.execute(f"SELECT count(*) FROM calls WHERE call = ?{ended}", (call,))  # noqa: S608 - ours
+            return int(found.fetchone()[0])
         except sqlite3.OperationalError:  # not prepared yet
             return 0
 

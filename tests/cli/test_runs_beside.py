@@ -19,7 +19,7 @@ from sharectl.model.state_urls import parse_postgresql_url
 from sharectl.state.postgresql.store import open_store
 from sharectl.state.testing.samples import ALICE
 from sharectl.workspace import plans
-from tests.cli.console import PATIENCE_SECONDS, environment
+from tests.cli.console import GATED, PATIENCE_SECONDS, environment
 from tests.cli.test_postgresql_state import PROJECT
 from tests.cli.test_processes import calls, eventually
 
@@ -46,25 +46,6 @@ metadata: {{name: {name}, labels: {{team: {team}}}}}
 spec: {{size: {size}GiB, protocol: NFS, deletionPolicy: delete}}
 """
 JOB = "https://ci.example/jobs/41"
-GATED = """\
-import importlib, sys, time
-from pathlib import Path
-from sharectl.cli import main
-
-name = sys.argv.pop(1)
-driver = getattr(importlib.import_module(f"sharectl.drivers.{name}.driver"), name.capitalize() + "Driver")
-make = driver.create_share
-
-def held(self, request):
-    Path("at-" + request.name).touch()
-    while not Path("go").exists():
-        time.sleep(0.02)
-    return make(self, request)
-
-driver.create_share = held
-raise SystemExit(main(sys.argv[1:]))
-"""
-"""A sharectl that makes no share before there is a file `go`."""
 
 
 def manifests(*shares: tuple[str, str, int]) -> str:

@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import signal
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import orjson
 
 from tests.cli.team import PATIENCE_SECONDS, Team, ends_well, kill, share, wait_until
-from tests.cli.test_runs_beside import GATED
 from tests.cli.test_share_servers_through_workers import BLUE, RED, SPEC, check_servers, on
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from tests.postgresql import Server
     from tests.rabbitmq import Broker
-
-SERVING = ("simulated", "worker", "--backend", "filer")
-
-
-def gated_worker(team: Team) -> AbstractContextManager[subprocess.Popen[bytes]]:
-    """Start a worker that makes no share before there is a file `go`."""
-    return team.worker(*SERVING, command=[sys.executable, "-c", GATED])
-
-
-def go_on(team: Team) -> None:
-    """Let shares be made."""
-    (team.filer / "go").touch()
 
 
 @contextmanager
@@ -40,7 +25,7 @@ def applying(team: Team, address: str) -> Iterator[subprocess.Popen[bytes]]:
     """Start an apply of one address, and give it when a worker is just about to make the share."""
     name = address.partition("/")[2]
     with team.start(team.coordinator, "apply", "--yes", "--target", address) as process:
-        wait_until(lambda: (team.filer / f"at-{name}").exists() or process.poll() is not None)
+        wait_until(lambda: team.is_at_gate(name) or process.poll() is not None)
         assert process.poll() is None, process.stdout and process.stdout.read().decode()
         yield process
 
@@ -61,7 +46,7 @@ def test_runs_on_other_addresses_of_a_backend_go_beside(tmp_path: Path, postgres
     """One worker has calls of both under way; who wants one of these addresses is told; nothing is made twice or lost."""
     team = Team(tmp_path, postgresql, rabbitmq)
     team.write()
-    with gated_worker(team):
+    with team.gated_worker():
         prepared(team)
         team.write(share("a"), share("b"))
         with applying(team, "share/a") as first, applying(team, "share/b") as second:
@@ -69,7 +54,7 @@ def test_runs_on_other_addresses_of_a_backend_go_beside(tmp_path: Path, postgres
             refused = team.run("apply", "--yes", "--target", "share/a")
             assert refused.code == 75
             assert "share/a is locked by" in " ".join(refused.err.split())
-            go_on(team)
+            team.go_on()
             for each in (first, second):
                 ends_well(each)
     team.check(2)
@@ -80,7 +65,7 @@ def test_a_run_begins_beside_what_a_killed_one_has_left(tmp_path: Path, postgres
     """Its call goes on at the worker: at other addresses nobody waits for it, or takes it away; who wants all does, and finds it done."""
     team = Team(tmp_path, postgresql)
     team.write()
-    with gated_worker(team):
+    with team.gated_worker():
         prepared(team)
         team.write(share("a"), share("b"))
         with applying(team, "share/a") as first:
@@ -88,7 +73,7 @@ def test_a_run_begins_beside_what_a_killed_one_has_left(tmp_path: Path, postgres
         with applying(team, "share/b") as second:
             assert team.query("SELECT count(*) FROM s.call WHERE given_up_at IS NOT NULL") == [(0,)]
             with team.start(team.coordinator, "apply", "--yes", "--lock-timeout", "2m") as third:
-                go_on(team)
+                team.go_on()
                 for each in (second, third):
                     ends_well(each)
     team.check(2)
@@ -103,7 +88,7 @@ def test_a_run_whose_addresses_were_taken_over_makes_nothing_more(tmp_path: Path
         prepared(team)
     team.lease = "10s"
     team.write(share("a"), share("b"))
-    with gated_worker(team) as stopped, applying(team, "share/a") as lost, applying(team, "share/b") as living:
+    with team.gated_worker() as stopped, applying(team, "share/a") as lost, applying(team, "share/b") as living:
         stopped.send_signal(signal.SIGSTOP)
         kill(lost)
         team.lengthen_lease()
@@ -112,7 +97,7 @@ def test_a_run_whose_addresses_were_taken_over_makes_nothing_more(tmp_path: Path
             assert taken.code == 0, taken.err
             ends_well(living)
             made = sorted(team.on_filer("SELECT resource_id FROM shares"))
-            go_on(team)
+            team.go_on()
             stopped.send_signal(signal.SIGCONT)
             assert stopped.wait(PATIENCE_SECONDS) != 0
     team.check(2)
@@ -123,7 +108,7 @@ def test_tenants_get_their_servers_beside_each_other(tmp_path: Path, postgresql:
     """Each its own, with addresses of its own; what is on a server goes with it."""
     team = Team(tmp_path, postgresql, spec=SPEC)
     team.write(RED, BLUE)
-    with gated_worker(team):
+    with team.gated_worker():
         prepared(team, RED, BLUE)
         team.write(RED, BLUE, on("a", "red"), on("b", "blue"), on("c", "red"))
         with applying(team, "share/a") as red, applying(team, "share/b") as blue:
@@ -132,7 +117,7 @@ def test_tenants_get_their_servers_beside_each_other(tmp_path: Path, postgresql:
             refused = team.run("apply", "--yes", "--target", "share/c")
             assert refused.code == 75
             assert "share_server/red-default@filer is locked by" in " ".join(refused.err.split())
-            go_on(team)
+            team.go_on()
             for each in (red, blue):
                 ends_well(each)
     team.check(2)
