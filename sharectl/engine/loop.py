@@ -87,6 +87,8 @@ class Job:
         self.tries = 0
         self.trouble: Failure | None = None
         self.worker: str | None = None
+        self.lost: str | None = None
+        """Who was lost in its call, until another takes it: there may be nobody for a while."""
 
     def taken(self, lost: str | None) -> None:
         """Note that its `worker` makes a call now, when it has begun already; in place of one that was `lost`."""
@@ -242,7 +244,7 @@ class Loop:
             self._fail(job, outcome)
         else:
             self._troubles.pop(job.backend or "", None)
-            job.trouble = None
+            job.trouble = job.lost = None
             self._ready.append((job, outcome, None))
 
     def _fail(self, job: Job, failure: Failure) -> None:
@@ -259,6 +261,8 @@ class Loop:
             self._throw(job, failure)
             return
         job.trouble = failure
+        if failure.kind is FailureKind.WORKER_LOST:
+            job.lost = job.worker
         delay_seconds = retry_delay_seconds(job.tries, failure.retry_after_seconds, self._environment.uniform)
         job.retried(job.tries, delay_seconds, failure.message)
         if self.ending:
@@ -352,8 +356,8 @@ def _note_beginning(job: Job, worker: str | None) -> None:
         job.began()
     elif worker not in {None, former}:
         job.worker = worker
-        is_lost = job.trouble is not None and job.trouble.kind is FailureKind.WORKER_LOST
-        job.taken(former if is_lost else None)
+        job.taken(job.lost)
+        job.lost = None
 
 
 def _not_asked(backend: str) -> Failure:

@@ -88,10 +88,10 @@ class Scripted:
     def close(self) -> None:
         """See Executor."""
 
-    def begin(self, number: int) -> None:
+    def begin(self, number: int, worker: str | None = None) -> None:
         """Let a call begin."""
         self.begun.add(number)
-        self.said.append(Report(number, Began()))
+        self.said.append(Report(number, Began(worker)))
 
     def answer(self, number: int, outcome: Answer | Failure) -> None:
         """Let a call end."""
@@ -107,6 +107,11 @@ class Noted(Job):
         self.value: Any = None
         self.error: Exception | None = None
         self.pauses: list[float] = []
+        self.takings: list[tuple[str | None, str | None]] = []
+
+    def taken(self, lost: str | None) -> None:
+        """See Job."""
+        self.takings.append((self.worker, lost))
 
     def ended(self, value: object) -> None:
         """See Job."""
@@ -172,11 +177,14 @@ def writes(change: Change) -> Procedure[str]:
     return "written"
 
 
-def asks(call: Call[Any], *, writes_first: bool = False) -> Procedure[Any]:
-    """Ask, and return the answer."""
+def asks(*calls: Call[Any], writes_first: bool = False) -> Procedure[Any]:
+    """Ask one after the other, and return the last answer."""
+    answer = None
     if writes_first:
         yield Write([run_record("first")])
-    return (yield from ask(call))
+    for call in calls:
+        answer = yield from ask(call)
+    return answer
 
 
 def test_writes_of_many_procedures_are_one_transaction(bench: Bench) -> None:
@@ -363,6 +371,25 @@ def test_a_lost_worker_says_nothing_of_its_backend(bench: Bench) -> None:
     bench.executor.answer(5, Failure(FailureKind.WORKER_LOST, "gone"))
     bench.loop.turn()
     assert not bench.loop.is_silent("a")
+
+
+def test_who_takes_a_call_is_told_with_who_was_lost_also_where_there_was_nobody_for_a_while(bench: Bench) -> None:
+    """Once: the next call is nobody's that was lost."""
+    job = bench.start(asks(Identify(), Identify()), "a")
+    job.retries |= {FailureKind.WORKER_LOST}
+    bench.loop.turn()
+    for failure in (Failure(FailureKind.WORKER_LOST, "gone"), Failure(FailureKind.UNAVAILABLE, "no worker", 5.0)):
+        if failure.kind is FailureKind.WORKER_LOST:
+            bench.executor.begin(bench.executor.submitted[-1].number, "first")
+        bench.executor.answer(bench.executor.submitted[-1].number, failure)
+        bench.loop.turn()
+        bench.now += 60
+        bench.loop.turn()
+    for worker in ("second", "third"):
+        bench.executor.begin(bench.executor.submitted[-1].number, worker)
+        bench.executor.answer(bench.executor.submitted[-1].number, Done())
+        bench.loop.turn()
+    assert job.takings == [("second", "first"), ("third", None)]
 
 
 def test_a_backend_that_leaves_as_many_calls_unanswered_as_it_is_wide_is_asked_no_more(bench: Bench) -> None:
