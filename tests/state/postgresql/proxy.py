@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-_COMMIT = b"COMMIT"
+_COMMIT = b"COMMIT\0"
+"""The statement as a message of its own, or at the end of one; a transaction begins with READ COMMITTED."""
 _BYTES = 1 << 16
 
 
