@@ -144,14 +144,15 @@ def name_of_copy(taken_at: datetime, serial: int) -> str:
 
 def drop_oldest(made: Path, keep: int) -> None:
     """Remove the oldest copies beside the one that was just made, all but `keep`; that one stays, also where the clock was set back."""
-    for name in sorted(_names(made.parent), key=lambda name: (name == made.name, name))[:-keep]:
+    for name in sorted(_names(made.parent), key=lambda name: (name == made.name, _written(made.parent, name)))[:-keep]:
         with suppress(OSError):
             (made.parent / name).unlink()
 
 
 def copies_in(folder: Path) -> list[Copy]:
     """Return the copies in the folder of a lineage, newest first; those that cannot be read are left out."""
-    found = (_read(folder / name) for name in sorted(_names(folder), reverse=True))
+    names = sorted(_names(folder), key=lambda name: _written(folder, name), reverse=True)
+    found = (_read(folder / name) for name in names)
     return [copy for copy in found if copy is not None]
 
 
@@ -166,11 +167,13 @@ def follows(store: KeepsCopies, copy: Copy) -> bool:
     return not copy.run_id or store.has_run(copy.run_id)
 
 
-def _written(folder: Path, name: str) -> tuple[str, int]:
+def _written(folder: Path, name: str) -> tuple[str, int, int]:
+    """Return when a copy was written: the second that its name says, and of several in one the time of the file, and the serial."""
+    second, _, serial = name.removesuffix(".db").partition("-")
     try:
-        return name.partition("-")[0], (folder / name).stat().st_mtime_ns
+        return second, (folder / name).stat().st_mtime_ns, int(serial)
     except OSError:
-        return "", 0
+        return "", 0, 0
 
 
 def lineage_folders(base: Path) -> Iterator[Path]:
