@@ -214,8 +214,8 @@ def test_the_state_is_asked_once_about_all_that_lies_there(trashed: Console, mon
 
 
 def with_fault(console: Console, effect: str) -> None:
-    """Let the next deletion go wrong."""
-    fault = f"    faults: [{{call: delete_share, effect: {effect}, first: 1, message: stuck}}]\n"
+    """Let the next deletion of `one` go wrong, whichever of several comes first."""
+    fault = f"    faults: [{{call: delete_share, name: one, effect: {effect}, first: 1, message: stuck}}]\n"
     console.write("all.yaml", SIMULATED.replace("---\n", f"{fault}---\n", 1))
 
 
