@@ -19,6 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 
 SAMPLE_SECONDS = 0.02
+NO_PROGRAM_YET = 0x40
+"""The kernel's flag PF_FORKNOEXEC."""
 
 
 def descendants(pid: int) -> list[int]:
@@ -29,6 +31,14 @@ def descendants(pid: int) -> list[int]:
             for child in map(int, (task / "children").read_text(encoding="ascii").split()):
                 found += [child, *descendants(child)]
     return found
+
+
+def has_own_program(pid: int) -> bool:
+    """Tell whether a child has gone on to a program of its own: until then it may run in the memory of its parent (vfork), which would be counted twice."""
+    with suppress(OSError):
+        _, _, fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")
+        return not int(fields.split()[6]) & NO_PROGRAM_YET
+    return False
 
 
 def proportional_bytes(pid: int) -> int:
@@ -43,7 +53,7 @@ def proportional_bytes(pid: int) -> int:
 def watch(pid: int, ended: threading.Event, peak_bytes: list[int]) -> None:
     """Keep the highest sum of the process and its children; nothing is read while it is alone, when the kernel's figure is exact."""
     while not ended.wait(SAMPLE_SECONDS):
-        if children := descendants(pid):
+        if children := [child for child in descendants(pid) if has_own_program(child)]:
             peak_bytes[0] = max(peak_bytes[0], sum(map(proportional_bytes, (pid, *children))))
 
 

@@ -17,6 +17,16 @@ _WITH_CHILD = """
 import subprocess, sys
 subprocess.run([sys.executable, "-c", "held = bytearray(120 << 20); import time; time.sleep(0.5)"], check=True)
 """
+_BEFORE_EXEC = """
+import os, subprocess
+held = bytearray(120 << 20)
+os.mkfifo("{fifo}")
+opener = subprocess.Popen(["sh", "-c", "sleep 0.5; : > {fifo}"])
+child = os.posix_spawn("/bin/true", ["true"], {{}}, file_actions=[(os.POSIX_SPAWN_OPEN, 0, "{fifo}", os.O_RDONLY, 0)])
+os.waitpid(child, 0)
+opener.wait()
+"""
+"""The child stays between vfork and exec until the other has opened the pipe."""
 
 
 def cost_of(tmp_path: Path, code: str) -> dict[str, float]:
@@ -37,6 +47,12 @@ def test_the_memory_of_who_measures_is_not_counted(tmp_path: Path) -> None:
 def test_the_memory_of_children_is_counted(tmp_path: Path) -> None:
     """Together with that of the command."""
     assert cost_of(tmp_path, _WITH_CHILD)["peak_bytes"] > 120 * MIB
+
+
+def test_a_child_that_has_not_become_another_program_yet_is_not_counted_again(tmp_path: Path) -> None:
+    """It still runs in the memory of the command."""
+    code = _BEFORE_EXEC.format(fifo=tmp_path / "pipe")
+    assert 120 * MIB < cost_of(tmp_path, code)["peak_bytes"] < 200 * MIB
 
 
 def test_how_it_ended_is_written_down(tmp_path: Path) -> None:
