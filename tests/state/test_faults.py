@@ -17,6 +17,7 @@ from sharectl.model.records import PutResource, PutRules, PutRun
 from sharectl.state.contract import StateCorruptError, StateError, StateUnavailableError
 from sharectl.state.sqlite.store import open_store
 from sharectl.state.testing.samples import ALICE, RUN, document_of, make_record, make_rule, whole_view
+from tests.media import fill_up, medium, resize
 
 from .processes import WITHOUT_PRIVILEGES, run, start
 
@@ -64,6 +65,15 @@ while True:
     print(address, flush=True)
     number += 1
 """
+
+
+def leave_a_log(path: Path, commits: int = 1) -> None:
+    """Kill a writer after so many commits, at least: they are in its log, which nobody has merged."""
+    with start(_COMMIT_WITHOUT_END, path) as process:
+        assert process.stdout is not None
+        for _ in range(commits):
+            assert process.stdout.readline()
+        process.kill()
 
 
 @pytest.mark.parametrize("commits", [0, 1, 7, 60, 400])
@@ -135,40 +145,26 @@ def test_a_checkpoint_cut_short_after_any_page_is_no_damage(path: Path, tmp_path
         assert [entry.name for entry in torn.parent.iterdir()] == ["state.db"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
 def test_on_a_full_medium_reading_says_that_it_is_full(tmp_path: Path) -> None:
     """SQLite needs room for shared memory to read, and calls it an error of the disk."""
-    medium = tmp_path / "full"
-    medium.mkdir()
-    if os.system(f"mount -t tmpfs -o size=400k tmpfs {medium}") != 0:  # noqa: S605 - a path of this test
-        pytest.skip("needs the right to mount")
-    try:
-        fill(medium / "state.db")
-        with (medium / "fills").open("wb", buffering=0) as file, suppress(OSError):
-            while True:
-                file.write(bytes(4096))
-        with closing(open_store(medium / "state.db", create=False)) as store:
+    with medium(tmp_path / "full", 400) as full:
+        fill(full / "state.db")
+        fill_up(full / "fills")
+        with closing(open_store(full / "state.db", create=False)) as store:
             with pytest.raises(StateUnavailableError, match="no space left") as caught:
                 whole_view(store)
             assert "free space" in caught.value.remedy
-    finally:
-        os.system(f"umount {medium}")  # noqa: S605 - as above
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
 def test_a_state_that_fits_only_in_part_is_not_begun(tmp_path: Path) -> None:
     """SQLite needs room for a log beside the file first, and may find none when it merges it: whatever the room, it is there whole or not at all."""
-    medium = tmp_path / "full"
-    medium.mkdir()
-    if os.system(f"mount -t tmpfs -o size=120k tmpfs {medium}") != 0:  # noqa: S605 - a path of this test
-        pytest.skip("needs the right to mount")
     open_store(tmp_path / "state.db", create=True).close()
     empty_bytes = (tmp_path / "state.db").stat().st_size
     outcomes = set()
-    try:
+    with medium(tmp_path / "full", 120) as full:
         for kib in range(120, 300, 8):
-            os.system(f"mount -o remount,size={kib}k {medium}")  # noqa: S605 - as above
-            path = medium / str(kib) / "state.db"
+            resize(full, kib)
+            path = full / str(kib) / "state.db"
             try:
                 with closing(open_store(path, create=True)):
                     outcomes.add("made")
@@ -177,8 +173,6 @@ def test_a_state_that_fits_only_in_part_is_not_begun(tmp_path: Path) -> None:
                 outcomes.add("no space" if "no space left" in problem.reason else str(problem))
                 assert not path.exists()
             shutil.rmtree(path.parent)
-    finally:
-        os.system(f"umount {medium}")  # noqa: S605 - as above
     assert outcomes == {"made", "no space"}
 
 
@@ -268,10 +262,7 @@ with store.read() as reader:
 def test_a_log_that_cannot_be_read_along_is_not_left_out(shared_directory: Path) -> None:
     """A writer died, and this reader can neither merge its log nor make the shared memory to read it with."""
     fill(shared_directory / "state.db")
-    with start(_COMMIT_WITHOUT_END, shared_directory / "state.db") as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        process.kill()
+    leave_a_log(shared_directory / "state.db")
     (shared_directory / "state.db-shm").unlink()
     for name in ("state.db", "state.db-wal"):
         (shared_directory / name).chmod(0o444)
@@ -307,12 +298,12 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sharectl.state.sqlite.files.os.access", lambda _, mode: mode == os.R_OK)
 
 
-@pytest.mark.usefixtures("read_only")
-def test_a_read_only_medium_is_read_without_a_trace_and_refuses_writing(path: Path) -> None:
+def test_a_read_only_medium_is_read_without_a_trace_and_refuses_writing(
+    path: Path, request: pytest.FixtureRequest
+) -> None:
     """Several readings, one after the other."""
-    with pytest.MonkeyPatch.context() as writable:
-        writable.setattr("sharectl.state.sqlite.files.os.access", lambda *_: True)
-        fill(path)
+    fill(path)
+    request.getfixturevalue("read_only")
     with closing(open_store(path, create=True)) as store:
         for _ in range(2):
             assert len(whole_view(store).records) == 40
@@ -330,10 +321,7 @@ def test_a_read_only_medium_with_a_log_is_read_through_it_or_not_at_all(
 ) -> None:
     """With the shared memory of a writer its commits are seen; without, the reading is refused."""
     fill(path)
-    with start(_COMMIT_WITHOUT_END, path) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        process.kill()
+    leave_a_log(path)
     request.getfixturevalue("read_only")
     with closing(open_store(path, create=False)) as store:
         assert len(whole_view(store).records) > 40
@@ -350,16 +338,11 @@ def test_a_file_without_any_permission_is_refused(path: Path, monkeypatch: pytes
         open_store(path, create=False)
 
 
-@pytest.mark.usefixtures("read_only")
-def test_tidying_is_left_to_those_who_may_write(path: Path) -> None:
+def test_tidying_is_left_to_those_who_may_write(path: Path, request: pytest.FixtureRequest) -> None:
     """SQLite's files stay where they are."""
-    with pytest.MonkeyPatch.context() as writable:
-        writable.setattr("sharectl.state.sqlite.files.os.access", lambda *_: True)
-        fill(path)
-        with start(_COMMIT_WITHOUT_END, path) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            process.kill()
+    fill(path)
+    leave_a_log(path)
+    request.getfixturevalue("read_only")
     before = path.with_name("state.db-wal").read_bytes()
     open_store(path, create=False).close()
     assert path.with_name("state.db-wal").read_bytes() == before
@@ -423,11 +406,7 @@ def sound_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Return the files of a state whose writer was killed, so that its latest changes are still in its log."""
     path = tmp_path_factory.mktemp("sound") / "state.db"
     fill(path)
-    with start(_COMMIT_WITHOUT_END, path) as process:
-        assert process.stdout is not None
-        for _ in range(3):
-            process.stdout.readline()
-        process.kill()
+    leave_a_log(path, 3)
     return {name: path.with_name(name).read_bytes() for name in ("state.db", "state.db-wal")}
 
 
@@ -454,12 +433,9 @@ def test_a_file_that_is_damaged_anywhere_is_read_or_refused(
             content[offset : offset + len(patch)] = patch
         for each in names:
             path.with_name(each).write_bytes(content if each == damaged else sound_files[each])
-        before = {each: (path.with_name(each).read_bytes(), path.with_name(each).stat().st_mtime_ns) for each in names}
+        before = path.read_bytes(), path.stat().st_mtime_ns
         if exercise(path):
-            after = {
-                each: (path.with_name(each).read_bytes(), path.with_name(each).stat().st_mtime_ns) for each in names
-            }
-            assert after["state.db"] == before["state.db"]
+            assert (path.read_bytes(), path.stat().st_mtime_ns) == before
 
 
 def test_a_reader_who_may_not_write_the_file_makes_none_beside_it(shared_directory: Path) -> None:
