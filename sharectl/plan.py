@@ -104,12 +104,12 @@ def _steps(
 
 
 def _told(draft: Draft) -> tuple[Diagnostic, ...]:
-    """Return what was found; what a default is the cause of, once for all that have it, unless one share is asked about."""
-    if draft.desired.defaults is None or draft.options.witness is not None:
+    """Return what was found; what many have from one place, once for all of them, unless one share is asked about."""
+    if not draft.diagnostics or draft.options.witness is not None:
         return tuple(draft.diagnostics)
-    from sharectl.planner.defaults import told_once_by_default  # noqa: PLC0415 - most projects have none
+    from sharectl.planner.defaults import told_once  # noqa: PLC0415 - an empty plan, as most are, tells nothing
 
-    return told_once_by_default(draft.desired, draft.diagnostics)
+    return told_once(draft.desired, draft.diagnostics)
 
 
 def _extra_specs(desired: Desired, steps: Sequence[Step]) -> dict[str, Mapping[str, str]]:

@@ -254,6 +254,16 @@ class Desired:
         file, (document, line, column) = self._place(address)
         return self._positions(file).in_document(document, line).entry_at(document, line, column)
 
+    def set_of(self, address: Address) -> Address | None:
+        """Return the ShareSet that a share stands in; None for one with a document of its own, and for all else."""
+        if not is_of(Kind.SHARE, address) or not self._record(address, Kind.SHARE).is_in_set:
+            return None
+        entry = self._linked.entries[address]
+        sets = self._linked.files[entry.file].index.sets
+        return next(
+            (address_of(Kind.SHARE_SET, each.name) for each in sets if each.first <= entry.number < each.end), None
+        )
+
     def shares_of_set(self, address: Address) -> Sequence[Address] | None:
         """Return the shares of the ShareSet at an address; None where there is none."""
         for file in self._linked.files:

@@ -1,7 +1,8 @@
-"""Tell where a change of many resources comes from: a default of the project, in another file than theirs."""
+"""Tell once what many resources have from one place: a default of the project, or a ShareSet."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sharectl.manifests.findings import told_by_default
@@ -42,22 +43,26 @@ def tell_changed_defaults(draft: Draft) -> None:
         )
 
 
-def told_once_by_default(desired: Desired, diagnostics: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Return the diagnostics with those together that say the same of several resources, at the place of a default that these have."""
-    if desired.defaults is None:
-        return tuple(diagnostics)
+def told_once(desired: Desired, diagnostics: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return the diagnostics with those errors together that say the same of several resources at one place: a default that these have, or a ShareSet that they stand in."""
     groups: dict[tuple[object, ...], list[Diagnostic]] = {}
     for each in diagnostics:
         key: tuple[object, ...] = (id(each),)
-        if (
-            each.severity is Severity.ERROR
-            and each.address is not None
-            and each.address in desired.digests
-            and each.source in desired.by_default(each.address).values()
-        ):
-            key = (each.code, each.source, each.summary.replace(each.address, ""))
+        if each.severity is Severity.ERROR and each.source is not None and each.address in desired.digests:
+            key = (each.code, each.source, each.summary.replace(each.address or "", ""))
         groups.setdefault(key, []).append(each)
-    return tuple(group[0] if len(key) == 1 else told_by_default(group) for key, group in groups.items())
+    return tuple(each for key, group in groups.items() for each in (group if len(key) == 1 else _told(desired, group)))
+
+
+def _told(desired: Desired, group: Sequence[Diagnostic]) -> Sequence[Diagnostic]:
+    first, addresses = group[0], {each.address for each in group}
+    assert first.address is not None  # noqa: S101 - it is among the digests
+    if first.source in desired.by_default(first.address).values():
+        return (told_by_default(group),)
+    share_set = desired.set_of(first.address) if len(addresses) > 1 else None
+    if share_set is None:
+        return group
+    return (replace(first, summary=f"{first.summary} (in {len(addresses):,} shares of {share_set})"),)
 
 
 def fields_of_change(address: Address, change: FieldChange) -> Iterator[str]:

@@ -8,7 +8,6 @@ from sharectl.drivers.base import Capability
 from sharectl.model.diagnostics import error
 from sharectl.model.field_changes import size_change
 from sharectl.model.kinds import Kind, address_of, is_of
-from sharectl.planner.defaults import told_once_by_default
 from sharectl.planner.shares.checks import Found, ShareChecks, clone_problem
 from sharectl.planner.shares.unfit import diagnostics_of
 from sharectl.state.rows import share_spec_of
@@ -132,4 +131,4 @@ def state_findings(desired: Desired, view: StateView) -> tuple[Diagnostic, ...]:
             from sharectl.planner.shares.changes import would_shrink  # noqa: PLC0415 - hardly any share shrinks
 
             findings.append(would_shrink(desired, address, change, desired.field_source(address, "spec", "size")))
-    return told_once_by_default(desired, findings)
+    return tuple(findings)

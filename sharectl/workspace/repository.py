@@ -109,13 +109,15 @@ class Repository:
 
         Beside other mistakes a state that cannot be read is one more; alone it ends the command. Raises DiagnosticError and StateError.
         """
+        from sharectl.planner.defaults import told_once  # noqa: PLC0415 - as above
         from sharectl.state.contract import StateError  # noqa: PLC0415 - only where manifests are checked
         from sharectl.workspace.feasibility import share_findings, state_findings  # noqa: PLC0415 - as above
 
+        desired = loaded.readable
         try:
             with self.store() as store, store.read() as reader:
                 view = reader.view()
-                return state_findings(loaded.readable, view) + share_findings(loaded.readable, view)
+                return told_once(desired, state_findings(desired, view) + share_findings(desired, view))
         except (DiagnosticError, StateError) as failure:
             if not has_errors(loaded.diagnostics):
                 raise

@@ -204,3 +204,19 @@ def test_a_default_that_shares_cannot_follow_is_told_once_with_the_document_that
         in ended.out
     )
     assert "share/a2: type cannot change in place" in simulated("explain", "share/a2").err
+
+
+def test_a_default_that_no_driver_can_follow_is_told_once(simulated: Console) -> None:
+    """By validate as by plan, with how many have it."""
+    given = "apiVersion: sharectl/v1\nkind: Project\nspec:\n  defaults:\n    - kind: Share\n      spec: {snapshotPolicy: {daily: {keep: 9}}}\n"
+    simulated.write("sharectl.yaml", given)
+    shares = "".join(
+        f"---\napiVersion: sharectl/v1\nkind: Share\nmetadata: {{name: {name}}}\nspec: {{size: 1GiB, protocol: NFS}}\n"
+        for name in ("a1", "a2", "a3")
+    )
+    simulated.write("shares.yaml", shares)
+    for command in ("validate", "plan"):
+        ended = simulated(command)
+        assert (ended.code, ended.err.count("error[")) == (1, 1)
+        assert "--> sharectl.yaml:6:30" in ended.err
+        assert "share/a1 and 4 more have it by default." in " ".join(ended.err.split())

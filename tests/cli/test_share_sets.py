@@ -108,6 +108,20 @@ def test_a_set_that_is_emptied_or_gone_takes_nothing_along_unasked(homes: Consol
     assert len(json.loads(homes("list", "-o", "json").out)["shares"]) == 15
 
 
+def test_what_no_driver_can_do_for_a_set_is_told_once_at_its_template(homes: Console) -> None:
+    """With how many shares have it; what an entry says itself is told there, with its share alone."""
+    everywhere = SET.replace("    size: 1GiB\n", "    size: 1GiB\n    snapshotPolicy: {daily: {keep: 3}}\n")
+    describe(homes, everywhere.replace("home-alice: {}", "home-alice: {snapshotPolicy: {daily: {keep: 9}}}"))
+    line = (homes.root / "all.yaml").read_text(encoding="utf-8").partition("snapshotPolicy")[0].count("\n") + 1
+    for command in ("validate", "plan"):
+        ended = homes(command)
+        assert ended.code == 1
+        assert ended.err.count("error[") == 2
+        assert f"--> all.yaml:{line}:21" in ended.err
+        assert "(in 14 shares of share_set/homes)" in ended.err
+        assert ended.err.count("]: share/home-alice cannot ") == 1
+
+
 def test_commands_find_a_share_of_a_set_by_its_address(homes: Console) -> None:
     """And say where it stands; the set itself is no resource, which is said with its shares."""
     assert "home-bob" in homes("show", "share/home-bob").out
