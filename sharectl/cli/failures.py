@@ -94,13 +94,28 @@ def diagnose(failure: BaseException) -> tuple[tuple[Diagnostic, ...], ExitCode]:
     elif isinstance(failure, DriverError):
         found = error("driver.failed", str(failure))
     elif isinstance(failure, OSError):
-        place = "" if failure.filename is None else f"{failure.filename}: "
-        found = error("system.failed", f"{place}{failure.strerror or failure}", remedy=_SYSTEM_REMEDY)
+        found = _of_system(failure)
     else:
         summary = f"sharectl failed in an unexpected way: {type(failure).__name__}: {failure}"
         remedy = "run it again with SHARECTL_DEBUG=1 and report what it prints; the state is safe"
         found = error("internal", summary, remedy=remedy)
     return (found,), ExitCode.FAILED
+
+
+def _of_system(failure: OSError) -> Diagnostic:
+    from pathlib import Path
+
+    from sharectl.model.diagnostics import error
+
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        if failure.filename is None:
+            summary = "the folder that the command was started in is not there any more"
+            remedy = "go to the one that is there now (`cd`), or name it with -C"
+            return error("system.no-folder", summary, remedy=remedy)
+    place = "" if failure.filename is None else f"{failure.filename}: "
+    return error("system.failed", f"{place}{failure.strerror or failure}", remedy=_SYSTEM_REMEDY)
 
 
 def _locked(failure: LockedError) -> Diagnostic:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sharectl.cli.session import parse_addresses, parse_labels
+from sharectl.model.diagnostics import Severity
 from sharectl.render.formats import Format
 
 if TYPE_CHECKING:
@@ -118,7 +119,10 @@ def planned(
         with _measured(measured, plan, store, make_plan.desired.backends):
             if seen is not None and found is None:
                 session.output.diagnostics(seen.note(store, backends, make_plan.desired.backends))
-    return plan if found is None else replace(plan, diagnostics=(found, *plan.diagnostics), is_stopped=True)
+    if found is None:
+        return plan
+    is_stopped = plan.is_stopped or found.severity is Severity.ERROR
+    return replace(plan, diagnostics=(found, *plan.diagnostics), is_stopped=is_stopped)
 
 
 def show_plan(

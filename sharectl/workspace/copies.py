@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from sharectl.manifests.project import Project
     from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.records import ContentMark
     from sharectl.state.contract import StateStore
     from sharectl.state.sqlite.copies import Copy
 
@@ -149,17 +150,21 @@ def _newest_first(copies: Iterable[Copy]) -> tuple[Copy, ...]:
     return tuple(sorted(copies, key=lambda copy: copy.taken_at, reverse=True))
 
 
-def missing_state(project: Project, environ: Mapping[str, str]) -> Diagnostic | None:
-    """Return what to say of a missing state of which copies are kept; None where there are none."""
-    folders = [folder for folder, is_own in _lineages(project, environ) if is_own]
+def missing_state(project: Project, environ: Mapping[str, str], empty: str = "") -> Diagnostic | None:
+    """Return what to say of a missing state of which copies are kept; None where there are none.
+
+    `empty` is the lineage of a state that is there and has never held anything: a command that changes something has made it in the
+    place of the missing one.
+    """
+    folders = [folder for folder, is_own in _lineages(project, environ) if is_own and folder.name != empty]
     own = _newest_first(copy for folder in folders for copy in copies_in(folder))  # those of others stay closed
-    if not own:
+    if not own or (empty and not own[0].mark.resources):
         return None
     newest = own[0]
     kept = "a copy of this project's state is" if len(own) == 1 else f"{len(own)} copies of this project's state are"
     return warning(
         "state.lost",
-        f"there is no state at {project.state_location}, and {kept} kept",
+        f"there is {'nothing in the' if empty else 'no'} state at {project.state_location}, and {kept} kept",
         detail=f"the newest is of {newest.taken_at}, serial {newest.serial}, with {newest.mark.resources} resources. "
         "Without it, nothing is known of what is on the backends.",
         remedy=f"`{RESTORE_COMMAND}` lists them and brings one back",
@@ -169,11 +174,15 @@ def missing_state(project: Project, environ: Mapping[str, str]) -> Diagnostic | 
 def overtaken_state(store: StateStore, project: Project, environ: Mapping[str, str]) -> Diagnostic | None:
     """Return what to say of a state that a kept copy has overtaken, None where it comes after all of them.
 
-    An older file was put in its place, or the state was copied and both copies are in use. Raises StateError.
+    An older file was put in its place, or the state was copied and both copies are in use: an error. A new one that has never held
+    anything took the place of one that was lost: a warning. Raises StateError.
     """
     if project.copies_kept == 0 or not isinstance(store, KeepsCopies):
         return None
-    lineage = store.content_mark()[0].lineage
+    mark = store.content_mark()[0]
+    lineage = mark.lineage
+    if _has_held_nothing(mark):
+        return missing_state(project, environ, empty=lineage)
     for base in copy_folders(project, environ) if lineage else ():
         newest = newest_in(base / lineage)
         if newest is not None and not follows(store, newest):
@@ -188,10 +197,16 @@ def overtaken_state(store: StateStore, project: Project, environ: Mapping[str, s
     return None
 
 
+def _has_held_nothing(mark: ContentMark) -> bool:
+    return not (mark.resources or mark.last_history or mark.last_operation)
+
+
 def lineage_of_state(opened: Callable[[], AbstractContextManager[StateStore]]) -> str:
-    """Return the lineage of the state; empty where there is none, or it is damaged."""
+    """Return the lineage of the state; empty where there is none, it is damaged, or has never held anything."""
     try:
         with opened() as store, store.read() as reader:
+            if isinstance(store, KeepsCopies) and _has_held_nothing(store.content_mark()[0]):
+                return ""
             return reader.view(()).lineage
     except StateCorruptError:
         return ""
@@ -200,6 +215,9 @@ def lineage_of_state(opened: Callable[[], AbstractContextManager[StateStore]]) -
 def newest_copy(kept: KeptCopies, lineage: str) -> Copy:
     """Return the newest copy of the state of this `lineage`, or of the one state that the project has copies of. Raises DiagnosticError."""
     own = [copy for copy in kept.own if lineage in {"", copy.lineage}]
+    if not lineage:
+        newest = {copy.lineage: copy for copy in reversed(own)}
+        own = [copy for copy in own if not _has_held_nothing(newest[copy.lineage].mark)] or own
     if not own:
         remedy = f"`{RESTORE_COMMAND}` lists those of other states on this machine, if there are any"
         raise DiagnosticError(error("state.no-copy", "no copies of this project's state are kept here", remedy=remedy))

@@ -290,7 +290,7 @@ class Repository:
     def _tell_overtaken(self, store: StateStore, *, is_to_change: bool) -> None:
         found = self.overtaken(store)
         if found is not None:
-            if is_to_change:
+            if is_to_change and found.severity is Severity.ERROR:
                 raise DiagnosticError(found)
             self._tell((as_warning(found),))
 

@@ -9,6 +9,7 @@ import pytest
 from sharectl.cli.codes import ExitCode
 from sharectl.cli.failures import explain_failure
 from sharectl.cli.interrupts import Interrupted
+from sharectl.cli.main import main
 from sharectl.drivers.base import DriverError
 from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.records import Holder, LockStatus
@@ -16,6 +17,8 @@ from sharectl.state.contract import LeaseLostError, LockedError, StateCorruptErr
 from sharectl.workspace import validation
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cli.console import Console
 
 
@@ -26,6 +29,19 @@ def locked_by(holder: Holder) -> LockedError:
 
 LOCKED = locked_by(Holder("ann", "nas", 7, "apply"))
 LOCKED_BY_A_JOB = locked_by(Holder("runner", "build7", 7, "apply", "bob\x1b", "https://ci.example/7"))
+
+
+def test_a_folder_that_is_gone_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where a checkout was made anew while a shell is in it: the system says no more than that a file is missing."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(["plan"]) == ExitCode.FAILED
+    said = "error[system.no-folder]: the folder that the command was started in is not there any more"
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,21 @@ def test_the_newest_comes_back_without_a_name(applied: Console) -> None:
     assert records(applied) == newest
 
 
+def test_a_state_that_an_apply_made_in_the_place_of_a_lost_one_still_leads_back(applied: Console) -> None:
+    """As CI at night leaves it: the shares were in the way, nothing was done, and the new state would look like the right one."""
+    before = records(applied)
+    shutil.rmtree(applied.root / ".sharectl")
+    assert applied("apply", "--yes").code == 1
+    assert (records(applied), before != {}) == ({}, True)
+    for command in (["plan"], ["list"], ["apply", "--yes"], ["lock", "status"]):
+        told = applied(*command).err
+        assert "warning[state.lost]: there is nothing in the state at" in told, command
+        assert "`sharectl state restore` lists them" in told
+    assert applied("state", "restore", "--yes").code == 0
+    assert records(applied) == before
+    assert "state.lost" not in applied("plan", "--detailed-exitcode").err
+
+
 def test_a_copy_is_private_whole_and_outside_of_the_checkout(applied: Console, kept: Path) -> None:
     """Modes 0600 in 0700, and a state that opens by itself."""
     (copy,) = names(kept)
@@ -251,6 +266,7 @@ def test_a_state_whose_first_page_is_lost_comes_back_by_what_the_error_says(appl
     path.write_bytes(b"\0" * 4096 + path.read_bytes()[4096:])
     ended = applied("state", "restore", "--yes")
     assert (ended.code, "move it away, and `sharectl state restore` brings a copy back" in ended.err) == (1, True)
+    assert "`state.file` in sharectl.yaml" in ended.err
     path.rename(path.with_name("was"))
     assert applied("state", "restore", "--yes").code == 0
     assert "share/one" in records(applied)

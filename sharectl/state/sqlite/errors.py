@@ -136,7 +136,7 @@ def not_ours(location: Path | str, what: str) -> StateNotOursError:
     return StateNotOursError(
         str(location),
         f"this is not a state file of sharectl: {what}",
-        "name another path for the state (`state.path` in sharectl.yaml); if this once was the state, move it away, and `sharectl state restore` brings a copy back",
+        "name another path for the state (`state.file` in sharectl.yaml); if this once was the state, move it away, and `sharectl state restore` brings a copy back",
     )
 
 
