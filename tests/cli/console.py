@@ -14,7 +14,7 @@ from tests.outputs import check_outputs
 from tools.pseudoterminal import Pseudoterminal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import pytest
@@ -108,11 +108,13 @@ def run(*arguments: str, cwd: Path, stdin: bytes = b"", env: Mapping[str, str] |
 class Terminal:
     """A command on a terminal of its own, typed to and watched; Ctrl-C reaches it as from a keyboard."""
 
-    def __init__(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, command: Sequence[str] = COMMAND
+    ) -> None:
         """Start the command."""
         self._seen = bytearray()
         self._pseudoterminal = Pseudoterminal(
-            [*COMMAND, *arguments],
+            [*command, *arguments],
             self._seen.extend,
             columns=120,
             rows=40,

@@ -7,7 +7,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from tests.cli.conftest import SIMULATED
 from tests.cli.console import COMMAND, environment
 from tests.cli.test_foreign_storage import FOLDERS, SHARE, on_backend
 from tests.cli.test_import import stray
+from tests.cli.test_processes import eventually
 
 if TYPE_CHECKING:
     from tests.cli.console import Console
@@ -67,9 +67,7 @@ def test_a_killed_import_of_everything_leaves_no_wish_for_new_shares(applied: Co
     with subprocess.Popen(
         [*COMMAND, *words], cwd=applied.root, env=environment(), stderr=subprocess.DEVNULL
     ) as process:
-        give_up_at = time.monotonic() + 60
-        while not (applied.root / "taken" / "imported-sim.yaml").exists() and time.monotonic() < give_up_at:
-            os.sched_yield()
+        eventually((applied.root / "taken" / "imported-sim.yaml").exists)
         process.send_signal(signal.SIGKILL)
     applied.write("all.yaml", SIMULATED)
     planned = applied("apply", "--yes")

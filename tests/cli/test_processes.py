@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from tests.cli.conftest import SIMULATED
-from tests.cli.console import COMMAND, PATIENCE_SECONDS, Terminal, environment, run
+from tests.cli.console import COMMAND, GATED, PATIENCE_SECONDS, Terminal, environment, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,10 +192,12 @@ def test_ctrl_c_at_the_question_cancels(tmp_path: Path) -> None:
 
 def test_ctrl_c_once_lets_running_steps_finish(tmp_path: Path) -> None:
     """130; what ran is recorded, nothing is unresolved, and the next apply does the rest."""
-    root = repository(tmp_path, latency="{create_share: 3s}", log="true")
-    busy = Terminal("apply", "--yes", cwd=root)
-    eventually(lambda: calls(root, "create_share") > 0)
+    root = repository(tmp_path, log="true")
+    busy = Terminal("simulated", "apply", "--yes", cwd=root, command=[sys.executable, "-c", GATED])
+    eventually(lambda: any(root.glob("at-*")))
     busy.interrupt()
+    busy.wait_for("Ctrl-C again stops at once")
+    (root / "go").touch()
     assert busy.end() == 130
     assert "What is done is recorded" in busy.text
     state = orjson.loads(run("state", "list", "-o", "json", cwd=root).out)
@@ -222,15 +224,22 @@ def test_ctrl_c_twice_stops_at_once_and_safely(tmp_path: Path) -> None:
 
 def test_sigterm_is_a_ctrl_c(tmp_path: Path) -> None:
     """CI ends a job with SIGTERM."""
-    root = repository(tmp_path, latency="{create_share: 3s}", log="true")
+    root = repository(tmp_path, log="true")
     process = subprocess.Popen(
-        [*COMMAND, "apply", "--yes"], cwd=root, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [sys.executable, "-c", GATED, "simulated", "apply", "--yes"],
+        cwd=root,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
-    eventually(lambda: calls(root, "create_share") > 0)
+    assert process.stdout is not None
+    eventually(lambda: any(root.glob("at-*")))
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    while b"running steps finish" not in (line := process.stdout.readline()):
+        assert line, "it was not cancelled"
+    (root / "go").touch()
+    process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130
-    assert b"running steps finish" in out
 
 
 def test_two_applies_at_once(tmp_path: Path) -> None:
