@@ -101,7 +101,10 @@ def called(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_it_starts_again_where_it_was(folder: Path) -> None:
     """A worker that was killed, beside what runs; and all of it after `stop`, which may be asked twice."""
-    os.kill(int((folder / "filer2" / "pid").read_text()), signal.SIGKILL)
+    worker = int((folder / "filer2" / "pid").read_text())
+    os.kill(worker, signal.SIGKILL)
+    while Path(f"/proc/{worker}/cwd").exists():  # by which `start` tells whether it runs
+        pass
     again = called("start", folder)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "No changes. 2 resources" in again.stdout

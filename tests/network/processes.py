@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import pytest
 
+from tests.ports import free_ports
+
 HERE: Final = Path(__file__).resolve().parent
 PATIENCE_SECONDS: Final = 300.0
 
@@ -47,6 +49,8 @@ class Service:
         """Start it, on the port that it had before if it ran already, and wait until it answers."""
         told = self.folder / "port"
         told.unlink(missing_ok=True)
+        if not self.port:
+            (self.port,) = free_ports(1)  # no client takes it while the service is away
         arguments = self._arguments or (str(self.port),)
         with (self.folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
