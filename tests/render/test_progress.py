@@ -172,7 +172,7 @@ class Seat:
     def wait_for(self, word: str) -> None:
         """Wait until the word has been drawn."""
         with self._grown:
-            assert self._grown.wait_for(lambda: word in self.text, timeout=30), (
+            assert self._grown.wait_for(lambda: word in self.text, timeout=300), (
                 f"{word!r} was never drawn: {self.text!r}"
             )
 

@@ -21,7 +21,7 @@ def test_systemd_is_told_through_its_socket(tmp_path: Path, *, is_abstract: bool
     name = f"\0{uuid4()}" if is_abstract else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(name)
-        server.settimeout(20)
+        server.settimeout(300)
         heartbeat = Heartbeat(None, {"NOTIFY_SOCKET": name.replace("\0", "@")}, print)
         heartbeat()
         heartbeat.stopping()
