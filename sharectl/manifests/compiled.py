@@ -117,7 +117,7 @@ class SetDocument(NamedTuple):
     end: int
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True)
 class Index:
     """What linking needs to know of a file's shares, snapshots and access rules. Every reference is an address.
 

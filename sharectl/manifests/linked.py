@@ -36,7 +36,7 @@ class RuleEntry(NamedTuple):
     rule: RuleDocument
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True)
 class Linked:
     """All files as one: digests of shares and snapshots, the rule documents of each share, and the former addresses.
 

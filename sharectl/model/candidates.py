@@ -64,6 +64,11 @@ class Candidates(Sequence[Candidate]):
             weights += (weight, *(part for _, part in parts))
         return cls(places, weights)
 
+    @classmethod
+    def shared(cls, places: Iterable[Place], weights: Iterable[float]) -> Candidates:
+        """Hold these, as one object for all shares whose candidates are the same: of thousands of new ones, few have others than all before."""
+        return _shared(tuple(places), tuple(weights))
+
     @property
     def first_host(self) -> str:
         """The host of the best; there has to be one. It is the same object for all shares that go there."""
@@ -110,6 +115,9 @@ class Candidates(Sequence[Candidate]):
     def __repr__(self) -> str:
         """Return it as it can be made again."""
         return f"Candidates.of({tuple(self)!r})"
+
+
+_shared: Final = lru_cache(maxsize=4_000)(Candidates)
 
 
 def share_servers_in(candidates: Sequence[Candidate]) -> tuple[Address, ...]:

@@ -21,6 +21,7 @@ from sharectl.planner.strays import stray_snapshots, strays_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from sharectl.drivers.base import Capability
     from sharectl.manifests.desired import Desired
@@ -105,7 +106,7 @@ class Draft:
     metadata_changes: dict[tuple[Like[ShareSpec], Like[ShareSpec]], tuple[FieldChange, ...]] = field(
         default_factory=dict
     )
-    _known_ids: frozenset[str] | None = None
+    _known_ids: set[str] | None = None
     _strays: Strays | None = None
     _stray_snapshots: dict[str, dict[str, list[ObservedSnapshot]]] = field(default_factory=dict)
     _holders: dict[str, list[str]] | None = None
@@ -137,12 +138,12 @@ class Draft:
         return errors > len(self.refusals)
 
     @property
-    def known_ids(self) -> frozenset[str]:
+    def known_ids(self) -> AbstractSet[str]:
         """The resource ids of all that the state knows, and of what is being made; the set is built once."""
         if self._known_ids is None:
-            ids = {record.resource_id for record in self.state.records.values()}
-            ids |= {operation.resource_id for operation in self.state.operations} | self.state.arrived
-            self._known_ids = frozenset(ids)
+            self._known_ids = {record.resource_id for record in self.state.records.values()}
+            self._known_ids.update(operation.resource_id for operation in self.state.operations)
+            self._known_ids |= self.state.arrived
         return self._known_ids
 
     @property

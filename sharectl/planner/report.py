@@ -104,7 +104,8 @@ def _unmanaged(draft: Draft) -> list[Drift]:
             servers = [one for key, one in (seen.servers.servers or {}).items() if key not in draft.known_ids]
             if servers := [*servers, *seen.servers.unmanaged]:
                 found.append(_unknown_to_state(backend, "share server", sorted(one.backend_id for one in servers)))
-        unknown = [s for s in importable_shares(draft.known_ids, seen) if s.trashed_at is None]
+        listed_some = seen.shares or seen.unmanaged  # of what nobody was asked for, nobody needs the ids
+        unknown = [s for s in importable_shares(draft.known_ids if listed_some else (), seen) if s.trashed_at is None]
         ignored = ignore_list(draft, backend)
         strays = [share for share in unknown if not ignored.covers_share(share.backend_id)]
         found += _ignored(draft, seen, ignored, len(unknown) - len(strays))

@@ -9,7 +9,7 @@ from sharectl.manifests.dependencies import dependencies_of
 from sharectl.model.diagnostics import counted, did_you_mean, error, listed, warning
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.specs import Replacement
-from sharectl.planner.records import DEPOSED_MARK, outdated_policies
+from sharectl.planner.records import DEPOSED_MARK, differing, outdated_policies, without_manifest
 from sharectl.state.rows import share_like, spec_object_of
 
 if TYPE_CHECKING:
@@ -188,21 +188,19 @@ def find_due(draft: Draft) -> Due:
     """Compare manifests and state. Costs two look-ups for each resource, and more only for those that are due."""
     records, options = draft.records, draft.options
     digests = {} if options.destroy else draft.desired.digests
-    differing = {
-        a for a, digest in digests.items() if (record := records.get(a)) is None or not record.is_applied(digest)
-    }
+    due = set(differing(digests, records))
     outdated = () if options.destroy else outdated_policies(draft.desired, records)
     for others in (draft.deviations, draft.export_changes, outdated, options.replaces):
-        differing.update(address for address in others if address in digests)
+        due.update(address for address in others if address in digests)
 
     def is_chosen(address: Address) -> bool:
         record = records.get(address)
         return draft.chooses(address, None if record is None else record.backend or "")
 
-    chosen = sorted(filter(is_chosen, differing) if options.narrows else differing)
+    chosen = sorted(filter(is_chosen, due) if options.narrows else due)
     removed = [
         address
-        for address in sorted(records.keys() - digests.keys())
+        for address in sorted(without_manifest(digests, records))
         if records[address].kind in MANAGED_KINDS and is_chosen(address)
     ]
     kept = left_alone(draft, (address for address in removed if address not in draft.desired.digests))
@@ -210,7 +208,7 @@ def find_due(draft: Draft) -> Due:
         new=[address for address in chosen if address not in records and address not in options.imports],
         changed=[address for address in chosen if address in records],
         removed=[address for address in removed if address not in kept],
-        unchanged=len(digests) - len(differing),
+        unchanged=len(digests) - len(due),
     )
 
 
@@ -234,18 +232,17 @@ def addresses_with_rules(
     desired: Desired, state: StateView, deviations: Mapping[Address, Deviation], options: PlanOptions, exports: Exports
 ) -> set[Address]:
     """Return the shares whose recorded access rules the planner will want to see: what is due, unless its access stays as it is."""
-    records = state.records
-    shares = {address for address in records.keys() - desired.digests.keys() if records[address].kind == Kind.SHARE}
+    records, digests = state.records, desired.digests
+    shares = {address for address in without_manifest(digests, records) if records[address].kind == Kind.SHARE}
     if options.destroy:
-        return shares.union(address for address in desired.digests if address in records)
+        return shares.union(address for address in digests if address in records)
     wanted = {
         address
-        for address, digest in desired.digests.items()
+        for address in differing(digests, records)
         if (record := records.get(address)) is not None
-        and not record.is_applied(digest)
         and record.kind == Kind.SHARE
         and not (
-            record.has_access(digest)
+            record.has_access(digests[address])
             and (wanted_spec := desired.like(address).example).replacement == Replacement.REFUSE
             and _is_exported_alike(record, wanted_spec)
         )

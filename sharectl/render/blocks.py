@@ -28,7 +28,7 @@ _DESTROYING: Final = frozenset(verb for verb in verbs_that(Effect.REMOVES) if VE
 _MAKING: Final = verbs_that(Effect.MAKES)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True)
 class Block:
     """What happens to the resource at `address`: the strongest action, and the steps, in the order of the plan.
 

@@ -19,7 +19,7 @@ from sharectl.model.specs import Protocol, Replacement
 from sharectl.plan import plan
 from sharectl.planner.exports import export_policy, find_exports
 from sharectl.planner.observed import find_deviations
-from sharectl.planner.records import outdated_policies
+from sharectl.planner.records import differing, outdated_policies, without_manifest
 from sharectl.planner.selection import addresses_with_rules, unknown_address
 from sharectl.planner.strays import import_address
 from sharectl.state.contract import KeepsPromises
@@ -173,6 +173,8 @@ def looks_for_strays(question: Question) -> bool:
 def _backends_of_lost_shares(view: StateView, observed: Observed) -> list[str]:
     """Return the backends that were asked for some of their shares, and did not have them all."""
     found: set[str] = set()
+    if not any(seen.shares is not None and seen.asked_ids is not None for seen in observed.values()):
+        return []
     for record in view.records.values():
         seen = observed.get(record.backend or "")
         if (
@@ -253,8 +255,8 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
     options, records = request.options, view.records
     changed = [
         address
-        for address, digest in desired.digests.items()
-        if (record := records.get(address)) is None or not record.has_spec(digest)
+        for address in differing(desired.digests, records)
+        if (record := records.get(address)) is None or not record.has_spec(desired.digests[address])
     ]
     places = _places_something(desired, records, options, changed)
     pools = places or options.witness is not None
@@ -267,7 +269,7 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
             if looks and record.backend is not None and record.kind in _ASKED_BY_ID[request.refresh]:
                 ids.setdefault(record.backend, set()).add(record.resource_id)
     importing = {wanted.backend for wanted in options.imports.values()}
-    removing = set() if whole else _backends_of_removals(desired, view, options)
+    removing = set() if whole else _backends_of_removals(desired, records, options, changed)
     takes = not whole and any(is_of(Kind.SNAPSHOT, address) and address not in records for address in desired.digests)
     subnets = subnets_to_check(desired, view) if places else {}
     questions = {}
@@ -287,19 +289,20 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
     return questions
 
 
-def _backends_of_removals(desired: Desired, view: StateView, options: PlanOptions) -> set[str]:
+def _backends_of_removals(
+    desired: Desired, records: Mapping[Address, Record], options: PlanOptions, changed: Sequence[Address]
+) -> set[str]:
     """Return the backends from which the plan may remove a share, and with it snapshots that nobody has listed."""
-    found: set[str] = set()
-    for address, record in view.records.items():
-        if record.kind == Kind.SHARE and record.backend is not None and record.backend not in found:
-            digest = desired.digests.get(address)
-            replaced = digest is not None and (
-                address in options.replaces
-                or (not record.has_spec(digest) and desired.like(address).example.replacement != Replacement.REFUSE)
-            )
-            if digest is None or options.destroy or replaced:
-                found.add(record.backend)
-    return found
+    leaving: Iterable[Address] = records
+    if not options.destroy:
+        leaving = {*without_manifest(desired.digests, records), *options.replaces}
+        leaving.update(
+            address
+            for address in of_kind(Kind.SHARE, changed)
+            if address in records and desired.like(address).example.replacement != Replacement.REFUSE
+        )
+    rows = (records[address] for address in leaving if address in records)
+    return {row.backend for row in rows if row.kind == Kind.SHARE and row.backend is not None}
 
 
 def _backends_with_pools_to_ask(

@@ -74,7 +74,7 @@ def test_a_saved_plan_is_read_a_step_at_a_time(first_plan: Plan, tmp_path: Path)
 def test_a_new_share_takes_little_of_a_plan() -> None:
     """Its candidates are packed, and what it has in common with others is theirs too."""
     held, _ = allocated(world_of(SHARES).plan)
-    assert held / SHARES < 1_450
+    assert held / SHARES < 1_050
 
 
 def manifests() -> str:

@@ -128,7 +128,7 @@ _PARTS: Final[Mapping[str, _Part]] = {
     "candidates": _Part(
         "candidates",
         lambda each: [_candidate_to_object(c) for c in each],
-        lambda plain: Candidates(*_places_and_weights(plain)),
+        lambda plain: Candidates.shared(*_places_and_weights(plain)),
     ),
     "beside": _Part("beside", list, tuple),
     "rules": _Part("rules", lambda rules: [rule.as_object() for rule in rules], lambda plain: tuple(map(_rule, plain))),

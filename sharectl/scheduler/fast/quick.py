@@ -156,7 +156,7 @@ def _ranked_candidates(
         pool = states[pools.index_of(key)].pool
         places.append(shared_place(pool.backend, pool.name, None, _CAPACITY_ALONE))
         parts += (0.0 + weight, weight)
-    return Candidates(places, parts) if places else None
+    return Candidates.shared(places, parts) if places else None
 
 
 def _decide_by_members(  # noqa: PLR0913, PLR0917 - the engine's parts, and what the request's hints leave
