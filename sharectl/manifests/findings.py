@@ -70,8 +70,8 @@ class Finding(NamedTuple):
         return Diagnostic(Severity.ERROR, self.code, summary, self.detail, remedy, self.address, source)
 
 
-def told_once(diagnostics: Sequence[Diagnostic], set_at: Callable[[Source], Address]) -> list[Diagnostic]:
-    """Return the diagnostics with those together that several shares of a ShareSet owe to one place; `set_at` names the set there."""
+def told_once(diagnostics: Sequence[Diagnostic], set_at: Callable[[Source], Address | None]) -> list[Diagnostic]:
+    """Return the diagnostics with those together that several shares of a ShareSet owe to one place; `set_at` returns the set there, None where it has no name."""
     groups: dict[tuple[object, ...], list[Diagnostic]] = {}
     for each in diagnostics:
         is_share = each.address is not None and is_of(Kind.SHARE, each.address)
@@ -86,12 +86,14 @@ def told_once(diagnostics: Sequence[Diagnostic], set_at: Callable[[Source], Addr
     return [_together(group, set_at) for group in groups.values()]
 
 
-def _together(group: Sequence[Diagnostic], set_at: Callable[[Source], Address]) -> Diagnostic:
+def _together(group: Sequence[Diagnostic], set_at: Callable[[Source], Address | None]) -> Diagnostic:
     first, others = group[0], {each.address for each in group} - {group[0].address}
     if not others or first.source is None:
         return first
     address = set_at(first.source)
-    return replace(first, summary=f"{first.summary} (in {len(others) + 1:,} shares of {address})", address=address)
+    return replace(
+        first, summary=f"{first.summary} (in {len(others) + 1:,} shares of {address or 'a ShareSet'})", address=address
+    )
 
 
 def told_by_default(found: Sequence[Diagnostic]) -> Diagnostic:

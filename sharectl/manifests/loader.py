@@ -151,13 +151,13 @@ def addresses_beginning(  # noqa: PLR0913 - as above, and what is looked for
     ]
 
 
-def _set_at(source: Source, sources: Sequence[SourceFile], files: Sequence[CompiledFile]) -> Address:
-    """Return the address of the ShareSet that a place is in."""
+def _set_at(source: Source, sources: Sequence[SourceFile], files: Sequence[CompiledFile]) -> Address | None:
+    """Return the address of the ShareSet that a place is in; None where nothing of the set but that it is one can be used."""
     for file, compiled in zip(sources, files, strict=True):
         for each in compiled.index.sets if file.path == source.path else ():
             if each.place[0] == source.document:
                 return address_of(Kind.SHARE_SET, each.name)
-    return "the set"
+    return None
 
 
 def _flaws(files: Sequence[CompiledFile], hides_backends: bool) -> Flaws:  # noqa: FBT001 - as the field

@@ -195,6 +195,12 @@ def test_a_name_that_is_part_of_the_message_does_not_tell_it_apart(tmp_path: Pat
     ]
 
 
+def test_what_shares_of_a_set_without_a_name_have_wrong_is_of_no_address(tmp_path: Path) -> None:
+    """Nothing else has the place of an address."""
+    text = f"{HEAD}metadata: {{name: Homes}}\nspec:\n  template: {{size: 1GiB, protocol: NFS, type: nope}}\n  shares: {{a: {{}}, b: {{}}}}\n"
+    assert told(tmp_path, text)[1][1:] == ("there is no ShareType 'nope' (in 2 shares of a ShareSet)", None)
+
+
 @pytest.mark.parametrize(
     ("entry", "remedy"),
     [
