@@ -41,7 +41,7 @@ def history_lines(history: Iterable[HistoryLine], look: Look = PLAIN, *, is_part
         for text in detail_texts(entry.detail):
             yield f"{' ' * 10}{text}"
     if run_id is None:
-        yield "Nothing in the history is as asked for." if is_part else "The history is empty."
+        yield "Nothing in the history matches." if is_part else "The history is empty."
 
 
 def history_object(history: Iterable[HistoryLine]) -> JsonObject:

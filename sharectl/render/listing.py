@@ -67,7 +67,7 @@ def list_names(listing: Listing) -> Iterator[str]:
 def _table(shares: Iterator[ListedShare], columns: tuple[Column, ...], look: Look, notes: list[str]) -> Iterator[str]:
     first = next(shares, None)
     if first is None:
-        yield "There is no such share in the state."
+        yield "No share in the state matches."
         return
     is_wide = columns is _WIDE
 
