@@ -59,8 +59,10 @@ def who_notes(view: WhoView) -> Iterator[str]:
         yield f"The manifests of {count} want other access, which is not applied yet: {names}."
     if view.subject.access_type is AccessType.IP:
         yield "Shares of SMB without address rules, whose users come from everywhere, are not listed: ask for the user."
-    elif view.subject.access_type is AccessType.USER and not view.subject.groups:
-        yield "Who is in a group is not known here: add --group NAME for each group of the user."
+    elif view.subject.access_type is AccessType.USER:
+        yield "Shares of SMB with address rules alone, open from there to every user of their server, are not listed: ask for the address."
+        if not view.subject.groups:
+            yield "Who is in a group is not known here: add --group NAME for each group of the user."
 
 
 def who_object(view: WhoView) -> JsonObject:

@@ -116,6 +116,18 @@ def test_a_user_is_found_whatever_the_case_of_the_name(look: Console) -> None:
     assert "--group" in look("who", "bob").err
 
 
+@pytest.mark.parametrize(
+    ("asked_for", "is_told"), [(r"CORP\alice", True), ("10.0.3.5", False), ("guest", False), ("group:staff", False)]
+)
+def test_of_a_user_it_says_that_shares_open_to_all_from_some_addresses_are_not_listed(
+    look: Console,
+    asked_for: str,
+    is_told: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """Such a share has no rule that is about a user, and yet the user may reach it."""
+    assert ("Shares of SMB with address rules alone" in look("who", asked_for).err) is is_told
+
+
 @pytest.mark.parametrize(("slip", "meant"), [(r"CORP\alise", r"CORP\\?alice"), ("group:stuff", "staff")])
 def test_a_name_that_is_nearly_right_is_refused(look: Console, slip: str, meant: str) -> None:
     """With the one that was probably meant."""
