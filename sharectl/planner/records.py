@@ -285,7 +285,7 @@ def wanted_policy(desired: Desired, spec: ShareSpec) -> SnapshotPolicy | None:
 
 
 def differing(digests: Mapping[Address, bytes], records: Mapping[Address, Record]) -> list[Address]:
-    """Return the addresses whose rows are not as their manifests want them (see `Record.is_applied`), or that have none; a call for each would take twice the time."""
+    """Return the addresses whose rows are not as their manifests want them (see `Record.is_applied`), or that have none; a call for each would take half as long again."""
     row_of = records.get
     return [
         address
