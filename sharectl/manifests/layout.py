@@ -29,14 +29,18 @@ def arranged(text: str) -> str:
     """
     import yaml  # noqa: PLC0415 - only where manifests are arranged
 
-    lines = text.split("\n")
+    # A last line without an end gets that of the others, for it may not stay the last one.
+    is_of_windows = not text.endswith("\n") and 0 < text.count("\n") == text.count("\r\n")
+    end_of_last = "\r\n" if is_of_windows else ""
+    lines = f"{text}{end_of_last}".split("\n")
     for root in yaml.compose_all(text, Loader=yaml.CSafeLoader):
         order = _order_of(root)
         if order is not None and _is_block(root):
             begin = root.start_mark.line
             end = next((n for n in range(begin + 1, len(lines)) if lines[n].startswith(_ENDS)), len(lines))
             lines[begin:end] = _arranged(lines, root, order, begin, end)
-    return "\n".join(lines) if _is_same(text, lines) else text
+    after = "\n".join(lines).removesuffix(end_of_last)
+    return after if _is_same(text, after) else text
 
 
 def _order_of(root: Node | None) -> Mapping[str, Any] | None:
@@ -136,12 +140,12 @@ def _swap_blank_lines(first: list[str], former: list[str]) -> None:
     del first[:blank]
 
 
-def _is_same(text: str, lines: Sequence[str]) -> bool:
+def _is_same(text: str, after: str) -> bool:
     """Tell whether all documents say what they said, in the same lines."""
     import yaml  # noqa: PLC0415 - as above
 
-    after = "\n".join(lines)
-    if Counter(text.split("\n")) != Counter(lines):
+    before, now = (Counter(line.rstrip("\r") for line in each.split("\n")) for each in (text, after))
+    if before != now:
         return False
     documents = (list(yaml.load_all(each, Loader=yaml.CBaseLoader)) for each in (text, after))
     return next(documents) == next(documents)

@@ -152,3 +152,10 @@ def test_examples_are_in_order(path: Path) -> None:
     """A reader finds fields where they stand everywhere."""
     text = (ROOT / path).read_text(encoding="utf-8")
     assert arranged(text) == text
+
+
+def test_a_last_line_without_an_end_gets_that_of_the_others_where_it_moves() -> None:
+    """Lines of Windows stay such lines; the file still ends without one."""
+    text = "kind: Share\r\nmetadata: {name: a}\r\nspec: {size: 1GiB, protocol: NFS}\r\napiVersion: sharectl/v1"
+    after = "apiVersion: sharectl/v1\r\nkind: Share\r\nmetadata: {name: a}\r\nspec: {size: 1GiB, protocol: NFS}"
+    assert (arranged(text), arranged(after)) == (after, after)
