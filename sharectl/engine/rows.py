@@ -12,6 +12,7 @@ from sharectl.model.plans import Adopt, CreateShare, Move, ReleaseAllocation
 from sharectl.model.table import prerequisites_of
 from sharectl.model.verbs import Verb
 from sharectl.planner.saved.checks import CurrentRows, row_of
+from sharectl.planner.saved.surroundings import TAKING_ALONG
 from sharectl.planner.strays import import_address
 from sharectl.state.rows import expect_whole_rows
 
@@ -176,10 +177,13 @@ def rows_of(plan: Plan, store: StateStore) -> CurrentRows:
     """Return what the state holds now of the addresses in the plan."""
     addresses = addresses_of(plan)
     accessed = {step.address for step in plan.steps if step.verb is Verb.UPDATE_ACCESS}
+    origins = {step.address: step.former for step in plan.steps if step.former is not None}
+    removed = {row_of(step, origins) for step in plan.steps if step.verb in TAKING_ALONG}
     with store.read() as reader:
         view = reader.view(addresses | {address_of(Kind.BACKEND, backend) for backend in plan.backends})
         rules = reader.rules(accessed)
-    return CurrentRows(view.lineage, view.records, rules)
+        inside = {a: reader.children(record) for a in removed if (record := view.records.get(a)) is not None}
+    return CurrentRows(view.lineage, view.records, rules, inside)
 
 
 def _snapshot_of(step: Step, spec: ShareSpec) -> str | None:

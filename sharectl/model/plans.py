@@ -75,12 +75,13 @@ class CreateShare:
     """Make a share of `spec` in the first of `candidates` that takes it; there is at least one.
 
     `beside` are the resource ids of the shares that had its name on their backends when the plan was made; None where a saved plan
-    does not say.
+    does not say. `source_id` is the resource id of the snapshot that it is made from, None where the plan takes that first.
     """
 
     spec: ShareSpec
     candidates: Sequence[Candidate]
     beside: tuple[str, ...] | None = None
+    source_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,10 @@ class ResizeShare:
 
 @dataclass(frozen=True, slots=True)
 class RevertShare:
-    """Turn a share back to the snapshot that `spec.revert_to` names."""
+    """Turn a share back to the snapshot that `spec.revert_to` names; `source_id` is as for a new share."""
 
     spec: ShareSpec
+    source_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

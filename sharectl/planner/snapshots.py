@@ -90,6 +90,12 @@ def unseen_removals(draft: Draft) -> list[Address]:
     return sorted(found)
 
 
+def recorded_id(draft: Draft, snapshot: str | None) -> str | None:
+    """Return the resource id of a snapshot that the state has."""
+    record = None if snapshot is None else draft.records.get(address_of(Kind.SNAPSHOT, snapshot))
+    return None if record is None else record.resource_id
+
+
 def share_resource_id(snapshot: Record) -> str:
     """Return the resource id of the share that the recorded snapshot is of."""
     return str(attributes_of(snapshot)["share_resource_id"])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sharectl.engine.rows import rows_of
 from sharectl.model.events import StepFailed, StepSkipped
 from sharectl.model.records import BeginOperation, OperationRecord
 from sharectl.model.verbs import Verb
+from sharectl.planner.saved.checks import current_part
 from sharectl.workspace.run import describe_run, held_lease
-from tests.engine.site import Site, backend, share
+from tests.engine.server_scenario import network, on, tenants
+from tests.engine.site import Site, backend, share, snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +46,23 @@ def test_a_plan_cannot_be_applied_twice(tmp_path: Path) -> None:
     assert [event.address for event in again.of(StepFailed)] == ["backend/a"]
     assert {event.cause for event in again.of(StepSkipped)} == {"backend/a"}
     assert "(version none then, 1 now)" in again.result.failures[0].error
+
+
+def test_a_saved_plan_leaves_a_share_whose_snapshot_came_later(tmp_path: Path) -> None:
+    """The row of the share is as it was, as is that of the server which another share is on by now."""
+    both = [backend("a"), tenants(), network("red"), share("kept")]
+    made = [share("x", spec="deletionPolicy: delete"), on("red", "first")]
+    site = Site(tmp_path / "r")
+    site.write(*both, *made).apply()
+    plan = site.write(*both).plan()
+    assert {step.verb for step in plan.steps} == {Verb.DELETE_SHARE, Verb.DELETE_SHARE_SERVER}
+    with site.store() as store:
+        assert current_part(plan, rows_of(plan, store)) == plan
+    site.write(*both, *made, snapshot("s", "x", spec="protect: true"), on("red", "second")).apply()
+    with site.store() as store:
+        part = current_part(plan, rows_of(plan, store))
+        assert [step.step_id for step in part.steps] == ["delete-share:share/first"]
+        assert [each.address for each in part.held] == ["share/x", "share_server/red-default@tenants"]
 
 
 def test_a_plan_of_another_state_is_refused_as_a_whole(tmp_path: Path) -> None:

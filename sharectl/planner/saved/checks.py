@@ -23,9 +23,10 @@ from sharectl.model.plans import (
 )
 from sharectl.model.quantities import format_size
 from sharectl.model.verbs import VERBS, Effect, Verb, verbs_that
-from sharectl.planner.draft import MAKING, RESIZING
+from sharectl.planner.draft import MAKING, RESIZING, SHARE_REMOVALS
 from sharectl.planner.records import policy_in
 from sharectl.planner.report import summarize
+from sharectl.planner.saved.surroundings import changed_surroundings
 from sharectl.state.rows import share_spec_of, spec_object_of
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ _NAMED: Final = 3
 _CODE: Final = "plan.stale"
 _NEW_PLAN: Final = "make a new plan with `sharectl plan --out FILE`, look at it, and apply that"
 _REMOVES: Final = verbs_that(Effect.REMOVES)
+_SNAPSHOT_REMOVAL: Final = f"{Verb.DELETE_SNAPSHOT}:"
 
 
 class UnsoundPlanError(ValueError):
@@ -157,11 +159,12 @@ def _fail(where: str, what: str) -> NoReturn:
 
 
 class CurrentRows(NamedTuple):
-    """What the state holds now of the addresses in a plan."""
+    """What the state holds now of the addresses in a plan; `inside` are the snapshots of a share, and the shares on a share server, that are to go."""
 
     lineage: str
     records: Mapping[Address, Record]
     rules: Mapping[Address, tuple[RuleRecord, ...]]
+    inside: Mapping[Address, Mapping[Address, Record]] = {}
 
 
 def current_part(plan: Plan, rows: CurrentRows) -> Plan:
@@ -223,8 +226,9 @@ def _sorted_out(plan: Plan, rows: CurrentRows) -> tuple[set[Address], dict[Addre
     """Return the addresses at which all is done, and why each of the others that are stale has to be held."""
     origins = {step.address: step.former for step in plan.steps if step.former is not None}
     by_row: dict[Address, list[Step]] = {}
+    rows_of_steps = {step.step_id: row_of(step, origins) for step in plan.steps}
     for step in plan.steps:
-        by_row.setdefault(row_of(step, origins), []).append(step)
+        by_row.setdefault(rows_of_steps[step.step_id], []).append(step)
     done: set[Address] = set()
     changed: dict[Address, str] = {}
     for row, steps in by_row.items():
@@ -239,6 +243,10 @@ def _sorted_out(plan: Plan, rows: CurrentRows) -> tuple[set[Address], dict[Addre
         else:
             reason = f"changed since the plan was made (version {expected or 'none'} then, {version or 'none'} now)"
             changed.update(dict.fromkeys(addresses, reason))
+    for row, reason in changed_surroundings(plan, rows.records, rows.inside, rows_of_steps):
+        for step in by_row[row]:
+            if step.address not in done:
+                changed.setdefault(step.address, reason)
     return done, changed
 
 
@@ -299,12 +307,19 @@ def _at(addresses: Container[Address]) -> _CauseOf:
 
 
 def _held_now(steps: Sequence[Step], cause_of: _CauseOf) -> dict[str, Address]:
-    """Return the steps that cannot be done, each with the address that is in its way. Steps come after what they wait for."""
+    """Return the steps that cannot be done, each with the address that is in its way. Steps come after what they wait for.
+
+    Where a share stays whose manifest was gone, so do its snapshots, which were to go because of that.
+    """
     held: dict[str, Address] = {}
     for step in steps:
         cause = cause_of(step) or next((held[name] for name in step.waits_for if name in held), None)
-        if cause is not None:
-            held[step.step_id] = cause
+        if cause is None:
+            continue
+        held[step.step_id] = cause
+        if step.verb in SHARE_REMOVALS and step.action not in REPLACING:
+            snapshots = (name for name in step.waits_for if name.startswith(_SNAPSHOT_REMOVAL))
+            held.update((name, cause) for name in snapshots if name not in held)
     return held
 
 

@@ -66,7 +66,8 @@ _SHAPES: Final[Mapping[str, Shapes]] = {
         "step": {
             **dict.fromkeys(("id", "address", "action", "verb", "reason"), "str"),
             **dict.fromkeys(
-                ("backend", "identity", "import_id", "import_resource_id", "moved_from", "shortage"), _TEXT
+                ("backend", "identity", "import_id", "import_resource_id", "moved_from", "shortage", "snapshot_id"),
+                _TEXT,
             ),
             "expected_version": "int | None",
             "repairs": "bool | None",
@@ -139,6 +140,7 @@ _PARTS: Final[Mapping[str, _Part]] = {
     "resource_id": _Part("import_resource_id"),
     "share_server_id": _Part("import_resource_id"),
     "former": _Part("moved_from"),
+    "source_id": _Part("snapshot_id"),
 }
 _PARTS_OF: Final[Mapping[type, tuple[tuple[str, _Part], ...]]] = {
     work: tuple((part.name, _PARTS.get(part.name) or _Part(part.name)) for part in fields(work) if part.name != "spec")

@@ -17,7 +17,7 @@ from sharectl.planner.moves import was_renamed
 from sharectl.planner.observed import before_of
 from sharectl.planner.shares.checks import clone_problem
 from sharectl.planner.shares.unfit import unfit_rules
-from sharectl.planner.snapshots import share_resource_id
+from sharectl.planner.snapshots import recorded_id, share_resource_id
 from sharectl.state.rows import share_spec_of
 
 if TYPE_CHECKING:
@@ -278,7 +278,7 @@ def plan_revert(draft: Draft, address: Address, record: Record, old: ShareSpec, 
         reason,
         backend=record.backend,
         record=record,
-        work=RevertShare(new),
+        work=RevertShare(new, recorded_id(draft, wanted.snapshot)),
         changes=(FieldChange("revert_to", old.as_plain().get("revert_to"), new.as_plain().get("revert_to")),),
         before=before_of(draft.observed, record),
     )

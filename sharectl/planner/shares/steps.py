@@ -43,6 +43,7 @@ from sharectl.planner.shares.schedules import (
     scheduled_with,
     words_of_scheduled,
 )
+from sharectl.planner.snapshots import recorded_id
 from sharectl.state.rows import attributes_of, share_spec_of, spec_object_of
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def plan_new_share(draft: Draft, address: Address, candidates: Sequence[Candidat
         action=action,
         backend=backend,
         record=draft.records.get(address),
-        work=CreateShare(spec, candidates, draft.holders_of(spec.name)),
+        work=CreateShare(spec, candidates, draft.holders_of(spec.name), recorded_id(draft, spec.source_snapshot)),
         changes=None,
     )
     if rules:
