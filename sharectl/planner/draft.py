@@ -77,7 +77,8 @@ class Draft:
     `recorded_total` counts its shares and snapshots, `held_by_backend` all that is on a backend; `others` are the addresses of the
     other kinds, by kind. `servers` leads from the resource ids of the recorded share servers to their addresses. `awaited` leads from a new resource that
     the plan leaves out to the one without which it cannot be made, and of which is said why. `snapshotted` are the shares that new
-    snapshots are of, `unsnapshotted` the hosts of the pools that say that they take none.
+    snapshots are of, `unsnapshotted` the hosts of the pools that say that they take none. `set_aside` are the addresses at which a
+    replacement was cut short, whose old shares are still there.
     """
 
     desired: Desired
@@ -116,6 +117,7 @@ class Draft:
     _selects: Callable[[Address], bool] | None = None
     _access: dict[Address, tuple[AccessRule, ...]] = field(default_factory=dict)
     snapshotted: frozenset[Address] = frozenset()
+    set_aside: frozenset[Address] = frozenset()
 
     def __post_init__(self) -> None:
         """Look through the state once."""

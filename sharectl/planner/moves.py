@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from sharectl.model.kinds import Address
     from sharectl.planner.draft import Draft
-    from sharectl.planner.observed import Deviation
 
 _MOST_NAMED: Final = 3
 _MOST_UNDECLARED: Final = 20
@@ -29,7 +28,6 @@ Likeness = tuple[object, ...]
 
 def plan_moves(draft: Draft) -> None:
     """Add a step for each `moved-from` annotation that still has something to do, and rename the draft's records."""
-    deviations: dict[Address, Deviation] = {}
     leaving: dict[Kind, list[Address]] = {}
     for address, formers in sorted(draft.desired.moves.items()):
         if draft.options.destroy:
@@ -62,13 +60,16 @@ def plan_moves(draft: Draft) -> None:
                 former=former,
             )
         else:
-            _add_move(draft, former, address)
-            if former in draft.deviations:
-                deviations[address] = draft.deviations[former]
-            if former in draft.export_changes:
-                draft.export_changes[address] = draft.export_changes.pop(former)
-    if deviations:
-        draft.deviations = {**draft.deviations, **deviations}
+            add_move(draft, former, address, "renamed in the manifests; nothing changes on its backend")
+    aside = () if draft.options.destroy else [address for address in draft.records if DEPOSED_MARK in address]
+    if aside:
+        draft.set_aside = frozenset(address.partition(DEPOSED_MARK)[0] for address in aside)
+        from sharectl.planner.shares.returns import plan_returns  # noqa: PLC0415 - replacements are rarely cut short
+
+        plan_returns(draft, aside)
+    moved = {new: draft.deviations[old] for new, old in draft.moved_from.items() if old in draft.deviations}
+    if moved:
+        draft.deviations = {**draft.deviations, **moved}
 
 
 def _tell_former_target(draft: Draft, address: Address, formers: Sequence[Address]) -> None:
@@ -129,7 +130,8 @@ def was_renamed(draft: Draft, kind: Kind, former: str | None, name: str) -> bool
     return former is not None and address_of(kind, former) in draft.desired.moves.get(address_of(kind, name), ())
 
 
-def _add_move(draft: Draft, former: Address, address: Address) -> None:
+def add_move(draft: Draft, former: Address, address: Address, reason: str) -> None:
+    """Add the step that gives a recorded resource another address, under which the draft has it from here on."""
     record = draft.records.pop(former)
     draft.records[address] = record._replace(address=address)
     draft.moved_from[address] = former
@@ -137,11 +139,13 @@ def _add_move(draft: Draft, former: Address, address: Address) -> None:
     draft.add(
         Verb.MOVE,
         address,
-        "renamed in the manifests; nothing changes on its backend",
+        reason,
         record=record,
         work=Move(former, spec),
         changes=(FieldChange("address", former, address),),
     )
+    if former in draft.export_changes:
+        draft.export_changes[address] = draft.export_changes.pop(former)
 
 
 def tell_undeclared_renames(draft: Draft) -> None:

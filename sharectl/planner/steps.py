@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.model.kinds import Kind, address_of, is_of, kind_of
+from sharectl.model.kinds import Kind, address_of, is_of, kind_of, of_kind
 from sharectl.model.plans import CreateShare
 from sharectl.model.verbs import Verb
 from sharectl.planner.backends.findings import tell_unseen_backends
 from sharectl.planner.backends.steps import plan_backends
-from sharectl.planner.draft import MAKING, REMOVING, refuse_left_out, step_id
+from sharectl.planner.draft import MAKING, REMOVING, REVERTING, refuse_left_out, step_id
 from sharectl.planner.holds import hold_refused
 from sharectl.planner.kinds import planner_of
 from sharectl.planner.moves import tell_undeclared_renames
@@ -53,6 +53,8 @@ def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerS
     for address in draft.new:
         planner_of(kind_of(address)).new(draft, address)
     _refuse_lost_sources(draft)
+    if draft.options.narrows:
+        _refuse_reverts_before_snapshots(draft)
     plan_share_servers(draft)
     forget_given_up_imports(draft)
     plan_backends(draft)
@@ -160,6 +162,17 @@ def _refuse_lost_sources(draft: Draft) -> None:
                     remedy=f"apply the changes of {source} and its share first",
                     path="spec.sourceSnapshot",
                 )
+
+
+def _refuse_reverts_before_snapshots(draft: Draft) -> None:
+    """Refuse to turn a share back before a snapshot of it is taken that its manifests ask for, and that the plan leaves out: it is to keep what would go."""
+    if not any(step.verb is Verb.REVERT_SHARE for step in draft.steps.values()):
+        return
+    for snapshot in sorted(of_kind(Kind.SNAPSHOT, draft.desired.digests)):
+        if snapshot not in draft.records and not draft.chooses(snapshot):
+            share = address_of(Kind.SHARE, draft.desired.snapshot(snapshot).share)
+            if draft.has(share, Verb.REVERT_SHARE):
+                refuse_left_out(draft, share, snapshot, REVERTING)
 
 
 def _refuse_lost_source(draft: Draft, step: Step, needed: Address, maker: Verb) -> None:

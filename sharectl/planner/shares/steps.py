@@ -111,7 +111,7 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
     """Add the steps that make an existing share what its manifest says; none where it is so already."""
     record = draft.records[address]
     new = draft.desired.share(address)
-    old = _recorded(record, new.name)
+    old = recorded_as(record, new.name)
     seen = draft.deviations.get(address)
     observed = seen.observed if seen else None
     if observed is not None and observed.trashed_at is not None:
@@ -128,7 +128,7 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
         )
         _plan_record(draft, address, record, old, _recordable(old, new), None)
         return
-    blocking = _changes_beyond_place(draft, record, old, new)
+    blocking = changes_beyond_place(draft, record, old, new)
     if address in draft.options.replaces or (blocking and new.replacement != Replacement.REFUSE):
         reason = "a replacement was asked for"
         if blocking:
@@ -136,8 +136,10 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
         plan_replacement(draft, address, record, reason)
         return
     if blocking:
+        # An old share that is set aside may be what is wanted: it stays until its successor is.
+        holds = CONTENT | REMOVING if address in draft.set_aside else CONTENT
         for change in blocking:
-            refuse_immutable(draft, address, change, CONTENT)
+            refuse_immutable(draft, address, change, holds)
         plan_beside_refusal(draft, address)
         return
     if not plan_revert(draft, address, record, old, new):
@@ -165,7 +167,7 @@ def plan_beside_refusal(draft: Draft, address: Address) -> None:
     seen = draft.deviations.get(address)
     if record.is_applied(draft.desired.digests[address]) and seen is None:
         return
-    old = _recorded(record, new.name)
+    old = recorded_as(record, new.name)
     refused = any(refusal.address == address_of(Kind.BACKEND, record.backend or "") for refusal in draft.refusals)
     reachable = record.backend in draft.desired.backends and not refused
     if reachable and (old.protocol, old.share_network) == (new.protocol, new.share_network):
@@ -173,7 +175,7 @@ def plan_beside_refusal(draft: Draft, address: Address) -> None:
     _plan_record(draft, address, record, old, _recordable(old, new), None)
 
 
-def _recorded(record: Record, name: str) -> ShareSpec:
+def recorded_as(record: Record, name: str) -> ShareSpec:
     """Return the spec of the row under the name that the share has now."""
     spec = share_spec_of(record)
     return spec if spec.name == name else replace(spec, name=name)
@@ -188,7 +190,7 @@ def _recordable(old: ShareSpec, new: ShareSpec) -> ShareSpec:
 def spec_in_force(draft: Draft, address: Address) -> ShareSpec:
     """Return the spec of a share that is there once the steps that are planned for it are done: what is refused stays as it is."""
     record, new = draft.records[address], draft.desired.share(address)
-    spec = _recordable(_recorded(record, new.name), new)
+    spec = _recordable(recorded_as(record, new.name), new)
     changed: set[str] = set()
     for is_planned, names in (
         (draft.has(address, *RESIZING), {"size_bytes"}),
@@ -290,7 +292,7 @@ def _add_removal(draft: Draft, address: Address, record: Record, reason: str, ac
     )
 
 
-def _changes_beyond_place(draft: Draft, record: Record, old: ShareSpec, new: ShareSpec) -> list[FieldChange]:
+def changes_beyond_place(draft: Draft, record: Record, old: ShareSpec, new: ShareSpec) -> list[FieldChange]:
     """Return the changes that the existing share cannot follow."""
     if _immutable_values(old) == _immutable_values(new):
         return []
