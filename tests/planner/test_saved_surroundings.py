@@ -131,3 +131,18 @@ def test_a_share_is_cloned_from_the_snapshot_that_was_reviewed(order: str) -> No
     assert _refused(world, plan)
     settle(world.wants_snapshot("s", "b"))
     assert _refused(world, plan)
+
+
+def test_a_share_is_not_removed_for_one_on_a_share_server_that_is_gone() -> None:
+    """The last share on it went meanwhile, and the server with it; a plan that makes the server itself needs none."""
+    world = World("x").has_tenants("t").has_network("red").has_network("blue")
+    settle(world.wants("a", share_network="red", deletion_policy="delete"))
+    moved = {"share_network": "blue", "deletion_policy": "delete", "replacement": "deleteFirst"}
+    plan = world.wants("a", **moved).plan(**FREE)
+    assert step_lines(_part(world, plan)) == step_lines(plan)
+    world.wants("a", share_network="red", deletion_policy="delete")
+    settle(world.wants("b", share_network="blue", deletion_policy="delete"))
+    plan = world.wants("a", **moved).plan(**FREE)
+    assert step_lines(_part(world, plan)) == step_lines(plan)
+    settle(world.wants("a", share_network="red", deletion_policy="delete").drops("share/b"), **FREE)
+    assert _refused(world, plan)

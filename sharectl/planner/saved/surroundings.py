@@ -1,9 +1,10 @@
-"""What a saved plan relies on besides the rows that it changes: what a removal would take along, and what is made from which snapshot."""
+"""What a saved plan relies on besides the rows that it changes: what a removal would take along, and what a share is made from and on."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.candidates import share_servers_in
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import CreateShare, DriftKind, RevertShare
 from sharectl.model.verbs import Verb
@@ -33,6 +34,7 @@ def changed_surroundings(
     """
     seen_to = {rows[step.step_id] for step in plan.steps if step.verb in _SEEN_TO}
     seen_to |= {drift.address for drift in plan.drift if drift.kind is DriftKind.GONE}
+    made = {step.address for step in plan.steps if step.verb is Verb.CREATE_SHARE_SERVER}
     formers = {step.address: step.former for step in plan.steps if step.former is not None}
     for step in plan.steps:
         if step.verb in TAKING_ALONG:
@@ -45,6 +47,9 @@ def changed_surroundings(
             if record is None or record.resource_id != resource_id:
                 state = "gone" if record is None else "another one"
                 yield rows[step.step_id], f"{address}, which it is about, is {state} since the plan was made"
+        servers = frozenset(share_servers_in(step.candidates)) if step.candidates else frozenset()
+        if servers and servers.isdisjoint(made) and servers.isdisjoint(records):
+            yield rows[step.step_id], f"{min(servers)}, which it was to be on, is gone since the plan was made"
 
 
 def _source(step: Step) -> tuple[Address, str] | None:
