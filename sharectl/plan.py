@@ -21,6 +21,7 @@ from sharectl.planner.exports import NO_EXPORTS, tell_unseen_exports
 from sharectl.planner.moves import plan_moves
 from sharectl.planner.observed import find_deviations, without_own_rules_ignored
 from sharectl.planner.options import PlanOptions
+from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.report import drift_report, summarize
 from sharectl.planner.safety import check_empty
 from sharectl.planner.selection import find_due, is_quiet, tell_unknown_addresses
@@ -71,6 +72,11 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
     tell_hindrances(draft)
     tell_open_trash(draft)
     plan_moves(draft)
+    aside = () if options.destroy else [address for address in draft.records if DEPOSED_MARK in address]
+    if aside:
+        from sharectl.planner.shares.returns import plan_returns  # noqa: PLC0415 - replacements are rarely cut short
+
+        plan_returns(draft, aside)
     tell_unseen_exports(draft)
     unread = find_unread(draft)
     steps, held, unchanged = _steps(draft, pools, settings)

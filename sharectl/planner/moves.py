@@ -61,12 +61,11 @@ def plan_moves(draft: Draft) -> None:
             )
         else:
             add_move(draft, former, address, "renamed in the manifests; nothing changes on its backend")
-    aside = () if draft.options.destroy else [address for address in draft.records if DEPOSED_MARK in address]
-    if aside:
-        draft.set_aside = frozenset(address.partition(DEPOSED_MARK)[0] for address in aside)
-        from sharectl.planner.shares.returns import plan_returns  # noqa: PLC0415 - replacements are rarely cut short
+    take_deviations_along(draft)
 
-        plan_returns(draft, aside)
+
+def take_deviations_along(draft: Draft) -> None:
+    """Let the draft know of what has moved how it differs from what is recorded."""
     moved = {new: draft.deviations[old] for new, old in draft.moved_from.items() if old in draft.deviations}
     if moved:
         draft.deviations = {**draft.deviations, **moved}

@@ -146,3 +146,16 @@ def test_a_share_is_not_removed_for_one_on_a_share_server_that_is_gone() -> None
     assert step_lines(_part(world, plan)) == step_lines(plan)
     settle(world.wants("a", share_network="red", deletion_policy="delete").drops("share/b"), **FREE)
     assert _refused(world, plan)
+
+
+def test_a_share_is_not_removed_for_one_on_a_backend_that_was_forgotten() -> None:
+    """Its manifest went and came back, and its storage may be another; nothing was on it."""
+    world = World("x", "y").wants("a", deletion_policy="delete", only_host="x#p1").wants("z", only_host="x#p1")
+    settle(world.wants("y", deletion_policy="delete", only_host="y#p1"))
+    settle(world.drops("share/y"), **FREE)
+    wanted = {"deletion_policy": "delete", "replacement": "deleteFirst"}
+    plan = world.wants("a", **wanted, only_host="y#p1").plan(**FREE, replaces=["share/a"])
+    assert step_lines(_part(world, plan)) == step_lines(plan)
+    settle(world.wants("a", deletion_policy="delete", only_host="x#p1").drops("backend/y"))
+    assert "backend/y" not in world.records
+    assert _refused(world, plan)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model.candidates import share_servers_in
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import CreateShare, DriftKind, RevertShare
+from sharectl.model.plans import Action, CreateShare, DriftKind, RevertShare
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import MAKING, REMOVING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
+    from sharectl.model.candidates import Candidate
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan, Step
     from sharectl.model.records import Record
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TAKING_ALONG: Final = frozenset({Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.DELETE_SHARE_SERVER})
 """What is removed with all that is in it or on it, as far as its backend goes."""
 _SEEN_TO: Final = REMOVING | MAKING
+_SETTING_UP: Final = frozenset({Verb.PREPARE_BACKEND, Verb.CREATE_SHARE_SERVER})
 
 
 def changed_surroundings(
@@ -34,7 +35,7 @@ def changed_surroundings(
     """
     seen_to = {rows[step.step_id] for step in plan.steps if step.verb in _SEEN_TO}
     seen_to |= {drift.address for drift in plan.drift if drift.kind is DriftKind.GONE}
-    made = {step.address for step in plan.steps if step.verb is Verb.CREATE_SHARE_SERVER}
+    there = records.keys() | {step.address for step in plan.steps if step.verb in _SETTING_UP}
     formers = {step.address: step.former for step in plan.steps if step.former is not None}
     for step in plan.steps:
         if step.verb in TAKING_ALONG:
@@ -47,9 +48,21 @@ def changed_surroundings(
             if record is None or record.resource_id != resource_id:
                 state = "gone" if record is None else "another one"
                 yield rows[step.step_id], f"{address}, which it is about, is {state} since the plan was made"
-        servers = frozenset(share_servers_in(step.candidates)) if step.candidates else frozenset()
-        if servers and servers.isdisjoint(made) and servers.isdisjoint(records):
-            yield rows[step.step_id], f"{min(servers)}, which it was to be on, is gone since the plan was made"
+        if step.action is Action.DELETE_THEN_CREATE and step.candidates:
+            lacking = [_gone(place, there) for place in step.candidates]
+            if all(lacking):
+                yield (
+                    rows[step.step_id],
+                    f"{lacking[0]}, which the new share was to be on, is gone since the plan was made",
+                )
+
+
+def _gone(place: Candidate, there: Container[Address]) -> Address:
+    """Return what a new share needs at its place and will not be there; nothing where all is."""
+    backend = address_of(Kind.BACKEND, place.backend)
+    if backend not in there:
+        return backend
+    return "" if place.share_server is None or place.share_server in there else place.share_server
 
 
 def _source(step: Step) -> tuple[Address, str] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.planner.moves import add_move
+from sharectl.planner.moves import add_move, take_deviations_along
 from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.shares.steps import changes_beyond_place, recorded_as
 
@@ -18,6 +18,7 @@ def plan_returns(draft: Draft, aside: list[Address]) -> None:
 
     One that cannot become what its manifest says, or whose replacement is asked for, stays where it is until the new share is made.
     """
+    draft.set_aside = frozenset(former.partition(DEPOSED_MARK)[0] for former in aside)
     formers: dict[Address, list[Address]] = {}
     for former in aside:
         formers.setdefault(former.partition(DEPOSED_MARK)[0], []).append(former)
@@ -31,3 +32,4 @@ def plan_returns(draft: Draft, aside: list[Address]) -> None:
         record, wanted = draft.records[found[0]], draft.desired.share(address)
         if not changes_beyond_place(draft, record, recorded_as(record, wanted.name), wanted):
             add_move(draft, found[0], address, "the replacement was cut short, and is not wanted any more")
+    take_deviations_along(draft)
