@@ -153,10 +153,10 @@ def test_another_executor_for_one_run(tmp_path: Path, postgresql: Server, rabbit
 
 def test_a_worker_that_is_killed_in_a_call_costs_time_alone(tmp_path: Path, postgresql: Server) -> None:
     """The next one makes the call again, under the same id; who was lost, and who has made it, is told and in the history."""
-    team = Team(tmp_path, postgresql, lease=SHORT_LEASE, config=SLOW)
+    team = Team(tmp_path, postgresql, lease=SHORT_LEASE)
     team.write(share("a"))
-    with team.worker() as first, team.applying() as apply:
-        wait_until(lambda: team.begun("create_share"))
+    with team.gated_worker() as first, team.applying() as apply:
+        wait_until(lambda: team.is_at_gate("a"))
         kill(first)
         team.lengthen_lease()
         with team.worker() as second:
