@@ -98,12 +98,40 @@ def document_starts(data: bytes) -> tuple[list[int], list[int]]:
     return lines, offsets
 
 
-def read_places(data: bytes) -> dict[int, Node]:
-    """Return the places in each document, by its number."""
+def read_places(data: bytes, *, whole: bool = False) -> dict[int, Node]:
+    """Return the places in each document, by its number; with `whole` none where a part of the data cannot be read."""
     roots: dict[int, Node] = {}
     for segment in segments(data):
         segment.read(_Reader(roots).read)
+        if whole and segment.problem is not None:
+            return {}
     return roots
+
+
+def entry_alone(data: bytes, line: int, column: int) -> bytes | None:
+    """Return a document with one entry of a block mapping, whose key stands at `line` and `column` (from 0), each on the line that it had.
+
+    The other entries of that mapping are left blank. None where its lines are not plainly its own, or may refer to others; the
+    caller sees whether what is left can be read.
+    """
+    parts = data.split(b"\n", line)
+    if len(parts) <= line or column == 0 or parts[line][:column].strip(b" "):
+        return None
+    start = len(data) - len(parts[line])
+    outside, beside = (re.compile(rb"^ {0,%d}[^ #\r\n]" % most, re.MULTILINE) for most in (column - 1, column))
+    around = [found.start() for found in outside.finditer(data, 0, start)]
+    if not around:
+        return None
+    first = data.index(b"\n", around[-1]) + 1
+    own_end, end = (_begin(pattern.search(data, start + column + 1), data) for pattern in (beside, outside))
+    if any(data.find(b"&", *between) >= 0 for between in ((first, start), (own_end, end))):
+        return None  # what is left may name an anchor there
+    blank = (b"\n" * data.count(b"\n", *between) for between in ((first, start), (own_end, end)))
+    return b"".join((data[:first], next(blank), data[start:own_end], next(blank), data[end:]))
+
+
+def _begin(found: re.Match[bytes] | None, data: bytes) -> int:
+    return len(data) if found is None else found.start()
 
 
 class _Reader:

@@ -15,6 +15,7 @@ from sharectl.manifests.places import (
     Node,
     Step,
     document_starts,
+    entry_alone,
     keys_of_set,
     names_in,
     node_at,
@@ -22,6 +23,7 @@ from sharectl.manifests.places import (
     says,
 )
 from sharectl.model.diagnostics import Source
+from sharectl.model.kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -116,6 +118,11 @@ def _indent(line: str) -> int:
 _WORD_BYTES: Final = frozenset(b"_.:/\\-" + f"{ascii_letters}{digits}".encode())
 _MAX_EXCERPT_CHARACTERS: Final = 200
 _MARKS: Final = (b"---", b"...")
+_SET: Final = Kind.SHARE_SET.document_kind.encode()
+_LARGE_BYTES: Final = 50_000
+"""From so many on a share in a set is read without the others."""
+_MOST_ALONE: Final = 10
+"""For so many shares; for more of them the whole set is read once."""
 
 
 class Spot(NamedTuple):
@@ -154,6 +161,7 @@ class FilePositions:
         self._last: tuple[tuple[int, int], FilePositions] | None = None
         self._only: int | None = None
         self._keys: dict[int, dict[tuple[int, int], str]] = {}
+        self._read_alone = 0
 
     def in_document(self, document: int, line: int, column: int = 0) -> FilePositions:
         """Return the positions in one document, which `line` is in: without reading all others of the file.
@@ -161,8 +169,29 @@ class FilePositions:
         Where the name of a share in a ShareSet stands at that column, they are those of the share: by the paths of a Share document.
         """
         found = self._in_document(document, line)
-        key = found.key_at(document, line, column) if column else None
-        return found if key is None else _SharePositions(found, document, key)
+        return found.of_share(document, line, column) if column else found
+
+    def of_share(self, document: int, line: int, column: int) -> FilePositions:
+        """Return the positions of the share in a ShareSet whose key stands there; these where none does."""
+        if self._roots is None and len(self._data) >= _LARGE_BYTES and self._read_alone < _MOST_ALONE:
+            self._read_alone += 1
+            alone = self._with_one_entry(document, line, column)
+            if alone is not None:
+                return alone
+        key = self.key_at(document, line, column)
+        return self if key is None else _SharePositions(self, document, key)
+
+    def _with_one_entry(self, document: int, line: int, column: int) -> FilePositions | None:
+        """Return the positions of a share in a ShareSet, for which the set's other entries were not read; None where that cannot be."""
+        data = entry_alone(self._data, line - self._first_line, column - 1)
+        if data is None or _SET not in data:
+            return None
+        alone = FilePositions(self.path, data, self._concealed)
+        alone._first_line, alone._only = self._first_line, document
+        alone._roots = dict(zip((document,), read_places(data, whole=True).values(), strict=False))
+        keys = keys_of_set(alone._roots.get(document))
+        place = line - self._first_line, column - 1
+        return _SharePositions(alone, document, keys[place]) if list(keys) == [place] else None
 
     def _in_document(self, document: int, line: int) -> FilePositions:
         if self._starts is None:

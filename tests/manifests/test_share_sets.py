@@ -13,6 +13,7 @@ from sharectl.manifests.defaults import Defaults
 from sharectl.manifests.expansion import expanded
 from sharectl.manifests.findings import Checker
 from sharectl.manifests.layout import arranged
+from sharectl.manifests.places import entry_alone
 from sharectl.manifests.reader import Document, read_documents
 from sharectl.manifests.schemas import DriverSchemas
 from sharectl.manifests.share_sets import RangeError, members_of, names_of, patched
@@ -378,3 +379,62 @@ def test_an_edit_of_one_name_is_read_and_the_rest_is_not(tmp_path: Path) -> None
     data = (tmp_path / "m/a.yaml").read_bytes()
     assert known.same(str(tmp_path / "m/a.yaml"), None, data) is not None
     assert len(load_folder(tmp_path / "m", cache=known).desired.digests) == len(MEMBERS) + 1
+
+
+_NOTES = "".join(f"    # {number}: {'a note that makes the file long ' * 3}\n" for number in range(600))
+LARGE = f"""\
+{HEAD}metadata: {{name: homes}}
+spec:
+  template:
+    size: 10GiB
+    protocol: NFS
+    access: [{{type: ip, to: 10.0.0.0/8, level: rw}}]
+  shares:
+    plain: {{}}
+    within:
+      access:
+      - type: ip
+        to: 10.1.0.0/16
+# a note that stands at the beginning of its line
+
+        level: ro
+    "quoted": {{access: [{{type: ip, to: 10.2.0.0/16, level: rw}}]}}
+    named: &named
+      access: [{{type: ip, to: 10.3.0.0/16, level: rw}}]
+    again: *named
+{_NOTES}    ranged-[1-3]:
+      access: [{{type: ip, to: 10.4.0.0/16, level: rw}}]
+    last: {{size: 20GiB}}
+---
+{document("Share", "other", "size: 1GiB, protocol: NFS")}"""
+ALONE = LARGE.replace("&named", "").replace("*named", "{}")
+LINES = {"plain": (8, "10.0.0.0/8"), "within": (13, "10.1.0.0/16"), "quoted": (18, "10.2.0.0/16")} | dict.fromkeys(
+    ("named", "again"), (20, "10.3.0.0/16")
+)
+
+
+@pytest.mark.parametrize("text", [LARGE, ALONE, ALONE.replace("\n", "\r\n")], ids=["anchors", "alone", "crlf"])
+def test_a_share_of_a_large_set_stands_where_it_does_when_the_whole_set_is_read(tmp_path: Path, text: str) -> None:
+    """A rule is looked for in its own entry and in the template, without reading a hundred thousand others."""
+    desired = load_text(tmp_path, text).desired
+    lines = {**LINES, "again": LINES["named" if "&named" in text else "plain"]}
+    places = {name: str(desired.rule_source(f"share/{name}/access/ip:{to}")) for name, (_, to) in lines.items()}
+    whole = load_text(tmp_path, text).desired
+    for _ in range(11):  # more than are read alone
+        whole.field_source("share/last", "spec", "size")
+    for name, (line, to) in lines.items():
+        address = f"share/{name}/access/ip:{to}"
+        assert places[name] == str(whole.rule_source(address)), name
+        assert places[name].split(":")[1] == str(line), name
+        assert whole.rule_source(address).excerpt == desired.rule_source(address).excerpt
+
+
+def test_of_a_large_set_one_entry_is_read() -> None:
+    """And the template, each on its line; not where what is left may name an anchor in another entry."""
+    line, column = ALONE.split("\n").index("    within:"), 4
+    alone = entry_alone(ALONE.encode(), line, column)
+    assert alone is not None
+    assert alone.count(b"\n") == ALONE.count("\n")
+    assert all(said in alone for said in (b"10.0.0.0/8", b"10.1.0.0/16", b"level: ro", b"other"))
+    assert not any(said in alone for said in (b"plain", b"10.2.0.0/16", b"last", b"the file long"))
+    assert entry_alone(LARGE.encode(), line, column) is None
