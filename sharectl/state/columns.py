@@ -388,7 +388,8 @@ def runs_of(rows: Iterable[tuple[Any, ...]]) -> Iterator[RunRecord]:
 
 
 def lines_of(rows: Iterable[tuple[Any, ...]]) -> Iterator[HistoryLine]:
-    """Yield lines of the history whose rows have their runs beside them. Raises DamagedRowError."""
+    """Yield lines of the history whose rows have their runs beside them; those of one run share it. Raises DamagedRowError."""
+    last: tuple[tuple[Any, ...], RunRecord] | None = None
     for batch in batches_of(rows):
         entries = [(row[0], HistoryEntry(*row[1:_RUN_START])) for row in batch]
         runs = [row[_RUN_START:] for row in batch]
@@ -398,4 +399,7 @@ def lines_of(rows: Iterable[tuple[Any, ...]]) -> Iterator[HistoryLine]:
                 raise DamagedRowError(row, "its run is not in the state")
         expect_entries(entries)
         expect_rows(RUN, runs)
-        yield from (HistoryLine(*entry, RunRecord(*run)) for entry, run in zip(entries, runs, strict=True))
+        for entry, run in zip(entries, runs, strict=True):
+            if last is None or last[0] != run:
+                last = run, RunRecord(*run)
+            yield HistoryLine(*entry, last[1])

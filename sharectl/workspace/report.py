@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.growth import forecast, points_of_pool
 from sharectl.model.kinds import Kind, address_of, name_of, resource_of
+from sharectl.model.records import HistoryEntry, HistoryLine
 from sharectl.state.contract import KeepsUsage
 from sharectl.state.rows import parent_id_of, spec_object_of
 from sharectl.workspace.listing import Condition, ListWanted, list_shares
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from sharectl.model.growth import Forecast
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan
-    from sharectl.model.records import HistoryLine, OperationRecord, Record, RuleRecord
+    from sharectl.model.records import OperationRecord, Record, RuleRecord
     from sharectl.model.usage import PoolSample, ShareSample
     from sharectl.state.contract import StateStore
     from sharectl.workspace.freshness import Freshness
@@ -177,7 +178,8 @@ def report_of(store: StateStore, now: datetime, saved: tuple[Plan, datetime] | N
     """Return what the state knows now; `saved` is a plan with the time at which it was saved. Raises StateError."""
     with store.read() as reader:
         view = reader.view()
-        rules = reader.rules()
+        alike: dict[tuple[RuleRecord, ...], tuple[RuleRecord, ...]] = {}
+        rules = {address: alike.setdefault(found, found) for address, found in reader.rules().items()}
         listing = list_shares(store, reader, ListWanted())
         listed = sorted(listing.shares, key=attrgetter("address"))
     newest, by_address = _past(store)
@@ -215,13 +217,22 @@ def _past(store: StateStore) -> tuple[tuple[HistoryLine, ...], Mapping[Address, 
     """Return the newest entries of the history, and those of each resource, the newest first."""
     newest: list[HistoryLine] = []
     by_address: dict[Address, list[HistoryLine]] = defaultdict(list)
+    texts: dict[str, str] = {}
     for line in store.history(limit=LOOKED_THROUGH):
         if len(newest) < MOST_HISTORY:
             newest.append(line)
         known = by_address[resource_of(line.entry.address)]
         if len(known) < MOST_OF_ONE:
-            known.append(line)
+            known.append(_lean(line, texts))
     return tuple(newest), by_address
+
+
+def _lean(line: HistoryLine, texts: dict[str, str]) -> HistoryLine:
+    """Return the line with texts that others have as well: each is in memory once."""
+    entry = line.entry
+    words = (entry.run_id, entry.at, entry.address, entry.verb, entry.outcome)
+    run_id, at, address, verb, outcome = [texts.setdefault(word, word) for word in words]
+    return HistoryLine(line.sequence, HistoryEntry(run_id, at, address, verb, outcome, entry.detail), line.run)
 
 
 def _backends(

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.resources import files
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.access import protocol_words
-from sharectl.model.diagnostics import DiagnosticError, counted, error
-from sharectl.model.quantities import approximate_size, format_size
+from sharectl.model.diagnostics import DiagnosticError, error
+from sharectl.model.quantities import format_size
 from sharectl.render.pages import names
 from sharectl.render.text import visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
-    from sharectl.model.growth import Forecast
 
 _PLACE: Final = "sharectl.render.pages"
 _LINKED: Final = ("https://", "http://")
@@ -43,6 +40,8 @@ def environment() -> Environment:
     require_templates()
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - an extra
 
+    from sharectl.render.pages import filters  # noqa: PLC0415 - needs what comes with it
+
     engine = Environment(
         loader=PackageLoader(_PLACE),
         autoescape=True,
@@ -51,15 +50,20 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        auto_reload=False,  # else it looks for a newer file before each page
     )
     engine.filters.update(
         size=format_size,
-        about=approximate_size,
+        about=filters.about,
         protocols=protocol_words,
         thousands="{:,}".format,
-        moment=moment,
-        clock=clock,
-        outlook=outlook,
+        moment=filters.moment,
+        when=filters.when,
+        clock=filters.clock,
+        used=filters.used,
+        labels=filters.label_words,
+        condition=filters.condition,
+        outlook=filters.outlook,
         share_page=names.share_page,
         backend_page=names.backend_page,
     )
@@ -76,38 +80,6 @@ def asset(name: str) -> str:
 def hash_of(text: str) -> str:
     """Return how a Content-Security-Policy names exactly this text."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def moment(value: str | datetime) -> str:
-    """Return a time as people read it, in UTC to the minute; what is no time stays as it is."""
-    try:
-        when = datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
-        return str(value)
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def clock(seconds: int) -> str:
-    """Return the time that is so many seconds after the beginning of 1970, as JSON has it."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat()
-
-
-def outlook(found: Forecast) -> str:
-    """Return how something grows and when it will be full, in words."""
-    growth = found.growth
-    pace = (
-        ""
-        if growth is None or growth.bytes_per_day < 1
-        else f"grows {approximate_size(int(growth.bytes_per_day))} a day"
-    )
-    if found.full_in_days is None:
-        return f"{pace}; {found.reason}" if pace else found.reason
-    when = (
-        "it is full"
-        if found.full_in_days <= 0
-        else f"full in about {counted(max(1, round(found.full_in_days)), 'day')}"
-    )
-    return f"{when}; {pace}" if pace else when
 
 
 def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever a template writes

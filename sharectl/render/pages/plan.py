@@ -164,7 +164,7 @@ def _some(addresses: Sequence[Address]) -> Mapping[str, Any]:
 
 
 def _held(held: Held) -> Mapping[str, str]:
-    return {"address": held.address, "verbs": held_verbs(held), "reason": held.reason, "code": held.code}
+    return {"address": held.address, "verbs": held_verbs(held) or "all of it", "reason": held.reason, "code": held.code}
 
 
 def _finding(found: Diagnostic) -> Mapping[str, str]:
@@ -184,7 +184,7 @@ def drift_words(drift: Drift) -> Mapping[str, Any]:
         "address": drift.address,
         "kind": drift.kind.value,
         "summary": drift.summary,
-        "changes": [change_text(change) for change in drift.changes],
+        "changes": [_signed(change) for change in drift.changes],
         "repaired_by": drift.repaired_by,
     }
 
@@ -209,4 +209,9 @@ def _change(fold: Fold, reached: Mapping[Address, Reached]) -> _Change:
 
 
 def _line(change: FieldChange) -> _Line:
-    return _Line(_MARKS.get(change_action(change), "changed"), change_text(change))
+    return _Line(_MARKS.get(change_action(change), "changed"), _signed(change))
+
+
+def _signed(change: FieldChange) -> str:
+    """Return the change with its sign: what comes and what goes is not told apart by colour alone."""
+    return f"{change_action(change).value} {change_text(change)}"

@@ -12,7 +12,7 @@ from sharectl.render.pages.names import backend_page, grantee_page, share_page
 from sharectl.render.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sharectl.model.canonical import JsonObject
     from sharectl.workspace.report import Grantee, ShareReport
@@ -40,15 +40,15 @@ def share_rows(shares: Iterable[ShareReport]) -> bytes:
     """Return the rows of the list of shares, in the order of their pages."""
     sizes: dict[str, str] = {}
     backends: dict[str, str] = {}
-    rows = []
-    for share in shares:
+
+    def row(share: ShareReport) -> Sequence[object]:
         listed = share.listed
         backend = visible(listed.backend or "")
         if listed.backend:
             backends.setdefault(backend, backend_page(listed.backend))
         if listed.size_bytes is not None:
             sizes.setdefault(str(listed.size_bytes), format_size(listed.size_bytes))
-        row = (
+        return (
             [visible(share.name), share_page(share.name)],
             listed.size_bytes,
             listed.used_bytes,
@@ -59,23 +59,27 @@ def share_rows(shares: Iterable[ShareReport]) -> bytes:
             visible(", ".join(f"{name}={value}" for name, value in listed.labels.items())),
             listed.condition.value,
         )
-        rows.append(row)
-    return _script({"noun": "share", "columns": _SHARE_COLUMNS, "sizes": sizes, "backends": backends, "rows": rows})
+
+    rows = b",".join([orjson.dumps(row(share)) for share in shares])
+    return _script(rows, {"noun": "share", "columns": _SHARE_COLUMNS, "sizes": sizes, "backends": backends})
 
 
 def access_rows(grantees: Iterable[Grantee], kinds: Mapping[str, str]) -> bytes:
     """Return the rows of the list of clients and people; `kinds` names the types of rules."""
     rows = [
-        (
-            [visible(grantee.access_to), grantee_page(grantee.access_type, grantee.access_to)],
-            kinds[grantee.access_type],
-            len(grantee.grants),
-            sum(grant.rule.access_level == AccessLevel.READ_WRITE for grant in grantee.grants),
+        orjson.dumps(
+            (
+                [visible(grantee.access_to), grantee_page(grantee.access_type, grantee.access_to)],
+                kinds[grantee.access_type],
+                len(grantee.grants),
+                sum(grant.rule.access_level == AccessLevel.READ_WRITE for grant in grantee.grants),
+            )
         )
         for grantee in grantees
     ]
-    return _script({"noun": "entry", "columns": _ACCESS_COLUMNS, "sizes": {}, "backends": {}, "rows": rows})
+    return _script(b",".join(rows), {"noun": "entry", "columns": _ACCESS_COLUMNS, "sizes": {}, "backends": {}})
 
 
-def _script(value: JsonObject) -> bytes:
-    return b'"use strict";\nglobalThis.sharectlRows = ' + orjson.dumps(value) + b";\n"
+def _script(rows: bytes, around: JsonObject) -> bytes:
+    """Return the assignment; each row is JSON already, since all of them as values would take ten times the memory."""
+    return b'"use strict";\nglobalThis.sharectlRows = %b,"rows":[%b]};\n' % (orjson.dumps(around)[:-1], rows)

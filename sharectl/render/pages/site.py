@@ -20,6 +20,8 @@ from sharectl.workspace.publishing import Page
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from markupsafe import Markup
+
     from sharectl.model.records import HistoryLine
     from sharectl.model.usage import ShareSample
     from sharectl.mounting.clients import Span
@@ -65,13 +67,14 @@ class Site:
         """Hold the report, and what all pages have in common."""
         self._report = report
         self._engine = environment()
-        self._common = {
-            "location": report.location,
-            "freshness": report.freshness,
-            "made_at": report.made_at.isoformat(timespec="seconds"),
-            "pages": _PAGES,
-            "kinds": _KINDS,
-        }
+        origin = self._fragment(
+            "origin.html",
+            location=report.location,
+            freshness=report.freshness,
+            made_at=report.made_at.isoformat(timespec="seconds"),
+        )
+        self._common = {"origin": origin, "kinds": _KINDS}
+        self._navigation: dict[tuple[str, str], Markup] = {}
         self._share_names = frozenset(share.name for share in report.shares)
 
     def pages(self) -> Iterator[Page]:
@@ -89,9 +92,20 @@ class Site:
 
     def _page(self, path: str, template: str, current: str = "", **values: object) -> Page:
         root = "../" * path.count("/")
+        place = root, current or path
+        navigation = self._navigation.get(place)
+        if navigation is None:
+            navigation = self._fragment("navigation.html", root=root, current=place[1], pages=_PAGES)
+            self._navigation[place] = navigation
         page = self._engine.get_template(template)
-        text = page.render(self._common, root=root, current=current or path, **values)
+        text = page.render(self._common, root=root, navigation=navigation, **values)
         return Page(path, text.encode("utf-8", "replace"))
+
+    def _fragment(self, template: str, **values: object) -> Markup:
+        """Return what stands in many pages, made once."""
+        from markupsafe import Markup  # noqa: PLC0415 - comes with the template engine
+
+        return Markup(self._engine.get_template(template).render(values).rstrip("\n"))  # noqa: S704 - escaped by the engine
 
     def _overview(self) -> Page:
         report = self._report
@@ -196,7 +210,8 @@ class Site:
 
     def _plan(self) -> Iterator[Page]:
         saved = self._report.plan
-        drift = [] if saved is None else [drift_words(each) for each in saved.plan.drift]
+        found = () if saved is None else saved.plan.drift
+        drift = [{**drift_words(each), "page": self._page_of(each.address)} for each in found]
         yield self._page("drift.html", "drift.html", plan=saved, drift=drift)
         plan = None if saved is None else plan_words(saved.plan)
         yield self._page("plan.html", "plan.html", saved=saved, plan=plan)
