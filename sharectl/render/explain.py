@@ -127,10 +127,8 @@ def _candidate_lines(candidates: Sequence[PoolVerdict], look: Look) -> Iterator[
         rows.append(cells)
     yield from table_lines(columns, rows, look)
     if weighers:
-        yield paint(
-            "The weight is the sum of the weighers' parts; in brackets is what each weighed.", "faint", look.color
-        )
-        yield paint("Weighers that set no candidates apart are left out.", "faint", look.color)
+        yield "The weight is the sum of the weighers' parts; in brackets is what each weighed."
+        yield "Weighers that set no candidates apart are left out."
 
 
 def _telling_weighers(candidates: Sequence[PoolVerdict]) -> list[str]:

@@ -49,7 +49,7 @@ def frame_lines(tally: Tally, now: float, *, width: int, height: int, color: boo
     return [
         *backends,
         *ends[:1],
-        *(paint(step_text(step, now, width), "faint", color) for step in steps),
+        *(step_text(step, now, width) for step in steps),
         *(paint(shortened(f"  ✗ {visible(text)}", width), "error", color) for text in problems),
         *ends[1:],
     ][:height]

@@ -9,7 +9,7 @@ import orjson
 
 from sharectl.model.field_changes import FieldChange
 from sharectl.render.formats import document
-from sharectl.render.sentences import shown_field, shown_value
+from sharectl.render.sentences import change_action, change_text, shown_value
 from sharectl.render.text import PLAIN, paint, visible
 
 if TYPE_CHECKING:
@@ -82,26 +82,26 @@ def run_object(run: RunRecord) -> JsonObject:
 
 
 def detail_texts(data: bytes) -> Iterator[str]:
-    """Yield the detail of an entry in words: everything but the changes as `name: value`, then each change before and after.
+    """Yield the detail of an entry in words: everything but the changes as `name: value`, then each change as a plan shows it.
 
     What was removed is left to `diff`.
     """
     detail: JsonObject = orjson.loads(data)
-    yield from (f"{visible(key)}: {shown_value(value)}" for key, value in detail.items() if key not in _TOLD_APART)
+    told = ((key, value) for key, value in detail.items() if key not in _TOLD_APART)
+    yield from (f"{visible(key).replace('_', ' ')}: {shown_value(value)}" for key, value in told)
     for change in _changes(detail):
         named = _named_change(change)
         if named is None:
             yield shown_value(change)
         else:
-            before, after = (shown_field(named["field"], named[when]) for when in ("before", "after"))
-            yield f"{shown_value(named['field'])}: {before} → {after}"
+            yield f"{change_action(named).value} {change_text(named)}"
 
 
 def _detail_object(data: bytes) -> JsonObject:
     """Return the detail with its changes as objects; the store keeps each as `[field, before, after]`."""
     detail: JsonObject = orjson.loads(data)
     if "changes" in detail:
-        detail["changes"] = [_named_change(change) or change for change in _changes(detail)]
+        detail["changes"] = [_change_object(change) for change in _changes(detail)]
     return detail
 
 
@@ -111,7 +111,12 @@ def _changes(detail: Mapping[str, Any]) -> list[Any]:
     return changes if isinstance(changes, list) else [changes]
 
 
-def _named_change(change: Any) -> JsonObject | None:  # noqa: ANN401 - see _changes()
-    if not isinstance(change, list) or len(change) != len(FieldChange._fields):
+def _change_object(change: Any) -> Any:  # noqa: ANN401 - see _changes()
+    named = _named_change(change)
+    return change if named is None else named._asdict()
+
+
+def _named_change(change: Any) -> FieldChange | None:  # noqa: ANN401 - see _changes()
+    if not isinstance(change, list) or len(change) != len(FieldChange._fields) or not isinstance(change[0], str):
         return None
-    return dict(zip(FieldChange._fields, change, strict=True))
+    return FieldChange(*change)

@@ -55,7 +55,7 @@ _DRIFT: Final[Mapping[DriftKind, tuple[str, str]]] = {
     DriftKind.CHANGED: ("~", "update"),
     DriftKind.UNKNOWN: ("?", "warning"),
     DriftKind.UNMANAGED: ("*", "accent"),
-    DriftKind.IGNORED: (".", "faint"),
+    DriftKind.IGNORED: (".", "note"),
 }
 _INDENT: Final = "      "
 _NAMED_LOSSES: Final = 8
@@ -174,7 +174,7 @@ def _fold_lines(fold: Fold, column: int, said: Reached, *, color: bool, verbose:
     yield f"  {head}  {visible(fold_headline(fold, verbose=verbose))}"
     if not fold.is_one:
         named = listed([visible(each.address) for each in fold.blocks], _NAMED_IN_FOLD)
-        yield f"{_INDENT}{paint(f'{named}; --verbose shows each', 'faint', color)}"
+        yield f"{_INDENT}{named}; --verbose shows each"
     end = fate(block, sized=fold.is_one)
     if end is not None:
         style = "danger" if block.destroys else "warning"
@@ -201,9 +201,9 @@ def _verbose_lines(block: Block, *, color: bool) -> Iterator[str]:
                 if candidate.weights:
                     parts = ", ".join(f"{visible(name)} {weight:.4f}" for name, weight in candidate.weights)
                     place = visible(f"{candidate.backend}#{candidate.pool}")
-                    yield f"{_INDENT}{paint(f'{place}: {candidate.weight:.4f} = {parts}', 'faint', color)}"
+                    yield f"{_INDENT}{place}: {candidate.weight:.4f} = {parts}"
         elif len(block.steps) > 1:
-            yield f"{_INDENT}{paint(f'{step.verb.value}: {visible(step.reason)}', 'faint', color)}"
+            yield f"{_INDENT}{step.verb.value}: {visible(step.reason)}"
 
 
 def _change_line(change: FieldChange, *, color: bool) -> str:

@@ -251,7 +251,7 @@ def _figure(pool: Pool, key: str) -> float | None:
 def _name(pool: Pool) -> Cell:
     name = visible(pool.host)
     if not pool.enabled:
-        return Cell(f"{name} (disabled)", "faint")
+        return Cell(f"{name} (disabled)")
     return Cell(name) if pool.up else Cell(f"{name} (down)", "error")
 
 

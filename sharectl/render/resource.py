@@ -287,7 +287,7 @@ def _mount_lines(spec: JsonObject, locations: tuple[str, ...], *, color: bool) -
     for location in locations:
         yield f"  {visible(location)}"
         for system, command in mount_commands(spec["protocol"], location, spec["name"]):
-            yield f"    {paint(f'{system:<8}', 'faint', color)} {visible(command)}"
+            yield f"    {system:<8} {visible(command)}"
 
 
 _FACT_WIDTH: Final = 18

@@ -91,8 +91,12 @@ def shown_value(value: Any) -> str:  # noqa: ANN401 - whatever a manifest may ho
 
 
 def shown_field(name: str, value: Any) -> str:  # noqa: ANN401 - as above
-    """Return the value of this field on one line."""
-    return protocol_words(value) if name == "protocol" and isinstance(value, str) else shown_value(value)
+    """Return the value of this field on one line; labels as they are written for `--label`."""
+    if name == "protocol" and isinstance(value, str):
+        return protocol_words(value)
+    if name == "labels" and isinstance(value, dict):
+        return visible(", ".join(f"{key}={each}" for key, each in sorted(value.items()))) or shown_value(None)
+    return shown_value(value)
 
 
 def change_action(change: FieldChange) -> Action:

@@ -197,7 +197,7 @@ def _stacked_lines(columns: Sequence[Column], rows: Sequence[Row], look: Look, w
             head = column.head.lower()
             for part in _pieces(cell.text, max(1, width - heads - 2 * len(_GAP))):
                 text = part if cell.style_name is None else paint(part, cell.style_name, look.color)
-                yield f"{_GAP}{paint(head.ljust(heads), 'faint', look.color)}{_GAP}{text}"
+                yield f"{_GAP}{head.ljust(heads)}{_GAP}{text}"
                 head = ""
 
 
@@ -259,6 +259,5 @@ _STYLES_OF_RICH: Final = {
     "warning": "bold magenta",
     "done": "green",
     "heading": "bold",
-    "faint": "dim",
 }
 """The styles of cells in the words of rich; those of `STYLES` that no cell has are left out."""

@@ -211,13 +211,12 @@ STYLES: Final[Mapping[str, str]] = {
     "note": "\x1b[36m",
     "done": "\x1b[32m",
     "heading": "\x1b[1m",
-    "faint": "\x1b[2m",
     "accent": "\x1b[36m",
 }
 """What a text is, and the sequence that switches its colour on.
 
 Only colours that can be read on light and on dark grounds: no yellow, white or blue, and nothing bold that many terminals then draw
-brighter, but red and magenta.
+brighter, but red and magenta. Nothing is faint either: what terminals make of that is too pale to be read on many grounds.
 """
 
 

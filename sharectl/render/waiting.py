@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import listed
-from sharectl.render.text import clipped, first_fitting, paint, sayable, visible
+from sharectl.render.text import clipped, first_fitting, sayable, visible
 
 if TYPE_CHECKING:
     from sharectl.render.output import Output
@@ -41,8 +41,7 @@ class WaitingView:
         if stream is None or not (text or self._is_drawn):
             return
         self._is_drawn = bool(text)
-        painted = paint(sayable(text, stream.encoding), "faint", self._output.color_err)
-        stream.write(f"{_CLEAR_LINE}{painted}")
+        stream.write(f"{_CLEAR_LINE}{sayable(text, stream.encoding)}")
         stream.flush()
 
 
