@@ -38,7 +38,11 @@ _LONG_AT_ONCE: Final = 4
 _SHORT_SECONDS: Final = 0.00025
 """A thread whose call took no longer rests while the loop works: both at once would only take the interpreter from each other."""
 _PACE_SECONDS: Final = 0.001
-_SHORT_GATHERING_SECONDS: Final = 0.02
+_LONGEST_PACE_SECONDS: Final = 0.008
+"""The longest time between two looks at the threads while outcomes come steadily: each look takes the interpreter from them."""
+_STEADY: Final = 4
+"""How many outcomes between two looks are steady, so that the next look is later."""
+_SHORT_GATHERING_SECONDS: Final = 0.05
 """How long outcomes are gathered where all that work have short calls: many are done in it, and nobody waits for an outcome in the meantime."""
 _WITHOUT_THREADS_SECONDS: Final = 1.0
 """After how long a call may be made again for which there was no thread; it has certainly not begun."""
@@ -140,16 +144,19 @@ class Lanes:
     def _listen(self, timeout_seconds: float) -> None:
         """Let threads work until there is an outcome, and a little longer for those that come close after it."""
         until = monotonic() + timeout_seconds
-        is_gathering = False
+        is_gathering, pace_seconds = False, _PACE_SECONDS
         self._is_listening = True  # before the lanes are looked at: a thread that rests later looks at this
         lacks_threads = self._wake_threads()
         while not self._is_woken:
             known = len(self._outcomes)
             left_seconds = until - monotonic()
-            wait_seconds = min(left_seconds, _PACE_SECONDS) if lacks_threads else left_seconds
+            wait_seconds = min(left_seconds, pace_seconds) if lacks_threads else left_seconds
             if self._is_rung_within(wait_seconds) or len(self._outcomes) > known:
                 self._pace = _PACE
-            elif wait_seconds == _PACE_SECONDS:  # those that were woken wait for their backends
+                if len(self._outcomes) >= known + _STEADY:
+                    pace_seconds = min(2 * pace_seconds, _LONGEST_PACE_SECONDS)
+            elif wait_seconds == pace_seconds:  # those that were woken wait for their backends
+                pace_seconds = _PACE_SECONDS
                 self._pace = min(2 * self._pace, _MOST_AT_ONCE)
                 lacks_threads = self._wake_threads()
             if self._outcomes and not is_gathering:
