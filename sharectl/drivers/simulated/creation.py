@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import ConflictError, DriverError, PoolError, TransientError
 from sharectl.drivers.share_checks import smaller_than_snapshot, taken_since
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from sharectl.drivers.simulated.settings import SimulatedSettings
     from sharectl.model.requests import ShareRequest
 
+_NEW: Final = (
+    "INSERT INTO shares(backend_id, resource_id, name, pool, size_bytes, protocol) SELECT ?, ?, ?, ?, ?, ? WHERE"
+)
+_ROOM: Final = "(SELECT coalesce(sum(size_bytes), 0) FROM shares WHERE pool = ?) <= ?"
+_INSERT: Final = f"{_NEW} {UNFENCED} ON CONFLICT DO NOTHING"
+_INSERT_WITH_ROOM: Final = f"{_NEW} {_ROOM} AND {UNFENCED} ON CONFLICT DO NOTHING"
+
 
 class Creation:
     """Makes the rows of shares."""
@@ -40,27 +47,12 @@ class Creation:
             return False
         if request.export_name is not None:
             return False
-        room = "WHERE true"
-        bounds: tuple[str, int] | tuple[()] = ()
-        if isinstance(pool.total_bytes, int) and not pool.thin_provisioning:
-            room = "WHERE (SELECT coalesce(sum(size_bytes), 0) FROM shares WHERE pool = ?) <= ?"
-            bounds = (pool.name, pool.total_bytes - request.size_bytes)
-        with self._state.single() as connection:
-            cursor = connection.execute(
-                "INSERT INTO shares(backend_id, resource_id, name, pool, size_bytes, protocol) "
-                f"SELECT ?, ?, ?, ?, ?, ? {room} AND {UNFENCED} ON CONFLICT DO NOTHING",
-                (
-                    f"{request.pool}/{request.name}",
-                    request.resource_id,
-                    request.name,
-                    request.pool,
-                    request.size_bytes,
-                    request.protocol,
-                    *bounds,
-                    *self._state.fence,
-                ),
-            )
-            return cursor.rowcount == 1
+        place = (f"{request.pool}/{request.name}", request.resource_id, request.name, request.pool)
+        values = (*place, request.size_bytes, request.protocol)
+        if not isinstance(pool.total_bytes, int) or pool.thin_provisioning:
+            return self._state.changed(_INSERT, (*values, *self._state.fence))
+        room = (pool.name, pool.total_bytes - request.size_bytes)
+        return self._state.changed(_INSERT_WITH_ROOM, (*values, *room, *self._state.fence))
 
     def _problem(self, request: ShareRequest) -> str | None:
         return (

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 _ACTIVE: Final = RuleStatus("active")
+_WRITE_ACCESS: Final = (
+    "UPDATE shares SET access = ?, protocol = coalesce(protocol, ?) "  # noqa: S608 - a constant
+    f"WHERE resource_id = ? AND trashed_at IS NULL AND access = ? AND {UNFENCED}"
+)
 _FAILURES: Final[Mapping[str, type[DriverError]]] = {
     "error": DriverError,
     "transient": TransientError,
@@ -156,21 +160,19 @@ class SimulatedDriver:
             rules, add = ([rule for rule in some if rule not in refused] for some in (rules, add))
 
         def work() -> Mapping[AccessRule, RuleStatus]:
-            with self.state.single() as connection:
-                # What the caller believes is nearly always so, and then one statement does; else the row is asked what it holds.
-                before = (set(rules) - set(add)) | set(delete)
-                changed = bool(add or delete) and _write_access(
-                    connection, share, _access_text(before), rules, self.state.fence
-                )
-                while not changed:  # another process may change the row between the two statements
+            # What the caller believes is nearly always so, and then one statement does; else the row is asked what it holds.
+            before = (set(rules) - set(add)) | set(delete)
+            changed = bool(add or delete) and _write_access(self.state, share, _access_text(before), rules)
+            while not changed:  # another process may change the row between the two statements
+                with self.state.single() as connection:
                     self.state.expect_fence(connection)
                     text = live_row(connection, share.resource_id)[6]
-                    known = set(map(rule_of, orjson.loads(text)))
-                    in_force = set(rules)
-                    if add or delete:
-                        replaced = {rule for rule in known if rule.key in {new.key for new in add}}
-                        in_force = (known - set(delete) - replaced) | set(add)
-                    changed = _write_access(connection, share, text, in_force, self.state.fence)
+                known = set(map(rule_of, orjson.loads(text)))
+                in_force = set(rules)
+                if add or delete:
+                    replaced = {rule for rule in known if rule.key in {new.key for new in add}}
+                    in_force = (known - set(delete) - replaced) | set(add)
+                changed = _write_access(self.state, share, text, in_force)
             return statuses
 
         return self.call(subject_of("update_access", share), work, lambda: statuses)
@@ -266,23 +268,13 @@ class SimulatedDriver:
 
 
 def _access_text(rules: Collection[AccessRule]) -> str:
-    return orjson.dumps([rule.as_plain() for rule in sorted(rules)]).decode()
+    return orjson.dumps([rule.as_plain() for rule in sorted(rules)]).decode() if rules else "[]"
 
 
-def _write_access(
-    connection: sqlite3.Connection,
-    share: ShareRef,
-    before: str,
-    after: Collection[AccessRule],
-    fence: tuple[str, int, int],
-) -> bool:
+def _write_access(state: StateFile, share: ShareRef, before: str, after: Collection[AccessRule]) -> bool:
     """Replace a share's access if its column is just `before`, and no later fence is raised; tell whether it was."""
-    statement = (
-        "UPDATE shares SET access = ?, protocol = coalesce(protocol, ?) "  # noqa: S608 - a constant
-        f"WHERE resource_id = ? AND trashed_at IS NULL AND access = ? AND {UNFENCED}"
-    )
-    cursor = connection.execute(statement, (_access_text(after), share.protocol, share.resource_id, before, *fence))
-    return cursor.rowcount == 1
+    values = (_access_text(after), share.protocol, share.resource_id, before)
+    return state.changed(_WRITE_ACCESS, (*values, *state.fence))
 
 
 def _identity(connection: sqlite3.Connection) -> str | None:

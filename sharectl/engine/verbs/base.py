@@ -83,7 +83,7 @@ def put(
     """Return the result of writing the row, which is at `version` (that of `record`, where it has one) until then."""
     expected = record.version or version
     changes: list[Change] = [PutResource(record, expected or None)]
-    if rules is not None:
+    if rules or (expected and rules is not None):  # a new row has no rules that would have to go
         changes.append(PutRules(record.address, rules))
     return Result(tuple(changes), record.at_version((expected or 0) + 1), rules, refused)
 
