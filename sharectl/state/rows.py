@@ -201,7 +201,10 @@ def _json_object(data: bytes) -> JsonObject | None:
 
 def share_ref(record: Record) -> ShareRef:
     """Return the share as drivers are told of it."""
-    spec, attributes = share_spec_of(record), attributes_of(record)
+    spec, attributes = (
+        share_like(record).example,
+        attributes_of(record),
+    )  # of the spec, what shares that are alike have in common
     return ShareRef(
         resource_id=record.resource_id,
         backend_id=attributes["backend_id"],
