@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, cast
 
 from sharectl.engine.verbs.base import Task
-from sharectl.model.candidates import share_servers_in
+from sharectl.model.candidates import backend_at, share_servers_in
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.plans import Adopt, CreateShare, Move, ReleaseAllocation
 from sharectl.model.table import prerequisites_of
@@ -99,7 +99,7 @@ class Rows:
     def backend_of(self, step: Step, index: int) -> str | None:
         """Return the backend that the step runs on now; None for a step of the state alone."""
         if step.verb is Verb.CREATE_SHARE:
-            return step.candidates[index].backend
+            return backend_at(step.candidates, index)
         if step.verb in _OF_THE_STATE_ALONE and step.backend is None:
             return None
         share = _share_of(step)

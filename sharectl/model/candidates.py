@@ -84,6 +84,11 @@ class Candidates(Sequence[Candidate]):
         """The share servers that the share would be on, in the order of the candidates."""
         return tuple([place.share_server for place in self._places if place.share_server is not None])
 
+    @property
+    def places(self) -> Sequence[Place]:
+        """Where they are, without their weights."""
+        return self._places
+
     def __len__(self) -> int:
         """See Sequence."""
         return len(self._places)
@@ -118,6 +123,13 @@ class Candidates(Sequence[Candidate]):
 
 
 _shared: Final = lru_cache(maxsize=4_000)(Candidates)
+
+
+def backend_at(candidates: Sequence[Candidate], index: int) -> str:
+    """Return the backend of a candidate, without making it."""
+    if isinstance(candidates, Candidates):
+        return candidates.places[index].backend
+    return candidates[index].backend
 
 
 def share_servers_in(candidates: Sequence[Candidate]) -> tuple[Address, ...]:
