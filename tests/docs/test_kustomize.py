@@ -178,6 +178,32 @@ def test_a_patch_of_access_rules_keeps_the_others(example: Path, console: Consol
     assert {each["field"]: each["after"] for each in access["changes"]} == grants
 
 
+def test_patches_by_path_change_what_they_name(example: Path, console: Console) -> None:
+    """The page's own: of two operations on one rule, `test` stops the build where a rule of the base stands in front of it."""
+    dev = replace(console, root=example / "dev")
+    page = (ROOT / "docs" / "kustomize.md").read_text(encoding="utf-8")
+    shown = re.search(r"```yaml\n(patches:\n.*?)```", page, re.DOTALL)
+    assert shown is not None
+    kustomization = "namePrefix: dev-\nresources: [../base]\n"
+    (dev.root / "kustomization.yaml").write_text(kustomization + shown[1], encoding="utf-8")
+    assert b"stage: dev" in build_in(dev)
+    steps = planned(dev)
+    assert steps["create-share share/dev-projects"]["spec"]["size_bytes"] == 2 << 30
+    assert {each["field"]: each["after"] for each in steps["update-access share/dev-projects"]["changes"]} == {
+        "access/ip:10.20.0.15": "rw",
+        "access/ip:10.99.9.9": "ro",
+    }
+    shares = example / "base" / "shares.yaml"
+    text = shares.read_text(encoding="utf-8")
+    rule = "    - {type: ip, to: 10.20.0.14, level: ro}\n"
+    shares.write_text(text.replace("  access:\n", f"  access:\n{rule}"), encoding="utf-8")
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        build_in(dev)
+    assert (failed.value.stdout, b"test failed" in failed.value.stderr) == (b"", True)
+    refused = run("apply", "-f", "-", "-f", "own", "--yes", cwd=dev.root, stdin=failed.value.stdout)
+    assert (refused.code, "standard input is empty" in refused.err) == (1, True)
+
+
 def test_client_lists_that_kustomize_has_renamed_are_refused(example: Path, console: Console) -> None:
     """It keeps them, but cannot know where `to` means one: the rules lead nowhere, and nobody's access is taken away."""
     dev = replace(console, root=example / "dev")
