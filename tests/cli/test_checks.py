@@ -273,6 +273,32 @@ def test_nested_pools_are_named_at_their_line(repository: Console) -> None:
     assert "the pool 'installer' is inside the pool 'cm'" in ended.err
 
 
+@pytest.mark.parametrize(
+    ("driver", "config", "at", "said"),
+    [
+        ("simulated", "pools: [{total: 1.1TiB}]", 17, "'1.1TiB' is not a whole number of bytes"),
+        ("simulated", "pools: [{free: 0B}]", 16, "a size of zero holds nothing"),
+        ("simulated", "limits: {minSize: 5000PiB}", 19, "'5000PiB' is more than 1024PiB, the largest size there is"),
+        ("simulated", "pools: [{name: a2}, {name: a, count: 3.0}]", 28, "another pool is called 'a2' already"),
+        ("simulated", "pools: [{}, {thin: false}]", 13, "another pool is called 'pool' already"),
+        ("simulated", 'stateFile: "a\\0b"', 12, "a path cannot contain a NUL character"),
+        ("directory", 'root: "a\\0b"', 7, "a path cannot contain a NUL character"),
+        ("directory", 'exportPath: "/a\\0b"', 13, "a path cannot contain a NUL character"),
+    ],
+)
+def test_what_a_driver_cannot_use_of_its_configuration_is_an_error_at_its_line(
+    repository: Console, driver: str, config: str, at: int, said: str
+) -> None:
+    """And no driver opens what validate refuses, or refuses in words of Python what validate accepts."""
+    needed = {"simulated": "stateFile", "directory": "root"}[driver]
+    more = "" if config.startswith(needed) else f"{needed}: here\n"
+    ended = validated(repository, backend("nas", driver, f"{more}{config}"), share("s"))
+    line = 9 if more else 8
+    assert (ended.code, ended.err.count("error[")) == (1, 1), ended.err
+    assert f"error[backend.config]: {said}\n  --> all.yaml:{line}:{4 + at}\n" in ended.err
+    assert "Error:" not in repository("plan").err
+
+
 def test_a_secret_that_is_not_there_is_named_beside_other_mistakes(repository: Console) -> None:
     """With --secrets; one of another backend, whose reference is wrong itself, is not looked for."""
     wrong = share("s", sice="1GiB")

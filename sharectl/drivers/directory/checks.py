@@ -81,11 +81,13 @@ class ShareChecker:
 def config_problems(config: Mapping[str, object]) -> Iterator[ConfigProblem]:
     """Yield what keeps a configuration from working although it meets the schema: pools inside others."""
     root = str(config["root"])
-    named = config.get("pools")
+    named = config.get("pools") or {}
     if not isinstance(named, dict):
         return
-    if "\0" in root or any("\0" in path for path in named.values()):
-        yield ConfigProblem((), "a path cannot contain a NUL character", "name a folder")
+    paths: dict[tuple[str, ...], str] = {("root",): root, ("exportPath",): str(config.get("exportPath", ""))}
+    paths |= {("pools", name): path for name, path in named.items()}
+    if (bad := next((place for place, path in paths.items() if "\0" in path), None)) is not None:
+        yield ConfigProblem(bad, "a path cannot contain a NUL character", "name a folder")
         return
     pools = {name: absolute_path(path, absolute_path(root, "/")) for name, path in named.items()}
     for name, path in pools.items():

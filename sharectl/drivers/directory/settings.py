@@ -115,8 +115,11 @@ def read_settings(config: Mapping[str, Any], base_directory: str) -> DirectorySe
             anonymous_gid=config.get("anonymousGid"),
             share_mode=int(config.get("shareMode", "0770"), 8),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as cause:
-        message = f"the configuration of the directory backend cannot be used: {cause!r}; `root` must name a folder"
+    except ValueError as cause:
+        message = f"the configuration of the directory backend cannot be used: {cause}"
+        raise DriverError(message) from cause
+    except (KeyError, TypeError, AttributeError) as cause:
+        message = "the configuration of the directory backend does not meet the schema of its driver; `sharectl validate` says where"
         raise DriverError(message) from cause
     _check_pools(pools)
     return settings

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from sharectl.drivers.base import Driver, DriverEnvironment, DriverFactory
     from sharectl.model.backends import BackendSpec
-    from sharectl.model.checks import ShareCheck, ShareProblem, StoragePlace
+    from sharectl.model.checks import ConfigProblem, ShareCheck, ShareProblem, StoragePlace
 
 
 class SimulatedFactory:
@@ -25,6 +25,12 @@ class SimulatedFactory:
     def capabilities_of(self, backend: BackendSpec) -> frozenset[Capability]:
         """Return those that `without` leaves."""
         return CAPABILITIES - {Capability(name) for name in backend.config.get("without") or ()}
+
+    def config_problems(self, backend: BackendSpec) -> Sequence[ConfigProblem]:
+        """Return what keeps the configuration from working although it meets the schema."""
+        from sharectl.drivers.simulated.settings import config_problems  # noqa: PLC0415 - the schema alone needs none of it
+
+        return tuple(config_problems(backend.config))
 
     def share_check(self, backend: BackendSpec) -> ShareCheck:
         """Return the check of shares on this backend."""

@@ -6,8 +6,9 @@ import os
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sharectl.drivers.base import Capability, DriverError
+from sharectl.model.checks import ConfigProblem
 from sharectl.model.frozen import dataclass
-from sharectl.model.quantities import parse_size
+from sharectl.model.quantities import SIZE_HINT, SizeError, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -104,8 +105,11 @@ def read_settings(config: Mapping[str, Any], base_directory: str, *, share_serve
             share_server_addresses=int(servers.get("addresses", 1)),
             limits=_limits(config.get("limits") or {}),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as cause:
-        message = f"the configuration of the simulated backend cannot be used: {type(cause).__name__}: {cause}"
+    except ValueError as cause:
+        message = f"the configuration of the simulated backend cannot be used: {cause}"
+        raise DriverError(message) from cause
+    except (KeyError, TypeError, AttributeError) as cause:
+        message = "the configuration of the simulated backend does not meet the schema of its driver; `sharectl validate` says where"
         raise DriverError(message) from cause
     if len(settings.pools) != len(pools):
         message = "two pools of the simulated backend have the same name"
@@ -113,10 +117,35 @@ def read_settings(config: Mapping[str, Any], base_directory: str, *, share_serve
     return settings
 
 
+def config_problems(config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
+    """Yield what keeps a configuration from working although it meets the schema: a path or a size that is none, or pools of one name."""
+    if "\0" in config["stateFile"]:
+        yield ConfigProblem(("stateFile",), "a path cannot contain a NUL character", "name a file")
+    names: set[str] = set()
+    for number, pool in enumerate(config.get("pools") or ()):
+        yield from _size_problems(pool, ("total", "free"), ("pools", number))
+        taken = next((name for name in _pool_names(pool) if name in names), None)
+        if taken is not None:
+            summary = f"another pool is called {taken!r} already"
+            yield ConfigProblem(
+                ("pools", number, *(["name"] if "name" in pool else [])), summary, "give each pool its own name"
+            )
+        names.update(_pool_names(pool))
+    yield from _size_problems(config.get("limits") or {}, ("minSize", "sizeMultiple"), ("limits",))
+
+
+def _size_problems(
+    plain: Mapping[str, Any], keys: Sequence[str], path: tuple[str | int, ...]
+) -> Iterator[ConfigProblem]:
+    for key in keys:
+        try:
+            _capacity(plain.get(key, "unknown"))
+        except SizeError as problem:
+            yield ConfigProblem((*path, key), str(problem).partition("; ")[0], SIZE_HINT)
+
+
 def _pools(plain: Mapping[str, Any]) -> Iterator[SimulatedPool]:
-    name = plain.get("name", "pool")
-    count = plain.get("count")
-    for pool_name in [name] if count is None else [f"{name}{number}" for number in range(1, count + 1)]:
+    for pool_name in _pool_names(plain):
         yield SimulatedPool(
             name=pool_name,
             total_bytes=_capacity(plain.get("total", _DEFAULT_TOTAL)),
@@ -128,6 +157,12 @@ def _pools(plain: Mapping[str, Any]) -> Iterator[SimulatedPool]:
             reserved_share_extend_percentage=plain.get("reservedShareExtendPercentage"),
             capabilities=dict(plain.get("capabilities") or {}),
         )
+
+
+def _pool_names(plain: Mapping[str, Any]) -> Sequence[str]:
+    name = plain.get("name", "pool")
+    count = plain.get("count")  # an integer to JSON Schema, and maybe written 2.0
+    return [name] if count is None else [f"{name}{number}" for number in range(1, int(count) + 1)]
 
 
 def _limits(plain: Mapping[str, Any]) -> Limits:
