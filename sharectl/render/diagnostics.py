@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.model.diagnostics import Severity, counted, has_errors
+from sharectl.model.diagnostics import Severity, counted, has_errors, listed
 from sharectl.render.formats import document
 from sharectl.render.text import PLAIN, display_width, paint, visible, wrapped
 
@@ -20,6 +21,9 @@ MOST_IN_FULL: Final = 50
 EXCERPT_WIDTH: Final = 100
 _LEAST_TEXT_WIDTH: Final = 20
 _CUT: Final = "…"
+_MOST_APART: Final = 3
+"""So few alike warnings are shown one by one."""
+_NAMED: Final = 3
 
 
 def diagnostics_lines(
@@ -27,15 +31,17 @@ def diagnostics_lines(
 ) -> Iterator[str]:
     """Yield the diagnostics, errors first and otherwise in their order, the first `most` in full, and how many there are.
 
-    Detail and remedy are folded at `width` columns; None leaves each on one line. Yields nothing for no diagnostics.
+    Of alike warnings one is shown, with the names of the others. Detail and remedy are folded at `width` columns; None leaves each
+    on one line. Yields nothing for no diagnostics.
     """
     if not diagnostics:
         return
     ordered = worst_first(diagnostics)
-    for diagnostic in ordered[:most]:
-        yield from _block(diagnostic, color=color, width=width)
+    groups = _alike(ordered)
+    for group in groups[:most]:
+        yield from _block(_together(group), color=color, width=width)
         yield ""
-    hidden = ordered[most:]
+    hidden = [each for group in groups[most:] for each in group]
     if hidden:
         yield f"… and {_counts(hidden)} more, not shown"
     worst = ordered[0].severity
@@ -45,6 +51,31 @@ def diagnostics_lines(
 def worst_first(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
     """Return errors, then warnings, then notes, each in their order."""
     return sorted(diagnostics, key=lambda diagnostic: _RANK[diagnostic.severity])
+
+
+def told_once(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Return the same for people: of alike warnings the first one, with the names of the others. Programs get each of them at its place."""
+    return [_together(group) for group in _alike(worst_first(diagnostics))]
+
+
+def _alike(ordered: Sequence[Diagnostic]) -> list[list[Diagnostic]]:
+    """Return the diagnostics, with those warnings together that differ in nothing but their address; an error is mended at its own place."""
+    groups: dict[object, list[Diagnostic]] = {}
+    for each in ordered:
+        key: object = id(each)
+        if each.severity is not Severity.ERROR and each.address is not None and each.address in each.summary:
+            key = (each.code, each.summary.replace(each.address, ""), each.detail, each.remedy)
+        groups.setdefault(key, []).append(each)
+    return [part for group in groups.values() for part in ([group] if len(group) > _MOST_APART else _apart(group))]
+
+
+def _apart(group: Iterable[Diagnostic]) -> list[list[Diagnostic]]:
+    return [[each] for each in group]
+
+
+def _together(group: Sequence[Diagnostic]) -> Diagnostic:
+    first, others = group[0], [each.address or "" for each in group[1:]]
+    return replace(first, summary=f"{first.summary} (the same for {listed(others, _NAMED)})") if others else first
 
 
 _RANK: Final = {severity: rank for rank, severity in enumerate(Severity)}

@@ -8,7 +8,7 @@ from sharectl.model.diagnostics import Severity, counted
 from sharectl.model.plans import Action
 from sharectl.planner.review.answers import review_of
 from sharectl.render.blocks import destroyed, fate, headline, plan_blocks, split_changes
-from sharectl.render.diagnostics import worst_first
+from sharectl.render.diagnostics import told_once
 from sharectl.render.folding import fold_headline, folded
 from sharectl.render.markdown import code, fence_for, fitting, prose, row, short, table
 from sharectl.render.review import by_address
@@ -122,6 +122,7 @@ def _boxed(blocks: Sequence[Block], room: int) -> Iterator[str]:
 def diagnostic_lines(diagnostics: Sequence[Diagnostic]) -> Iterator[str]:
     """Yield what should be known, the worst first; nothing where there is nothing."""
     if diagnostics:
+        told = told_once(diagnostics)
         rows = (
             row(
                 f"{found.severity.value} {code(found.code)}",
@@ -129,9 +130,9 @@ def diagnostic_lines(diagnostics: Sequence[Diagnostic]) -> Iterator[str]:
                 prose(found.summary),
                 prose(found.remedy),
             )
-            for found in worst_first(diagnostics)
+            for found in told
         )
-        yield from table("What should be known", ("", "where", "what", "help"), rows, len(diagnostics), 10_000)
+        yield from table("What should be known", ("", "where", "what", "help"), rows, len(told), 10_000)
 
 
 def failure_markdown(diagnostics: Sequence[Diagnostic], exit_code: int) -> Iterator[str]:

@@ -179,3 +179,22 @@ def test_what_is_on_other_storage_is_held_and_the_rest_is_done(console: Console)
     assert "share/s003, share/s004, share/s005 and 3 more; the rest of the plan is done" in mixed.err
     listed = {row["address"]: row for row in orjson.loads(console("state", "list", "-o", "json").out)["resources"]}
     assert [listed[f"share/{name}"]["size_bytes"] >> 30 for name in ALL[:9]] == [2] * 3 + [1] * 6
+
+
+def test_a_plan_that_left_shares_waiting_tells_that_once(planned: Console) -> None:
+    """By `plan`, and by `apply` of what it saved, in text and Markdown; the answers count all of them, and programs get each."""
+    assert planned("apply", "--yes").code == 0
+    (planned.root / "sim.db").rename(planned.root / "away.db")
+    planned.write("sim.db", "no database")
+    planned.write("more.yaml", shares([f"w{number:02}" for number in range(60)]))
+    plan = planned("plan", "--out", "waiting.plan")
+    assert plan.code == 1
+    for ended in (plan, planned("apply", "waiting.plan")):
+        assert ended.err.count("warning[share.held]") == 1
+        assert "share/w00 waits" in ended.err
+        assert "(the same for share/w01, share/w02, share/w03 and 56 more)" in ended.err
+        assert "61 warnings" in ended.err
+        assert len((ended.out + ended.err).splitlines()) < 22
+    assert planned("plan", "--output", "markdown").out.count("share/w00 waits") == 1
+    found = orjson.loads(planned("plan", "--output", "json").out)["diagnostics"]
+    assert sum(each["code"] == "share.held" for each in found) == 60

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sharectl.model.diagnostics import Diagnostic, Severity, Source, error, warning
-from sharectl.render.diagnostics import diagnostics_lines, worst_first
+from sharectl.render.diagnostics import diagnostics_lines, told_once, worst_first
 from sharectl.render.text import display_width
 from tests.render.samples import shrink_error
 
@@ -56,6 +56,29 @@ def test_many_findings_are_shown_in_part_and_counted() -> None:
     assert lines[0] == "error[a.c]: e"
     assert sum(line.startswith("warning[") for line in lines) == 49
     assert lines[-2:] == ["… and 21 warnings more, not shown", "1 error, 70 warnings"]
+
+
+def test_alike_warnings_are_told_once_with_a_count_and_names() -> None:
+    """Alike is what differs in its address alone; each of them counts, and one of other words stands by itself."""
+    found = [warning("a.b", f"share/s{n} waits", "why", address=f"share/s{n}") for n in range(9)]
+    found.append(warning("a.b", "share/t waits", "another reason", address="share/t"))
+    lines = list(diagnostics_lines(found, color=False))
+    assert [line for line in lines if line.startswith("warning[")] == [
+        "warning[a.b]: share/s0 waits (the same for share/s1, share/s2, share/s3 and 5 more)",
+        "warning[a.b]: share/t waits",
+    ]
+    assert lines[-1] == "10 warnings"
+    assert list(diagnostics_lines(found, color=False, most=1))[-2:] == [
+        "… and 1 warning more, not shown",
+        "10 warnings",
+    ]
+
+
+def test_few_alike_warnings_and_all_errors_are_told_each_at_its_place() -> None:
+    """Whoever mends an error needs to know every place."""
+    few = [warning("a.b", f"share/s{n} waits", address=f"share/s{n}") for n in range(3)]
+    errors = [error("a.b", f"share/s{n} cannot", address=f"share/s{n}") for n in range(9)]
+    assert told_once([*few, *errors]) == [*errors, *few]
 
 
 def test_worst_first_keeps_the_order_within_a_severity() -> None:

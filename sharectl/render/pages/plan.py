@@ -11,7 +11,7 @@ from sharectl.planner.review.answers import review_of
 from sharectl.planner.review.nouns import Cause, Fate, Verdict
 from sharectl.planner.review.words import named
 from sharectl.render.blocks import fate, plan_blocks, split_changes
-from sharectl.render.diagnostics import worst_first
+from sharectl.render.diagnostics import told_once
 from sharectl.render.folding import fold_headline, folded
 from sharectl.render.pages.engine import asset, environment, hash_of
 from sharectl.render.review import (
@@ -100,7 +100,7 @@ def plan_words(plan: Plan) -> Mapping[str, Any]:
         "access": _listing(_access(each) for each in review.access if each.cause is not Cause.NEW),
         "placings": _listing(map(_placing, review.placings)),
         "held": _listing(map(_held, plan.held)),
-        "findings": _listing(map(_finding, worst_first(plan.diagnostics))),
+        "findings": _listing(map(_finding, told_once(plan.diagnostics))),
         "changes": _listing(_change(fold, reached) for fold in folds),
         "changed": len(blocks),
         "unfolded": len(folds) <= _UNFOLDED,
