@@ -288,13 +288,14 @@ def _copy_fields(copy: Copy, *, own: bool) -> JsonObject:
 
 
 _TRASH_COLUMNS: Final = (
-    Column("SINCE", optional=True, whole=True),
+    Column("SINCE", whole=True),
     Column("ADDRESS"),
     Column("BACKEND", whole=True),
-    Column("ID"),
+    Column("ID", whole=True),
     Column("SIZE", right=True),
-    Column("", optional=True),
+    Column("NOTE"),
 )
+"""An id is copied into `import` and `purge`, and nobody purges without knowing since when a share lies there, and whose it is: nothing is left out."""
 
 
 def trash_lines(shares: Sequence[TrashedShare], look: Look = PLAIN, *, is_whole: bool = True) -> Iterator[str]:

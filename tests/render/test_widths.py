@@ -66,6 +66,15 @@ def test_a_table_at_each_width(golden: Golden, table: str, width: str) -> None:
     assert not any(line.endswith(" ") for line in lines)
 
 
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_an_id_in_the_trash_is_never_broken_that_fits_on_a_line(width: int) -> None:
+    """It is copied into the next command; since when a share lies there, and whose it is, is not left out for that."""
+    lines = list(listed_trash(Look(width=width)))
+    assert any(line.split()[:2] == ["id", LONG] or LONG in line.split()[3:] for line in lines)
+    assert sum("2026-01-01T00:00:00Z" in line for line in lines) == len(NAMES)
+    assert "held by the state: share/z" in "\n".join(lines)
+
+
 def test_a_long_cell_fills_up_no_other_row_of_a_pipe() -> None:
     """Its own row is longer; a line stays one line, so that `grep` finds the whole of it."""
     lines = list(listed_state(Look()))
