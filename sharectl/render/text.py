@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ELLIPSIS: Final = "…"
+_ARROW: Final = "→"
 
 _ASCII_STAND_INS: Final = str.maketrans(
     {
@@ -109,7 +110,7 @@ def wrapped(text: str, width: int | None) -> Iterator[str]:
         yield text
         return
     line, filled = "", 0
-    for word in text.split(" "):
+    for word in _words(text, width):
         cells = display_width(word)
         if line and filled + 1 + cells > width:
             yield line
@@ -117,6 +118,22 @@ def wrapped(text: str, width: int | None) -> Iterator[str]:
         else:
             line, filled = (f"{line} {word}", filled + 1 + cells) if line else (word, cells)
     yield line
+
+
+def _words(text: str, width: int) -> Iterator[str]:
+    """Yield the words between which a text may be folded: an arrow stays with what it leads to where both fit on a line."""
+    arrow = False
+    for word in text.split(" "):
+        if arrow:
+            together = f"{_ARROW} {word}"
+            yield from (together,) if display_width(_COLOUR.sub("", together)) <= width else (_ARROW, word)
+            arrow = False
+        elif word == _ARROW:
+            arrow = True
+        else:
+            yield word
+    if arrow:
+        yield _ARROW
 
 
 def shortened(text: str, width: int) -> str:
@@ -151,7 +168,7 @@ def fitted(line: str, width: int | None) -> Iterator[str]:
     least = lead + 2 * (lead > 0)
     margin = display_width(plain[: gaps[-1]]) if gaps else least
     folded, filled = "", 0
-    for number, word in enumerate(line.split(" ")):
+    for number, word in enumerate(_words(line, width)):
         cells = display_width(_COLOUR.sub("", word))
         if number > lead and cells and filled + 1 + cells > width:
             yield folded.rstrip(" ")

@@ -184,6 +184,12 @@ def test_nothing_bold_has_a_colour_that_is_light_when_it_is_bright() -> None:
         ("see /a/path/that/is/long now", 12, ["see", "/a/path/that/is/long", "now"]),
         ("\x1b[1mone two\x1b[0m three", 8, ["\x1b[1mone two\x1b[0m", "three"]),
         ("日本 語の 共有", 9, ["日本 語の", "共有"]),
+        (
+            "  name  10GiB NFS  → nas1#default: gone",
+            24,
+            ["  name  10GiB NFS", "        → nas1#default:", "        gone"],
+        ),
+        ("  ~ size  1GiB → 2GiB", 18, ["  ~ size  1GiB", "    → 2GiB"]),
         ("short", None, ["short"]),
     ],
 )

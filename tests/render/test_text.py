@@ -104,12 +104,19 @@ def test_widths_are_columns_of_a_terminal() -> None:
 
 
 @settings(deadline=None)
-@given(st.text("ab ", min_size=1, max_size=60), st.integers(1, 20))
+@given(st.text("ab →", min_size=1, max_size=60), st.integers(1, 20))
 def test_wrapping_loses_no_word(text: str, width: int) -> None:
     """The words of the lines are the words of the text; only a single long word is wider than the width."""
     lines = list(wrapped(text, width))
     assert " ".join(lines).split() == text.split()
     assert all(len(line) <= width or " " not in line.strip() for line in lines)
+
+
+def test_an_arrow_begins_the_line_of_what_it_leads_to() -> None:
+    """Wherever both fit on a line; here the longest pair takes nine columns."""
+    for width in range(9, 30):
+        lines = list(wrapped("from share/a to → share/b and → c →", width))
+        assert not any(line.endswith("→") for line in lines[:-1]), width
 
 
 def test_text_is_not_wrapped_without_a_width() -> None:
