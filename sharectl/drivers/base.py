@@ -354,6 +354,15 @@ class DriverError(Exception):
     """The backend refused, for good: asking again will not help. `str()` is one line for people, without secrets."""
 
 
+class NonsenseError(TypeError):
+    """A driver has answered what its contract does not know."""
+
+    def __init__(self, call: str, answer: object, what: str = "") -> None:
+        """Say to which call, and with what; `what` names the part of the answer that is meant."""
+        told = f"{what} is {answer!r:.80}" if what else f"{answer!r:.80}"
+        super().__init__(f"its answer to {call} is not what the contract says: {told}")
+
+
 class TransientError(DriverError):
     """The backend could not now, and may later; asked again after `retry_after_seconds`, or after the usual backoff."""
 

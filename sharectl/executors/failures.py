@@ -5,7 +5,14 @@ from __future__ import annotations
 from math import isfinite
 from typing import Final
 
-from sharectl.drivers.base import BackendUnavailableError, ConflictError, DriverError, FencedError, TransientError
+from sharectl.drivers.base import (
+    BackendUnavailableError,
+    ConflictError,
+    DriverError,
+    FencedError,
+    NonsenseError,
+    TransientError,
+)
 from sharectl.executors.answers import Failure, FailureKind
 from sharectl.state.contract import LeaseLostError, StateError
 
@@ -25,7 +32,8 @@ def failure_of(error: BaseException) -> Failure:
     for kind_of_error, kind in _KINDS:
         if isinstance(error, kind_of_error):
             return Failure(kind, _text(error), _seconds(error))
-    message = f"the driver failed in a way that it should not: {type(error).__name__}: {_text(error)}"
+    name = "" if isinstance(error, NonsenseError) else f"{type(error).__name__}: "
+    message = f"the driver failed in a way that it should not: {name}{_text(error)}"
     return Failure(FailureKind.MISBEHAVED, message.removesuffix(": "))
 
 

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import DriverError, MeasuresUsage
 from sharectl.drivers.share_servers import HandlesShareServers
+from sharectl.engine.answers import all_expected, expected, report_of
+from sharectl.executors.failures import failure_of
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
 from sharectl.model.field_changes import plain_changes, rule_changes
 from sharectl.model.frozen import dataclass, field
 from sharectl.model.ignoring import IgnoreList
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, kind_of, name_of
+from sharectl.model.observed import ObservedShare, ObservedShareServer
 from sharectl.state.contract import KeepsUsage
 from sharectl.state.rows import server_spec_of, share_ref, spec_object_of
 from sharectl.workspace.freshness import Freshness, freshness_of
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from sharectl.model.field_changes import FieldChange
     from sharectl.model.ignoring import AccessPattern
     from sharectl.model.kinds import Address
-    from sharectl.model.observed import ObservedShare, ObservedShareServer
     from sharectl.model.records import HistoryEntry, OperationRecord, Record, RuleRecord
     from sharectl.model.share_networks import ShareNetworkSpec
     from sharectl.model.usage import ShareUse
@@ -134,7 +136,7 @@ def _ask(
 ) -> tuple[ObservedShare | None, int | None, tuple[Diagnostic, ...]]:
     try:
         driver = backends.driver(record.backend or "")
-        if pinned is not None and driver.report().identity != pinned:
+        if pinned is not None and report_of(driver).identity != pinned:
             other = warning(
                 "backend.identity",
                 f"backend {record.backend} is not the storage that the state knows; nothing that it says is shown",
@@ -142,17 +144,18 @@ def _ask(
                 address=record.address,
             )
             return None, None, (other,)
-        observed = next(iter(driver.list_shares([record.resource_id])), None)
+        listed = all_expected("list_shares", ObservedShare, driver.list_shares([record.resource_id]))
+        observed = next(iter(listed), None)
         if observed is None:
             gone = warning(
                 "share.gone", f"{record.address} is not on backend {record.backend} any more", address=record.address
             )
             return None, None, (gone,)
         used_bytes = _used_bytes(driver, record)
-    except DriverError as problem:
+    except Exception as problem:  # noqa: BLE001 - the driver may be anybody's
         silent = warning(
             "backend.unknown",
-            f"backend {record.backend} could not be asked: {problem}",
+            f"backend {record.backend} could not be asked: {failure_of(problem).message}",
             detail="what is shown is what the state last knew.",
             address=record.address,
         )
@@ -163,7 +166,9 @@ def _ask(
 def _used_bytes(driver: Driver, record: Record) -> int | None:
     """Return what the share's data takes; None where the driver cannot say, or not now."""
     try:
-        return driver.used_bytes(share_ref(record)) if isinstance(driver, MeasuresUsage) else None
+        if not isinstance(driver, MeasuresUsage):
+            return None
+        return expected("used_bytes", int, driver.used_bytes(share_ref(record)))
     except DriverError:
         return None
 
@@ -297,9 +302,10 @@ def _ask_for_server(backends: Backends, record: Record) -> tuple[ObservedShareSe
     address, backend = record.address, record.backend or ""
     try:
         driver = backends.driver(backend)
-        found = driver.list_share_servers([record.resource_id]) if isinstance(driver, HandlesShareServers) else ()
-    except DriverError as problem:
-        summary = f"backend {backend} could not be asked: {problem}"
+        listed = driver.list_share_servers([record.resource_id]) if isinstance(driver, HandlesShareServers) else ()
+        found = all_expected("list_share_servers", ObservedShareServer, listed)
+    except Exception as problem:  # noqa: BLE001 - the driver may be anybody's
+        summary = f"backend {backend} could not be asked: {failure_of(problem).message}"
         detail = "what is shown is what the state last knew."
         return None, warning("backend.unknown", summary, detail=detail, address=address)
     if not found:

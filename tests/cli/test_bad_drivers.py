@@ -10,9 +10,10 @@ import pytest
 import sharectl.workspace.backends
 import sharectl.workspace.survey
 from sharectl.drivers.base import BackendUnavailableError, DriverError
-from sharectl.drivers.simulated.capabilities import Snapshots
+from sharectl.drivers.simulated.capabilities import Measures, Snapshots
 from sharectl.drivers.simulated.driver import SimulatedDriver
 from sharectl.drivers.simulated.factory import FACTORY
+from sharectl.model.observed import ScheduledSnapshots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,3 +158,40 @@ def test_a_driver_that_answers_nonsense_makes_its_backend_unknown(
     assert ended.code == 1
     assert "internal" not in ended.err
     assert "to create" not in ended.out
+
+
+def test_a_number_that_is_none_is_told_as_the_mistake_of_its_driver(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan that holds it could not be read again: none is written. `show` says the same, and what the state knows."""
+    console.write("all.yaml", BACKENDS + SHARES)
+    assert console("apply", "--yes").code == 0
+    console.write("all.yaml", BACKENDS)  # a plan says what is lost with each share, and how much of it is used
+    plain = SimulatedDriver.list_shares
+    saved = console.root / "plan.json"
+    for field, number in (
+        ("used_bytes", 1.5),
+        ("used_bytes", True),
+        ("used_bytes", -1),
+        ("used_bytes", 1 << 63),
+        ("size_bytes", 2.0**30),
+        ("scheduled_snapshots", ScheduledSnapshots(2.0)),  # type: ignore[arg-type] - that is the attack
+    ):
+
+        def listed(driver: SimulatedDriver, *ids: Any, field: str = field, number: object = number) -> list[Any]:  # noqa: ANN401 - as the original
+            return [share._replace(**{field: number}) for share in plain(driver, *ids)]
+
+        with monkeypatch.context() as patched:
+            patched.setattr(SimulatedDriver, "list_shares", listed)
+            ended = console("plan", "--allow-deletions=9", "--out", str(saved))
+            shown = console("show", "share/s0")
+        said = f"its answer to list_shares is not what the contract says: {field} of 's0' is {number!r}"
+        assert ended.code == 1, ended.out
+        assert f"in a way that it should not: {said}" in " ".join((ended.out + ended.err).split())
+        assert said in " ".join(shown.err.split())
+        assert (shown.code, "1GiB" in shown.out) == (1, True)
+    assert not saved.exists()
+    monkeypatch.setattr(Measures, "used_bytes", lambda *_: 0.5)
+    assert "its answer to used_bytes is not what the contract says: 0.5" in " ".join(
+        console("show", "share/s0").err.split()
+    )

@@ -111,7 +111,7 @@ def test_a_size_that_cannot_be_recorded_fails_its_own_step_and_is_named(
     monkeypatch.setattr(SimulatedDriver, "create_share", create)
     run = site.apply()
     assert [(failure.address, failure.unresolved) for failure in run.result.failures] == [("share/y", True)]
-    assert "share/y: its size_bytes is 18446744073709551615" in run.result.failures[0].error
+    assert "size_bytes of 'y' is 18446744073709551615" in run.result.failures[0].error
     assert {"share/x", "snapshot/s"} <= site.records().keys()
 
 
