@@ -22,8 +22,8 @@ def freshness_text(freshness: Freshness, now: datetime) -> str:
         who = f"`sharectl {visible(run.command)}` of {visible(run.user)}@{visible(run.host)}"
         text = f"From the state as {who} left it at {visible(freshness.changed_at)}{_age(freshness.changed_at, now)}."
     if freshness.asked_at is not None:
-        asked = time_text(freshness.asked_at)
-        text += f" Backends were last asked at {asked}{_age(asked, now)}."
+        sampled = time_text(freshness.asked_at)
+        text += f" Pool usage was last noted at {sampled}{_age(sampled, now)}."
     if freshness.writer is not None:
         status = freshness.writer
         text += f" {visible(status.holder.name)} has been at work on it since {visible(status.acquired_at)}."

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Freshness:
     """When something was last recorded of what was done, and the run that did it; None where nothing ever was. `writer` is at work now.
 
-    `asked_at` is when a backend last told how full its pools are, in seconds since 1970; None where that was never noted.
+    `asked_at` is when it was last noted how full the pools of a backend are, in seconds since 1970; None where it never was. That is done once an
+    hour at most, and so is not when backends were last asked.
     """
 
     changed_at: str | None = None

@@ -197,6 +197,7 @@ def test_show_says_what_is_half_done(applied: Console) -> None:
     assert "half done" in shown.out
     assert operation.started_at in shown.out
     assert "From the state as" in shown.err
+    assert " Pool usage was last noted at 20" in shown.err
     plain = orjson.loads(applied("show", "share/one", "-o", "json").out)
     assert [each["operation_id"] for each in plain["operations"]] == [operation.operation_id]
     assert "half-done" in applied("list", "--broken").out
