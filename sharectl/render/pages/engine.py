@@ -59,6 +59,7 @@ def environment() -> Environment:
         thousands="{:,}".format,
         moment=filters.moment,
         when=filters.when,
+        timed=filters.timed,
         clock=filters.clock,
         used=filters.used,
         labels=filters.label_words,

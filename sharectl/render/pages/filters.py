@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,7 @@ _TIME: Final = Markup('<time datetime="{}">{}</time>')
 _FINE: Final = Markup('<span class="fine">{}</span>')
 _WRONG: Final = Markup('<span class="wrong">{}</span>')
 _REMEMBERED: Final = 4096
+_STAMP: Final = re.compile(r"(\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)")
 
 
 def about(size_bytes: int | None) -> str:
@@ -43,6 +45,12 @@ def moment(value: str | datetime) -> str:
 def when(value: str) -> Markup:
     """Return a time as an element that says it to people and to programs. Many resources share one: it is made once."""
     return _TIME.format(visible(value), visible(moment(value)))
+
+
+def timed(text: str) -> Markup:
+    """Return a sentence with the times in it as all other times of the pages are written."""
+    parts = _STAMP.split(text)
+    return Markup().join(when(part) if number % 2 else visible(part) for number, part in enumerate(parts))
 
 
 def clock(seconds: int) -> str:

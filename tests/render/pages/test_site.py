@@ -156,6 +156,15 @@ def test_what_is_wrong_stands_on_the_first_page() -> None:
     assert "drift.html" in page.links
 
 
+def test_no_page_has_a_time_as_programs_write_it() -> None:
+    """Those within the reason of a failure are written as all others."""
+    pages = _html(a_report(a_failed_share(), an_unmade_share()))
+    assert "2026-02-27 10:00 UTC" in pages["index.html"].words
+    assert "2026-02-27 10:00 UTC" in pages["share/broken.html"].words
+    shown = [path for path, page in pages.items() if any("T10:00:0" in words for words in page.words)]
+    assert shown == []
+
+
 def test_a_plan_that_the_state_has_overtaken_says_so() -> None:
     """With the time at which it was saved."""
     report = a_report(a_share(1), plan=PlanReport(rich_plan(), NOW, is_overtaken=True))
