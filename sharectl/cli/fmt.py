@@ -31,7 +31,7 @@ def fmt(
 ) -> None:
     """Put the fields of manifests into the order of the reference. Comments, quotes and values stay as they are."""
     from sharectl.cli.session import start_looking
-    from sharectl.model.diagnostics import counted, has_errors
+    from sharectl.model.diagnostics import counted, has_errors, listed
     from sharectl.workspace.arrangement import arrange, write
 
     session, problems = start_looking(chdir, paths)
@@ -53,6 +53,9 @@ def fmt(
             session.output.write(f"{file.shown}\n")
     if diagnostics:
         session.output.diagnostics(diagnostics)
+    left = [file.shown for file in files if file.is_left]
+    if left:
+        session.output.note(f"Left as they are, for they use YAML aliases, whose order matters: {listed(left)}.")
     finish(ExitCode.FAILED if has_errors(diagnostics) else ExitCode.CHANGES if check and changed else ExitCode.DONE)
-    if not changed:
-        session.output.note(f"{counted(len(files), 'file is', 'files are')} in order.")
+    if not changed and len(files) > len(left):
+        session.output.note(f"{counted(len(files) - len(left), 'file is', 'files are')} in order.")

@@ -43,16 +43,35 @@ def arranged(text: str) -> str:
     return after if _is_same(text, after) else text
 
 
+def is_left_for_aliases(text: str) -> bool:
+    """Tell whether a manifest in the text is left as it is because a part of it stands in two places. Raises YAMLError."""
+    import yaml  # noqa: PLC0415 - as above
+
+    if "&" not in text:
+        return False
+    return any(
+        root is not None and not _is_tree(root) and _kind_of(root) is not None
+        for root in yaml.compose_all(text, Loader=yaml.CSafeLoader)
+    )
+
+
 def _order_of(root: Node | None) -> Mapping[str, Any] | None:
     """Return the fields of the document's kind in their order, by the schema; None for a document that is left as it is."""
+    if root is None or not _is_tree(root):
+        return None
+    kind = _kind_of(root)
+    return None if kind is None else schema_of(kind)
+
+
+def _kind_of(root: Node) -> str | None:
+    """Return the kind of a manifest; None for a document of others."""
     from yaml.nodes import MappingNode, ScalarNode  # noqa: PLC0415 - as above
 
-    if not isinstance(root, MappingNode) or not _is_tree(root):
+    if not isinstance(root, MappingNode):
         return None
     fields = {key.value: value.value for key, value in root.value if isinstance(value, ScalarNode)}
-    if fields.get("apiVersion") != API_VERSION or fields.get("kind") not in _KINDS:
-        return None
-    return schema_of(fields["kind"])
+    kind: str | None = fields.get("kind")
+    return kind if fields.get("apiVersion") == API_VERSION and kind in _KINDS else None
 
 
 def _is_tree(root: Node) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.manifests.layout import arranged
+from sharectl.manifests.layout import arranged, is_left_for_aliases
 from sharectl.manifests.sources import read_sources
 from sharectl.manifests.syntax import binary_problem, explain_syntax, position_of
 from sharectl.model.diagnostics import Diagnostic, Severity, Source, error
@@ -18,14 +19,24 @@ if TYPE_CHECKING:
 
     from sharectl.manifests.project import Project
 
+_REMEDIES: Final = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room where it is, and run it again; the file is as it was"),
+    errno.EROFS: "its file system is read-only: mount it for writing",
+    errno.EIO: "see to the disk; the log of the system says more",
+}
+
 
 class Arranged(NamedTuple):
-    """A file under the name that it is shown by, its path (None for standard input), and its text before and after."""
+    """A file under the name that it is shown by, its path (None for standard input), and its text before and after.
+
+    One that `is_left` has manifests whose order is nobody's to change: parts of them stand in two places.
+    """
 
     shown: str
     path: Path | None
     before: str
     after: str
+    is_left: bool = False
 
 
 def arrange(
@@ -51,7 +62,8 @@ def arrange(
 
             after, problems = expanded(file.path, after, defaults_of(expand, directory))
             diagnostics += problems
-        found.append(Arranged(file.path, None if file.real_path is None else Path(file.real_path), before, after))
+        path = None if file.real_path is None else Path(file.real_path)
+        found.append(Arranged(file.path, path, before, after, is_left_for_aliases(before)))
     return tuple(found), tuple(diagnostics)
 
 
@@ -92,7 +104,6 @@ def write(file: Arranged) -> Diagnostic | None:
                     "fmt.changed", f"{file.shown} was changed meanwhile, and is left as it is", remedy="run it again"
                 )
     except OSError as failure:
-        return error(
-            "fmt.unwritable", f"{file.shown} could not be written: {failure.strerror}", remedy="check its permissions"
-        )
+        remedy = _REMEDIES.get(failure.errno or 0, "check its permissions, and those of its folder")
+        return error("fmt.unwritable", f"{file.shown} could not be written: {failure.strerror}", remedy=remedy)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,6 +64,40 @@ def test_the_project_file_is_among_them(console: Console) -> None:
     console.write("sharectl.yaml", "kind: Project\napiVersion: sharectl/v1\nspec: {manifests: [shares]}\n")
     console.write("shares/a.yaml", ORDERLY)
     assert console("fmt").out == "sharectl.yaml\n"
+
+
+def test_a_file_that_is_left_for_its_aliases_is_not_called_in_order(console: Console) -> None:
+    """Nobody has looked at its order; an anchor that nothing refers to is no hindrance."""
+    aliased = "kind: Share\napiVersion: sharectl/v1\nmetadata: {name: &a b, labels: {x: *a}}\n"
+    console.write("aliased.yaml", aliased)
+    console.write("orderly.yaml", ORDERLY.replace("spec:", "spec: &a"))
+    ended = console("fmt")
+    assert (ended.code, ended.out) == (0, "")
+    assert (
+        "Left as they are, for they use YAML aliases, whose order matters: aliased.yaml.\n1 file is in order.\n"
+        in ended.err
+    )
+    assert "in order." not in console("fmt", "aliased.yaml").err
+    assert (console.root / "aliased.yaml").read_text(encoding="utf-8") == aliased
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_full_disk_is_not_taken_for_missing_permissions(tmp_path: Path) -> None:
+    """The file is as it was, and nothing lies beside it."""
+    if os.system(f"mount -t tmpfs -o size=64k tmpfs {tmp_path}") != 0:  # noqa: S605 - a path of this test
+        pytest.skip("needs the right to mount")
+    try:
+        long = MESSY + "# and so on\n" * 3500
+        (tmp_path / "a.yaml").write_text(long, encoding="utf-8")
+        ended = run("fmt", "a.yaml", cwd=tmp_path)
+        assert ended.code == 1
+        assert "error[fmt.unwritable]: a.yaml could not be written: No space left on device" in ended.err
+        assert "make room" in ended.err
+        assert "permissions" not in ended.err
+        assert (tmp_path / "a.yaml").read_text(encoding="utf-8") == long
+        assert [path.name for path in tmp_path.iterdir()] == ["a.yaml"]
+    finally:
+        os.system(f"umount --lazy {tmp_path}")  # noqa: S605 - as above
 
 
 def test_hooks_for_pre_commit_are_some() -> None:
