@@ -17,7 +17,10 @@ def list_(
     label: Annotated[list[str] | None, typer.Option(help="Only shares with this label.", metavar="KEY=VALUE")] = None,
     backend: opt.Backend = None,
     full_above: Annotated[
-        float | None, typer.Option(help="Only shares that are fuller than this.", metavar="PERCENT", min=0, max=1000)
+        float | None,
+        typer.Option(
+            help="Only shares that are fuller than this.", metavar="PERCENT", min=0, max=1000, callback=opt.finite
+        ),
     ] = None,
     broken: Annotated[
         bool, typer.Option("--broken", help="Only shares whose last change failed, or is half done, or was refused.")

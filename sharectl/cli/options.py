@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import fields
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -22,14 +23,27 @@ def output(*documents: str, among: Iterable[Format] = Format) -> Any:  # noqa: A
     """Return the option that chooses between the formats of the documents that a command shows, as far as they are `among` those."""
     formats = [style for style in among if any(style in DOCUMENTS[name] for name in documents)]
 
-    def checked(chosen: Format) -> Format:
-        if chosen not in formats:
-            message = f"{chosen.value!r} is not one of {', '.join(repr(each.value) for each in formats)}."
+    def chosen(text: str) -> Format:
+        if text not in formats:
+            message = f"{str(text)!r} is not one of {', '.join(repr(each.value) for each in formats)}."
             raise typer.BadParameter(message)
-        return chosen
+        return Format(text)
+
+    def begun(incomplete: str) -> list[str]:
+        return [style.value for style in formats if style.startswith(incomplete)]
 
     help_text = "How the result is written."
-    return typer.Option("--output", "-o", help=help_text, metavar="|".join(formats), callback=checked)
+    return typer.Option(
+        "--output", "-o", help=help_text, metavar="|".join(formats), parser=chosen, autocompletion=begun
+    )
+
+
+def finite(number: float | None) -> float | None:
+    """Return the number of an option; `nan` passes every check of a range, for it is neither less nor more than anything."""
+    if number is not None and not isfinite(number):
+        message = f"{number} is not a number that anything could be compared with."
+        raise typer.BadParameter(message)
+    return number
 
 
 class Refresh(StrEnum):

@@ -87,6 +87,23 @@ def test_shares_are_chosen_by_label_and_backend(look: Console) -> None:
     assert names(look, "--full-above", "90") == []
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--full-above", "nan", "nan is not a number that anything could be compared with."),
+        ("--full-above", "inf", "inf is not in the range 0<=x<=1000."),
+        ("--full-above", "-1", "-1.0 is not in the range 0<=x<=1000."),
+        ("-o", "xml", "'xml' is not one of 'text', 'json', 'wide', 'csv', 'name'."),
+        ("-o", "sarif", "'sarif' is not one of 'text', 'json', 'wide', 'csv', 'name'."),
+    ],
+)
+def test_what_no_list_can_be_made_by_is_refused(look: Console, option: str, value: str, said: str) -> None:
+    """With what can be, and no more than that."""
+    ended = look("list", option, value)
+    assert (ended.code, ended.out) == (64, "")
+    assert ended.err.endswith(f"{said}\n")
+
+
 def test_the_largest_come_first(look: Console) -> None:
     """No more than are asked for."""
     by_size = [each["address"] for each in shares(look, "--sort", "size") if each["size_bytes"] is not None]
