@@ -10,7 +10,7 @@ from sharectl.model.candidates import backend_at, share_servers_in
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.plans import Adopt, CreateShare, Move, ReleaseAllocation
 from sharectl.model.table import prerequisites_of
-from sharectl.model.verbs import Verb
+from sharectl.model.verbs import Effect, Verb, verbs_that
 from sharectl.planner.saved.checks import CurrentRows, row_of
 from sharectl.planner.saved.surroundings import TAKING_ALONG
 from sharectl.planner.strays import import_address
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _OF_THE_STATE_ALONE = frozenset({Verb.FORGET, Verb.MOVE, Verb.UPDATE_RECORD})
 _RESIZING = frozenset({Verb.EXTEND_SHARE, Verb.SHRINK_SHARE})
+_MAKING = verbs_that(Effect.MAKES, Effect.TAKES_OVER)
 _WITH_RULES = frozenset({Verb.UPDATE_ACCESS, Verb.UPDATE_RECORD, Verb.FORGET, Verb.DELETE_SHARE, Verb.TRASH_SHARE})
 """What needs the recorded access rules: they tell what sharectl gave from what others did, and the history how a share was."""
 
@@ -49,6 +50,7 @@ class Rows:
         self._records: dict[Address, Record] = dict(view.records)
         self._rules: dict[Address, tuple[RuleRecord, ...]] = dict(rules)
         self._open: dict[Address, OperationRecord] = {operation.address: operation for operation in view.operations}
+        self._made = {step.address for step in plan.steps if step.verb in _MAKING}
         self._resized = {step.address for step in plan.steps if step.verb in _RESIZING}
         self._renamed = {
             step.address for step in plan.steps if step.verb is Verb.UPDATE_ACCESS and step.spec is not None
@@ -83,7 +85,8 @@ class Rows:
         if found != expected:
             return f"stale: {row} has changed since the plan was made (version {expected or 'none'} then, {found or 'none'} now)"
         backend = self.backend_of(step, 0)
-        if backend is not None and backend not in self._plan.backends:
+        is_of_this_plan = (_share_of(step) or step.address) in self._made  # whose row is of what stands aside by then
+        if backend is not None and backend not in self._plan.backends and not is_of_this_plan:
             return f"the state has {row} on backend {backend}, which is not in this plan"
         return ""
 

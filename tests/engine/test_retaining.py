@@ -9,7 +9,7 @@ import pytest
 
 from sharectl.model.diagnostics import has_errors
 from sharectl.planner.options import Import
-from tests.engine.site import UNLIMITED, Site, backend, share
+from tests.engine.site import UNLIMITED, Site, backend, share, snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,3 +140,17 @@ def test_many_that_lose_access_so_are_limited(tmp_path: Path) -> None:
     assert [found.code for found in plan.diagnostics if "take away or narrow 4 of 10" in found.summary] == [
         "safety.revocations"
     ]
+
+
+def test_a_share_moves_away_from_one_that_stays_on_another_backend(tmp_path: Path) -> None:
+    """Nobody has access to the old one, so that nothing is to be done on its backend, which is not in the plan."""
+    zones = [backend("a"), backend("b", spec="availabilityZone: b,")]
+    site = Site(tmp_path / "r").write(*zones, share("x", spec="replacement: createFirst"))
+    assert site.apply().result.succeeded
+    moved = share("x", spec=f"replacement: createFirst, availabilityZone: b, {RULES}")
+    run = site.write(*zones, moved, snapshot("s", "x")).apply()
+    assert "a" not in run.plan.backends
+    assert run.result.succeeded, run.result
+    assert site.records()["share/x"].backend == site.records()["snapshot/s"].backend == "b"
+    assert len(site.query("a", "SELECT * FROM shares")) == 1
+    assert site.plan().is_empty
