@@ -119,7 +119,7 @@ def read_settings(config: Mapping[str, Any], base_directory: str, *, share_serve
 
 def config_problems(config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
     """Yield what keeps a configuration from working although it meets the schema: a path or a size that is none, or pools of one name."""
-    if "\0" in config["stateFile"]:
+    if "\0" in config.get("stateFile", ""):
         yield ConfigProblem(("stateFile",), "a path cannot contain a NUL character", "name a file")
     names: set[str] = set()
     for number, pool in enumerate(config.get("pools") or ()):
