@@ -44,7 +44,7 @@ class RunChoices:
     """The choices of a run as the command line has them; `question` is asked before anything changes, unless `yes`.
 
     `instead` is what to do, besides passing --yes, if nobody can be asked; `before` is called once it is decided, and only
-    where nothing of the plan is refused. Of one that was `reviewed` nobody reads again what is not refused. `allow_unreadable` are backends that a saved plan need not have read.
+    where nothing of the plan is refused. Of one that was `reviewed` nobody reads again what is not refused, or done already. `allow_unreadable` are backends that a saved plan need not have read.
     Of a `whole` run nothing is done where others have promised the room of a part. A run with `wanted` addresses leaves the others to runs beside it, where the state can be shared; None takes all. What was `seen` of use is noted in the state at the end, and what is `measured` for a monitoring system.
     """
 
@@ -239,8 +239,8 @@ def _recovery_view(session: Session, *, json: bool) -> Iterator[Callable[[Event]
 def _agree(session: Session, plan: Plan, choices: RunChoices) -> None:
     """Show the plan and ask; ends the command where the plan cannot be applied, or is not wanted."""
     if choices.output is not Format.JSON:
-        is_refused = plan.is_stopped or bool(choices.reviewed and plan.held)
-        show_plan(session, plan, choices.output, brief=is_refused)
+        is_known = choices.reviewed and (plan.is_empty or bool(plan.held))
+        show_plan(session, plan, choices.output, brief=plan.is_stopped or is_known)
     elif plan.diagnostics:
         session.output.diagnostics(plan.diagnostics)
     if plan.is_stopped or (plan.held and choices.writes):

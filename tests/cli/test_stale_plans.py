@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import orjson
@@ -198,3 +200,25 @@ def test_a_plan_that_left_shares_waiting_tells_that_once(planned: Console) -> No
     assert planned("plan", "--output", "markdown").out.count("share/w00 waits") == 1
     found = orjson.loads(planned("plan", "--output", "json").out)["diagnostics"]
     assert sum(each["code"] == "share.held" for each in found) == 60
+
+
+def test_a_plan_that_was_applied_is_short_whatever_it_mended_or_could_not_read(planned: Console) -> None:
+    """What had drifted is as it should be by now, and not told again; what was not looked at still makes it no success."""
+    other = BACKEND.replace("name: sim", "name: other").replace("sim.db", "other.db")
+    planned.write("other.yaml", other)
+    assert planned("apply", "--yes").code == 0
+    with closing(sqlite3.connect(planned.root / "sim.db")) as database, database:
+        database.execute("UPDATE shares SET size_bytes = 2147483648")
+    planned.write("all.yaml", BACKEND + shares(ALL, spec=RULE, size="3GiB"))
+    (planned.root / "other.db").rename(planned.root / "kept.db")
+    planned.write("other.db", "no database")
+    drifted = planned("plan", "--out", "larger.plan")
+    assert drifted.out.count("was changed on backend sim") > 9
+    (planned.root / "kept.db").rename(planned.root / "other.db")
+    assert "Drift" in planned("apply", "larger.plan").out
+    again = planned("apply", "larger.plan")
+    assert (again.code, planned("apply", "larger.plan", "--allow-unreadable", "other").code) == (1, 0)
+    assert "this plan has been applied already" in again.err
+    assert "No changes. 60 resources are as their manifests say, as far as the backends could be read." in again.out
+    assert "was changed on backend" not in again.out + again.err
+    assert len((again.out + again.err).splitlines()) < 12

@@ -180,6 +180,7 @@ def current_part(plan: Plan, rows: CurrentRows) -> Plan:
     done, changed = _sorted_out(plan, rows)
     if not done and not changed:
         return plan
+    plan = _without_done(plan, done, rows)
     left = [step for step in plan.steps if step.address not in done]
     kept, entries = held_by(left, changed, _CODE)
     held = {step.step_id for step in left} - {step.step_id for step in kept}
@@ -187,6 +188,16 @@ def current_part(plan: Plan, rows: CurrentRows) -> Plan:
     if changed and not kept:
         raise DiagnosticError(*found)
     return rest_of(plan, kept, entries, found)
+
+
+def _without_done(plan: Plan, done: AbstractSet[Address], rows: CurrentRows) -> Plan:
+    """Return the plan without the drift that it has mended already, with what it has made or changed among what is as it should be."""
+    mended = {step.step_id for step in plan.steps if step.address in done}
+    return replace(
+        plan,
+        drift=tuple(drift for drift in plan.drift if drift.repaired_by not in mended),
+        summary=replace(plan.summary, unchanged=plan.summary.unchanged + len(done & rows.records.keys())),
+    )
 
 
 def rest_of(plan: Plan, kept: tuple[Step, ...], held: Iterable[Held], found: Iterable[Diagnostic]) -> Plan:
