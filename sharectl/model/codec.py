@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import MISSING, fields
 from functools import lru_cache, partial
@@ -37,7 +38,8 @@ class Spec:
         """Return the spec of a JSON object from an untrusted source; raises ValueError with what is wrong with it."""
         fault = codec_of(cls).fault(plain)
         if fault or not isinstance(plain, dict):
-            message = f"a {cls.__name__} that {fault}"
+            words = _CAPITAL.sub(" ", cls.__name__.removesuffix("Spec")).lower()
+            message = f"a {words} that {fault}"
             raise ValueError(message)
         return cls.from_plain(plain)
 
@@ -49,6 +51,7 @@ class Spec:
 
 
 Named = TypeVar("Named", bound=Spec)
+_CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
 _MOST_LIKES: Final = 10_000
 _UNNAMED: Final = b"\0"
 """Stands for the name; no JSON holds it."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
+from sharectl.drivers.base import DriverError
 from sharectl.model.frozen import dataclass
 
 if TYPE_CHECKING:
@@ -137,7 +138,8 @@ class OpenedOnce(Generic[T]):
         problems: dict[str, str] = {}
         for name, answer in ask_each(opened, close_one, timeout_seconds).items():
             if answer.error is not None:
-                problems[name] = f"{type(answer.error).__name__}: {answer.error}".removesuffix(": ")
+                kind = "" if isinstance(answer.error, DriverError) else f"{type(answer.error).__name__}: "
+                problems[name] = f"{kind}{answer.error}".removesuffix(": ")
             elif not answer.in_time:
                 problems[name] = f"it was not done within {timeout_seconds:g} s"
         return problems

@@ -40,7 +40,9 @@ def raiser(error: BaseException) -> Callable[..., Any]:
     return raises
 
 
-@pytest.mark.parametrize("error", [OSError("the line is dead"), SystemExit(7), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error", [DriverError("the line is dead"), OSError("gone"), SystemExit(7), KeyboardInterrupt()]
+)
 def test_a_driver_that_cannot_be_closed_leaves_the_exit_code(
     console: Console, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
@@ -60,6 +62,7 @@ def test_a_driver_that_cannot_be_closed_leaves_the_exit_code(
     assert ended.code == 0, ended.err
     assert "warning[backend.not-closed]" in ended.err
     assert "the driver of backend one could not be closed" in ended.err
+    assert "DriverError" not in ended.err
     assert len(closed) == 2
     assert console("plan", "--detailed-exitcode").code == 0
 

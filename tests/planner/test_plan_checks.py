@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -72,14 +73,16 @@ def _changed(document: dict[str, Any], path: tuple[str | int, ...], value: objec
 
 
 def test_whatever_one_value_becomes_the_plan_is_refused_or_sound(document: dict[str, Any], tmp_path: Path) -> None:
-    """Each value in turn is taken out, or becomes each of a dozen others: a diagnostic or a plan, and no other exception."""
+    """Each value in turn is taken out, or becomes each of a dozen others: a diagnostic without words of Python or a plan, and no other exception."""
     steps = 0
+    refusals: list[str] = []
     for path in _places(document):
         for number, value in enumerate((*_OTHERS, None)):
             drop = number == len(_OTHERS)
             try:
                 plan = read_plan_file(_saved(_changed(document, path, value, drop=drop), tmp_path / "plan"))
-            except DiagnosticError:
+            except DiagnosticError as refused:
+                refusals.append(str(refused))
                 continue
             write_plan_file(tmp_path / "again", plan)
             assert read_plan_file(tmp_path / "again") == plan
@@ -88,6 +91,8 @@ def test_whatever_one_value_becomes_the_plan_is_refused_or_sound(document: dict[
             assert list(plan_markdown(plan))
             assert list(diagnostics_lines(plan.diagnostics, color=False)) or not plan.diagnostics
     assert steps
+    assert refusals
+    assert [text for text in refusals if re.search(r"Error: |Spec |__init__|NoneType", text)] == []
 
 
 def _step(document: dict[str, Any], verb: str) -> int:

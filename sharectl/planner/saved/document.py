@@ -209,8 +209,11 @@ def plan_from_document(document: object, more_steps: Iterable[object] = ()) -> P
             unread=tuple(map(_unread, plain.get("unreadable") or ())),
             origin=None if origin is None else Origin(**_checked("origin", origin)),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        message = f"it is damaged: {type(error).__name__}: {error}"
+    except ValueError as error:
+        message = f"it is damaged: {error}"
+        raise PlanDocumentError(message) from error
+    except (KeyError, TypeError, AttributeError) as error:
+        message = "it is damaged: a part of it is missing, or is not what stands there in a plan"
         raise PlanDocumentError(message) from error
 
 
