@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Held, Plan, Summary
     from sharectl.model.verbs import Verb
 
+_WAITING: Final = "share.held"
 _UNREAD_BACKEND: Final = frozenset({"backend.unknown", "backend.identity", "backend.pool-unknown"})
 _REPLACING: Final = ("create-then-delete", "delete-then-create")
 _TENSES: Final[Mapping[str, tuple[str, str]]] = {
@@ -44,7 +45,11 @@ def summary_sentence(plan: Plan) -> str:
         "1 resource is as its manifest says" if unchanged == 1 else f"{unchanged} resources are as their manifests say"
     )
     unread = any(diagnostic.code in _UNREAD_BACKEND for diagnostic in plan.diagnostics)
-    return f"No changes. {held}{', as far as the backends could be read' if unread else ''}."
+    end = f"{held}{', as far as the backends could be read' if unread else ''}."
+    waiting = len({diagnostic.address for diagnostic in plan.diagnostics if diagnostic.code == _WAITING})
+    if waiting:
+        return f"Nothing can be done yet: {counted(waiting, 'share')} {'waits' if waiting == 1 else 'wait'}, as the warnings say. {end}"
+    return f"No changes. {end}"
 
 
 def done_sentence(plan: Plan) -> str:

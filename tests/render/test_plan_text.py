@@ -70,6 +70,15 @@ def test_an_empty_plan_admits_what_it_could_not_read() -> None:
     assert next(plan_lines(plan)).endswith("as far as the backends could be read.")
 
 
+def test_an_empty_plan_counts_the_shares_that_wait() -> None:
+    """They are wanted, and not there: that is not `No changes`."""
+    waiting = [warning("share.held", f"share/{name} waits", address=f"share/{name}") for name in "ab"]
+    assert (
+        "Nothing can be done yet: 2 shares wait, as the warnings say. 3 resources are as their manifests say."
+        in list(plan_lines(a_plan(unchanged=3, diagnostics=tuple(waiting))))
+    )
+
+
 def test_an_empty_plan_with_errors_does_not_claim_that_all_is_well() -> None:
     """It says how many errors stand in the way."""
     lines = list(plan_lines(a_plan(diagnostics=(shrink_error(),))))
