@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -141,7 +142,8 @@ def _describe(rule: str, wanted: Any, value: Any, schema: JsonObject, path: Path
     if rule == "type":
         types = wanted if isinstance(wanted, list) else [wanted]
         expected = " or ".join(_TYPE_NAMES.get(name, str(name)) for name in types)
-        if "string" in types and isinstance(value, bool | int | float):
+        is_unquoted = "string" in types and isinstance(value, bool | int | float)
+        if is_unquoted and re.search(str(schema.get("pattern", "")), _shown(value)):  # else quotes alone do not mend it
             hint = hint or 'put it in quotes: "{written}"'
         return f"{where} must be {expected}, not {_kind_of_value(value)}", hint or _example(schema)
     if rule == "enum":
@@ -157,7 +159,7 @@ def _describe(rule: str, wanted: Any, value: Any, schema: JsonObject, path: Path
     if rule == "const":
         return f"{where} must be {wanted}, not {_shown(value)}", f"write {wanted}"
     if rule == "pattern":
-        return f"{where} cannot be {_shown(value)}", hint
+        return f"{where} cannot be {_shown(value)}", hint or _example(schema)
     if rule in {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"}:
         bound = {"minimum": "at least", "maximum": "at most"}.get(rule, "more than" if "Min" in rule else "less than")
         return f"{where} must be {bound} {wanted}, not {_shown(value)}", _example(schema)

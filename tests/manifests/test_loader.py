@@ -419,6 +419,14 @@ def test_a_choice_that_yaml_read_as_a_number_is_shown_with_its_quotes() -> None:
     assert found.remedy == 'write "4.2", in quotes; choose one of 4.1, 4.2'
 
 
+@pytest.mark.parametrize("written", [0.3, "0.3"])
+def test_quotes_are_proposed_only_where_they_mend_it(written: object) -> None:
+    """A schema of a driver may have no remedy of its own: then its description is one."""
+    delay = {"type": "string", "pattern": "^[0-9]+ms$", "description": "A time such as 50ms."}
+    (found,) = explain({"delay": written}, {"properties": {"delay": delay}}, document=0)
+    assert found.remedy == "expected here: A time such as 50ms."
+
+
 def test_among_very_many_names_the_near_one_is_still_found(tmp_path: Path) -> None:
     """Promptly."""
     text = "".join(share(f"share-{number:05}") for number in range(2500)) + document(
