@@ -70,6 +70,7 @@ class Session:
         self._last_number = 0
         self._error_text = b""
         self._over: str | None = None
+        self._is_ending = False
         self._process = _start(host, archive)
         self._requests = cast("IO[bytes]", self._process.stdin)  # these three are pipes
         self._answers = cast("IO[bytes]", self._process.stdout)
@@ -80,8 +81,8 @@ class Session:
 
     @property
     def is_over(self) -> bool:
-        """Tell whether the process has ended, or is being let go."""
-        return self._over is not None
+        """Tell whether the process has ended, is being let go, or has closed its answers."""
+        return self._is_ending or self._over is not None
 
     def greet(self, settings: Mapping[str, Any], width: int) -> dict[str, Any]:
         """Send the agent itself and the hello; return what it says of its host. Raises DriverError where it refuses."""
@@ -93,11 +94,19 @@ class Session:
         """Return the result of the call; raises the driver's errors, BackendUnavailableError when there is no answer in time."""
         deadline = time.monotonic() + timeout_seconds
         number, future = self._register()
+        is_written = True
         try:
             frame = encode({"id": number, "method": method, "params": params})
-            if self._write(before + frame, deadline) and method != HELLO:
+            is_written = self._write(before + frame, deadline)
+            if is_written and method != HELLO:
                 self._note_work(number)
             answer = future.result(max(0.0, deadline - time.monotonic()))
+        except BackendUnavailableError as cause:
+            if is_written:
+                raise
+            raise BackendUnavailableError(
+                str(cause), RETRY_SECONDS
+            ) from cause  # an agent that has half a call begins nothing
         except FramingError as cause:
             message = f"the call {method} cannot be sent to {place_of(self._host)}: {cause}"
             raise DriverError(message) from cause
@@ -136,8 +145,9 @@ class Session:
 
     def _register(self) -> tuple[int, Future[dict[str, Any]]]:
         with self._lock:
-            if self._over is not None:
-                raise BackendUnavailableError(self._over, RETRY_SECONDS)
+            if self._over is not None or self._is_ending:
+                reason = self._over or f"{place_of(self._host)} has ended"
+                raise BackendUnavailableError(reason, RETRY_SECONDS)
             self._last_number += 1
             future = self._waiting[self._last_number] = Future[dict[str, Any]]()
             return self._last_number, future
@@ -208,6 +218,8 @@ class Session:
             future.set_exception(error_of(str(failure.get("kind")), str(failure.get("message"))))
 
     def _finish(self, buffer: FrameBuffer, broken: FramingError | None) -> None:
+        with self._lock:
+            self._is_ending = True  # before its process is gone: whoever sees that needs another session
         exit_code = self._reap()
         self._drain_errors()
         said = f"{buffer.greeting()}\n{self._error_text.decode(errors='replace')}".splitlines()[-_KEPT_LINES:]

@@ -260,6 +260,44 @@ def test_an_agent_that_reads_no_more_is_given_up(connection: AgentConnection) ->
     assert agent_pid(connection) != pid
 
 
+def test_a_call_made_while_an_agent_ends_goes_to_a_new_one(
+    connection: AgentConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answers are at their end, and why is not known yet."""
+    pid = agent_pid(connection)
+    ending = connection._session()
+    may_be_reaped = threading.Event()
+    reap = Session._reap
+
+    def reap_when_told(session: Session) -> int | None:
+        assert session is not ending or may_be_reaped.wait(SECONDS)
+        return reap(session)
+
+    monkeypatch.setattr(Session, "_reap", reap_when_told)
+    os.kill(pid, signal.SIGKILL)
+    try:
+        wait_for(lambda: ending.is_over, "the end of its answers")
+        assert agent_pid(connection) != pid
+        with pytest.raises(BackendUnavailableError, match="the agent on this machine has ended") as raised:
+            ending.ask("facts", {}, SECONDS)
+        assert raised.value.retry_after_seconds is not None
+    finally:
+        may_be_reaped.set()
+
+
+def test_a_call_that_an_agent_had_no_whole_of_may_be_made_again(connection: AgentConnection) -> None:
+    """An agent that dies while a call is being written has begun nothing of it."""
+    pid = agent_pid(connection)
+    os.kill(pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as threads:
+        call = threads.submit(connection.call, "echo", {"value": "x" * 1_000_000}, 60.0)
+        wait_for(lambda: _pipe_is_full(pid), "a full pipe")
+        os.kill(pid, signal.SIGKILL)
+        failure = call.exception(SECONDS)
+    assert isinstance(failure, BackendUnavailableError)
+    assert failure.retry_after_seconds is not None
+
+
 def test_a_call_that_waits_for_its_turn_to_write_waits_no_longer_than_it_says(connection: AgentConnection) -> None:
     """Another one is writing to an agent that does not read."""
     pid = agent_pid(connection)
