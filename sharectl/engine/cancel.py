@@ -32,8 +32,14 @@ class Cancellation:
         self._notify = notify
 
     def request(self) -> None:
-        """Ask for an end: gracefully the first time, at once from the second on."""
+        """Ask for an end: gracefully the first time, at once from the second on.
+
+        `requested` is True only when whoever subscribed has been told: whoever sees it may rely on nothing more being begun.
+        """
         immediate = next(self._requests) > 0
+        told = self._notify
+        if told is not None:
+            told(immediate)
         self._requested = True
-        if self._notify is not None:
+        if told is None and self._notify is not None:  # it came while somebody subscribed, who may have looked already
             self._notify(immediate)

@@ -165,3 +165,13 @@ def test_the_first_request_is_graceful_and_all_further_ones_are_not() -> None:
         cancellation.request()
     assert told == [False, True, True]
     assert cancellation.requested
+
+
+def test_a_cancel_is_seen_only_when_the_run_has_been_told() -> None:
+    """Until then another call might begin."""
+    cancellation = Cancellation()
+    seen: list[bool] = []
+    cancellation.subscribe(lambda _: seen.append(cancellation.requested))
+    cancellation.request()
+    assert seen == [False]
+    assert cancellation.requested
