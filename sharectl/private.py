@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import contextmanager, suppress
@@ -16,6 +17,13 @@ MODE: Final = 0o700
 DRAFT_SUFFIX: Final = ".draft"
 """The end of the name of a file that is not whole yet; one that is old was left by a process that was killed."""
 _MOST_OF_NAME: Final = 100
+_WAYS_OUT: Final = {
+    errno.ENOSPC: "make room on its file system, and run the command again",
+    errno.EDQUOT: "make room within the quota, or raise it, and run the command again",
+    errno.EROFS: "its file system is read-only: mount it for writing",
+    errno.EIO: "see to the disk; the log of the system says more",
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "check its permissions, and those of its folder"),
+}
 _OTHERS_WRITE: Final = stat.S_IWOTH
 MAX_SECRET_BYTES: Final = 64 * 1024
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -48,6 +56,11 @@ def draft_of(
     finally:
         os.close(descriptor)
         draft.unlink(missing_ok=True)
+
+
+def way_out(problem: OSError, otherwise: str) -> str:
+    """Return what to do where something could not be written: what mends the disk or the permissions, or `otherwise` where it is neither."""
+    return _WAYS_OUT.get(problem.errno or 0, otherwise)
 
 
 def may_replace(target: Path, beginning: bytes) -> bool:

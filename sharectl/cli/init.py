@@ -76,6 +76,7 @@ def schema(
     from sharectl.cli.session import standard_output, working_directory
     from sharectl.manifests.schemas import schema_names
     from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
+    from sharectl.private import way_out
     from sharectl.render.outputs import output_names, schema_of_output
     from sharectl.workspace.editor_schemas import (
         defaults_near,
@@ -96,8 +97,9 @@ def schema(
                 count = write_kustomize_component(here / kustomize)
                 output.note(f"Wrote {count} files into {kustomize}; name the folder under `components` of the base.")
         except OSError as problem:
-            summary = f"{problem.filename} could not be written: {problem.strerror}"
-            raise DiagnosticError(error("schema.unwritable", summary, remedy="name a folder that can be")) from problem
+            summary = f"the schemas could not be written to {write or kustomize}: {problem.strerror}"
+            remedy = way_out(problem, "name a folder that can be")
+            raise DiagnosticError(error("schema.unwritable", summary, remedy=remedy)) from problem
     elif name is None:
         output.write_lines((*names, *outputs))
     elif name in names:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.cli.codes import ExitCode, Finished
 from sharectl.model.diagnostics import DiagnosticError, error, warning
-from sharectl.private import draft_of, may_replace
+from sharectl.private import draft_of, may_replace, way_out
 from sharectl.render.metrics import BEGINNING, metrics_lines
 from sharectl.workspace.metrics import Measured
 
@@ -55,4 +55,5 @@ def _write(session: Session, measured: Measured, target: Path) -> None:
             file.writelines(f"{line}\n" for line in metrics_lines(measured))
     except OSError as problem:
         summary = f"the metrics could not be written to {target}: {problem.strerror or problem}"
-        session.output.diagnostics((warning("metrics.not-written", summary, remedy="make the folder writable"),))
+        remedy = way_out(problem, "name another file with --metrics")
+        session.output.diagnostics((warning("metrics.not-written", summary, remedy=remedy),))

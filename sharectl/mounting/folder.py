@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.diagnostics import DiagnosticError, error
-from sharectl.private import draft_of
+from sharectl.private import draft_of, way_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +44,7 @@ def write_marked_files(folder: Path, files: Mapping[str, str], mark: str) -> Wri
     except OSError as problem:
         summary = f"{problem.filename or folder} could not be read or written: {problem.strerror}"
         raise DiagnosticError(
-            error("mounts.folder", summary, remedy="--directory names a folder that is there")
+            error("mounts.folder", summary, remedy=way_out(problem, "--directory names a folder that is there"))
         ) from problem
     stale = sorted(name for name, text in found.items() if text is not None and name not in files)
     return Written(len(changed), len(files) - len(changed), tuple(stale))

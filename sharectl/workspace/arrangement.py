@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sharectl.manifests.layout import arranged, is_left_for_aliases
 from sharectl.manifests.sources import read_sources
 from sharectl.manifests.syntax import binary_problem, explain_syntax, position_of
 from sharectl.model.diagnostics import Diagnostic, Severity, Source, error
-from sharectl.private import draft_of
+from sharectl.private import draft_of, way_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import BinaryIO
 
     from sharectl.manifests.project import Project
-
-_REMEDIES: Final = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room where it is, and run it again; the file is as it was"),
-    errno.EROFS: "its file system is read-only: mount it for writing",
-    errno.EIO: "see to the disk; the log of the system says more",
-}
 
 
 class Arranged(NamedTuple):
@@ -104,6 +97,7 @@ def write(file: Arranged) -> Diagnostic | None:
                     "fmt.changed", f"{file.shown} was changed meanwhile, and is left as it is", remedy="run it again"
                 )
     except OSError as failure:
-        remedy = _REMEDIES.get(failure.errno or 0, "check its permissions, and those of its folder")
-        return error("fmt.unwritable", f"{file.shown} could not be written: {failure.strerror}", remedy=remedy)
+        summary = f"{file.shown} could not be written: {failure.strerror}"
+        remedy = way_out(failure, "look at what is there; the file is as it was")
+        return error("fmt.unwritable", summary, "the file is as it was.", remedy=remedy)
     return None

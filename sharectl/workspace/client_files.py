@@ -10,7 +10,7 @@ from sharectl.manifests.write import ManifestDocument, dump, scalar
 from sharectl.model.diagnostics import DiagnosticError, error, has_errors, listed
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind
-from sharectl.private import draft_of
+from sharectl.private import draft_of, way_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -95,7 +95,7 @@ def write_list(path: Path, text: str) -> None:
     except OSError as failure:
         summary = f"{path} could not be written: {failure.strerror}"
         raise DiagnosticError(
-            error("clients.unwritable", summary, remedy="name another file with --write")
+            error("clients.unwritable", summary, remedy=way_out(failure, "name another file with --write"))
         ) from failure
 
 

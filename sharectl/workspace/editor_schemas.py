@@ -10,7 +10,7 @@ from sharectl.manifests.schemas import schema_name_of, schema_names, schema_text
 from sharectl.model.diagnostics import DiagnosticError
 from sharectl.model.kinds import Kind
 from sharectl.network.registry import NETWORK_PLUGINS, network_plugin_factory
-from sharectl.private import NAME, make_private
+from sharectl.private import NAME, draft_of, make_private
 from sharectl.workspace.validation import driver_schema
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ def write_kustomize_component(directory: Path) -> int:
     directory.mkdir(parents=True, exist_ok=True)
     files = sorted((schemas_directory() / "kustomize").glob("*.yaml"))
     for file in files:
-        (directory / file.name).write_bytes(file.read_bytes())
+        with draft_of(directory / file.name, mode=0o666, is_durable=False) as draft:
+            draft.write_bytes(file.read_bytes())
     return len(files)
 
 
@@ -102,8 +103,7 @@ def write_schemas(directory: Path, defaults: Sequence[JsonObject] = ()) -> int:
     directory.mkdir(parents=True, exist_ok=True)
     texts: Mapping[str, str] = {name: editor_schema(name, defaults) for name in schema_names()}
     for name, text in texts.items():
-        path = directory / file_name(name)
-        if is_private:
-            path.touch(mode=0o600)
-        path.write_text(text, encoding="utf-8")
+        mode = 0o600 if is_private else 0o666
+        with draft_of(directory / file_name(name), mode=mode, is_durable=False) as draft:
+            draft.write_text(text, encoding="utf-8")
     return len(texts)

@@ -10,7 +10,7 @@ from sharectl.model.diagnostics import DiagnosticError, error, warning
 from sharectl.model.kinds import name_of
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import Protocol, ShareSpec
-from sharectl.private import draft_of
+from sharectl.private import draft_of, way_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -153,8 +153,10 @@ def write_manifests(path: Path, text: str) -> None:
             draft.write_text(text, encoding="utf-8")
     except OSError as problem:
         summary = f"{path} could not be written: {problem.strerror}"
-        remedy = "nothing was taken over; name another folder with --write"
-        raise DiagnosticError(error("import.unwritable", summary, remedy=remedy)) from problem
+        remedy = way_out(problem, "name another folder with --write")
+        raise DiagnosticError(
+            error("import.unwritable", summary, detail="nothing was taken over.", remedy=remedy)
+        ) from problem
 
 
 def outside_warning(path: Path, sources: Sequence[Path]) -> tuple[Diagnostic, ...]:

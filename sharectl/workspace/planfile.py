@@ -11,7 +11,7 @@ from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.plans import Origin
 from sharectl.planner.saved.checks import UnsoundPlanError, check_plan
 from sharectl.planner.saved.document import PlanDocumentError, plan_from_document, streamed_document
-from sharectl.private import draft_of, may_replace
+from sharectl.private import draft_of, may_replace, way_out
 from sharectl.workspace.git import git_lines
 
 if TYPE_CHECKING:
@@ -61,7 +61,12 @@ def write_plan_file(path: Path, plan: Plan) -> None:
             file.write(digest.hexdigest().encode())
     except OSError as problem:
         raise DiagnosticError(
-            error("plan.unwritable", f"the plan could not be written to {path}: {problem.strerror}")
+            error(
+                "plan.unwritable",
+                f"the plan could not be written to {path}: {problem.strerror}",
+                detail="what was at that path is as it was.",
+                remedy=way_out(problem, "name a file with --out, in a folder that is there"),
+            )
         ) from problem
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.diagnostics import DiagnosticError, error
-from sharectl.private import DRAFT_SUFFIX
+from sharectl.private import DRAFT_SUFFIX, way_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -68,7 +68,12 @@ def publish(directory: Path, pages: Iterable[Page]) -> Published:
         if problem.errno == errno.EBUSY:
             reason = "it is a mount point, and only a folder in it can be replaced as a whole"
         raise DiagnosticError(
-            error("report.unwritable", f"the report could not be written to {directory}: {reason}")
+            error(
+                "report.unwritable",
+                f"the report could not be written to {directory}: {reason}",
+                detail="what was there is as it was.",
+                remedy=way_out(problem, "name another folder with --html"),
+            )
         ) from problem
 
 
