@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     """By the name that a manifest would have: each backend that holds such a share, and the share."""
 
 _NAMED_AT_MOST: Final = 4
+IN_THE_WAY: Final = "share.in-the-way"
+"""The code of what is told where storage of its name hinders that a share is made."""
 
 
 def importable_shares(known_ids: Collection[str], seen: BackendObservation) -> tuple[ObservedShare, ...]:
@@ -82,7 +84,7 @@ def refuse_taken_name(draft: Draft, address: Address) -> bool:
     if all(share.resource_id is None for _, share in found):
         origin = "sharectl did not make it."
     draft.refuse(
-        "share.in-the-way",
+        IN_THE_WAY,
         address,
         f"{address} would be made new and empty, and storage of that name is there already: {places_of(found)}",
         detail=f"{origin} It would stay behind, out of sight of those who look for it.",

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
-from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
+from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, listed, warning
 from sharectl.model.frozen import dataclass
 from sharectl.model.state_urls import url_of_file
 from sharectl.private import NAME, draft_of, make_private
@@ -20,12 +20,13 @@ from sharectl.state.stores import open_store
 from sharectl.workspace.git import git_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
     from sharectl.manifests.project import Project
     from sharectl.model.diagnostics import Diagnostic
+    from sharectl.model.kinds import Address
     from sharectl.model.records import ContentMark
     from sharectl.state.contract import StateStore
     from sharectl.state.sqlite.copies import Copy
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _ORIGINS: Final = "origins.json"
 _FORMAT: Final = "sharectl-copies"
 _MOST_ORIGINS: Final = 50
+_LOOKED_UP: Final = 100
+_NAMED: Final = 3
 _CONTENT: Final = ("lineage", "resources", "rules", "operations", "history")
 RESTORE_COMMAND: Final = "sharectl state restore"
 
@@ -195,6 +198,46 @@ def overtaken_state(store: StateStore, project: Project, environ: Mapping[str, s
                 "`sharectl state pull > state.json`, then `sharectl state push --force state.json`",
             )
     return None
+
+
+def replaced_state(
+    store: StateStore, project: Project, environ: Mapping[str, str], in_the_way: Collection[Address]
+) -> Diagnostic | None:
+    """Return what to say where shares that are in the way, and that `store` has never known, are held by a copy of another state of this project.
+
+    That one was lost, and new ones have been recorded here since. Raises StateError.
+    """
+    if project.copies_kept == 0 or not isinstance(store, KeepsCopies):
+        return None
+    mark = store.content_mark()[0]
+    if _has_held_nothing(mark):
+        return None  # as `missing_state` has said
+    folders = [folder for folder, is_own in _lineages(project, environ) if is_own and folder.name != mark.lineage]
+    for newest in _newest_first(copy for copy in map(newest_in, folders) if copy is not None):
+        held = [address for address in _held_by(newest, in_the_way) if not any(store.history(address=address, limit=1))]
+        if held:
+            return warning(
+                "state.lost",
+                f"a copy of another state of this project holds what is in the way here: {listed(held, _NAMED)}",
+                detail=f"the copy is of {newest.taken_at}, serial {newest.serial}, with {newest.mark.resources} resources. "
+                "If that state was lost, this one was begun without what it knew.",
+                remedy=f"`{RESTORE_COMMAND} {newest.name} --force` brings it back in the place of this one; what has been made since is then "
+                "taken over with `sharectl import`. To go on with this one, take those shares over with `sharectl import` instead",
+            )
+    return None
+
+
+def _held_by(copy: Copy, addresses: Collection[Address]) -> list[Address]:
+    """Return which of the addresses are in a copy, some if there are many; none where it cannot be read."""
+    try:
+        store = open_store(url_of_file(copy.path), create=False)
+        try:
+            with store.read() as reader:
+                return sorted(reader.view(addresses).records.keys() & addresses)[:_LOOKED_UP]
+        finally:
+            store.close()
+    except StateError:
+        return []
 
 
 def _has_held_nothing(mark: ContentMark) -> bool:

@@ -21,7 +21,7 @@ from sharectl.planner.exports import export_policy, find_exports
 from sharectl.planner.observed import find_deviations
 from sharectl.planner.records import differing, outdated_policies, without_manifest
 from sharectl.planner.selection import addresses_with_rules, unknown_address
-from sharectl.planner.strays import import_address
+from sharectl.planner.strays import IN_THE_WAY, import_address
 from sharectl.state.contract import KeepsPromises
 from sharectl.workspace.share_servers import subnets_to_check
 from sharectl.workspace.survey import Question, survey
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.project import Project
+    from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan
     from sharectl.model.records import LockStatus, Promise, Record, StateView
@@ -127,7 +128,17 @@ class Planner:
         """Return the plan. Raises DiagnosticError where a target is nowhere to be found."""
         self._require_targets(store)
         request = PlanRequest(self.options, self.refresh, self.see)
-        return make_plan(self.repository.project, self.desired, store, backends, request)
+        made = make_plan(self.repository.project, self.desired, store, backends, request)
+        lost = self._state_of_what_is_in_the_way(store, made)
+        return made if lost is None else replace(made, diagnostics=(lost, *made.diagnostics))
+
+    def _state_of_what_is_in_the_way(self, store: StateStore, made: Plan) -> Diagnostic | None:
+        in_the_way = {found.address for found in made.diagnostics if found.code == IN_THE_WAY and found.address}
+        if not in_the_way:
+            return None
+        from sharectl.workspace.copies import replaced_state  # noqa: PLC0415 - only where something is in the way
+
+        return replaced_state(store, self.repository.project, self.repository.environ, in_the_way)
 
     def _require_targets(self, store: StateStore) -> None:
         """Refuse unknown targets with the nearest of all addresses; a plan of targets has read only those."""

@@ -99,6 +99,33 @@ def test_a_state_that_an_apply_made_in_the_place_of_a_lost_one_still_leads_back(
     assert "state.lost" not in applied("plan", "--detailed-exitcode").err
 
 
+def test_a_lost_state_is_told_as_long_as_its_shares_are_in_the_way(applied: Console) -> None:
+    """The new state holds something by then, and would look like the right one."""
+    shutil.rmtree(applied.root / ".sharectl")
+    alike = (applied.root / "all.yaml").read_text(encoding="utf-8").split("---\n")[1]
+    applied.write("more.yaml", alike.replace("name: one", "name: three"))
+    applied("apply", "--yes", "--allow-shared", "sim")
+    assert "share/three" in records(applied)
+    for command in (["plan"], ["apply", "--yes"]):
+        told = applied(*command).err
+        assert "holds what is in the way here: share/one, share/two\n" in told
+    name = told.partition("`sharectl state restore ")[2].partition(" --force`")[0]
+    assert applied("import", "share/one", "gold1/one", "--yes").code == 0
+    assert "holds what is in the way here: share/two\n" in applied("plan").err
+    assert applied("state", "restore", name, "--force", "--yes").code == 0
+    assert "holds what is in the way here: share/three\n" in applied("plan").err
+
+
+def test_what_this_state_has_forgotten_is_not_called_lost(applied: Console) -> None:
+    """Another state of the project had it, long ago; somebody has taken it out of this one since."""
+    shutil.rmtree(applied.root / ".sharectl")
+    assert applied("import", "--backend", "sim", "--all", "--yes").code == 0
+    assert applied("state", "rm", "share/one").code == 0
+    told = applied("plan").err
+    assert "share.in-the-way" in told
+    assert "state.lost" not in told
+
+
 def test_a_copy_is_private_whole_and_outside_of_the_checkout(applied: Console, kept: Path) -> None:
     """Modes 0600 in 0700, and a state that opens by itself."""
     (copy,) = names(kept)
