@@ -40,15 +40,13 @@ def _review_annotations(plan: Plan) -> Iterator[str]:
     """Yield a command for each thing to think about, and at last the text of the answers."""
     from sharectl.planner.review.answers import review_of  # noqa: PLC0415 - a plan's alone
     from sharectl.planner.review.nouns import Verdict  # noqa: PLC0415 - as above
-    from sharectl.planner.review.words import named  # noqa: PLC0415 - as above
-    from sharectl.render.review import QUESTIONS, answer_text, answers  # noqa: PLC0415 - as above
+    from sharectl.render.review import QUESTIONS, answer_text, answers, opening_words  # noqa: PLC0415 - as above
 
     review = review_of(plan)
     if review.locked_out.verdict is Verdict.YES:
         yield _command("warning", {"title": "Somebody loses access"}, visible(answer_text(review.locked_out)))
     for opening in review.openings:
-        words = f"{opening.rule} lets {opening.who} in ({opening.grant}): {named(opening.addresses)}"
-        yield _command("warning", {"title": "Open to everybody"}, visible(words))
+        yield _command("warning", {"title": "Open to everybody"}, visible(opening_words(opening)))
     yield "\n".join(
         f"{QUESTIONS[name]} {answer.verdict.value}: {visible(answer_text(answer, has_verdict=True))}"
         for name, answer in answers(review).items()

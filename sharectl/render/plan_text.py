@@ -81,9 +81,10 @@ def plan_lines(
     blocks, color = plan_blocks(plan), look.color
     review = _review_of(plan)
     if review is not None:
-        from sharectl.render.review import answer_lines  # noqa: PLC0415 - most plans are empty
+        from sharectl.render.review import answer_lines, opening_lines  # noqa: PLC0415 - most plans are empty
 
         yield from answer_lines(review, look)
+        yield from opening_lines(review, look)
         yield ""
     if plan.drift:
         yield from drift_lines(plan, look)
@@ -157,13 +158,12 @@ def _all_block_lines(blocks: Sequence[Block], review: Review | None, *, color: b
     folds = unfolded(blocks) if verbose or len(blocks) < FEWEST_FOLDED else folded(blocks, reached)
     column = _column([fold.name for fold in folds])
     for fold in folds:
-        said = reached.get(fold.first.address, Reached())
+        said = None if review is None else reached.get(fold.first.address, Reached())
         yield from _fold_lines(fold, column, said, color=color, verbose=verbose)
 
 
-def _fold_lines(fold: Fold, column: int, said: Reached, *, color: bool, verbose: bool) -> Iterator[str]:
+def _fold_lines(fold: Fold, column: int, said: Reached | None, *, color: bool, verbose: bool) -> Iterator[str]:
     from sharectl.render.folding import fold_headline  # noqa: PLC0415 - most plans are empty
-    from sharectl.render.review import reach_words  # noqa: PLC0415 - as above
 
     block, action = fold.first, fold.first.action
     style = STYLE_OF_ACTION[action]
@@ -184,6 +184,14 @@ def _fold_lines(fold: Fold, column: int, said: Reached, *, color: bool, verbose:
     fields, rules = split_changes(block.steps)
     for each in (*fields, *rules):
         yield _change_line(each, color=color)
+    if said is not None:
+        yield from _reached_lines(said, block, color=color)
+
+
+def _reached_lines(said: Reached, block: Block, *, color: bool) -> Iterator[str]:
+    """Yield what the review says of the clients of a share."""
+    from sharectl.render.review import reach_words  # noqa: PLC0415 - most plans are empty
+
     for words in reach_words(said.change, block):
         yield f"{_INDENT}{paint('▸', 'accent', color)} {visible(words)}"
     for opening in said.openings:

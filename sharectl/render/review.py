@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.planner.review.nouns import Cause, Verdict
-from sharectl.planner.review.words import shift_words
+from sharectl.planner.review.words import named, shift_words
 from sharectl.render.blocks import split_changes
 from sharectl.render.sentences import RULE_PREFIX
 from sharectl.render.text import paint, visible, wrapped
@@ -22,6 +22,7 @@ QUESTIONS: Final = {"data_lost": "Is data lost?", "locked_out": "Is anyone locke
 _LABELS: Final = {"data_lost": "Data:", "locked_out": "Access:", "fits": "Room:"}
 _BAD: Final = {"data_lost": Verdict.YES, "locked_out": Verdict.YES, "fits": Verdict.NO}
 _LABEL_WIDTH: Final = 9
+_MOST_OPENINGS: Final = 4
 MOST_REACHED: Final = 8
 
 
@@ -59,11 +60,26 @@ def answer_lines(review: Review, look: Look) -> Iterator[str]:
         if name == "fits" and answer.verdict is Verdict.YES and not review.takes_room:
             continue
         style = "danger" if is_bad(name, answer) else "warning" if answer.verdict is Verdict.UNKNOWN else ""
-        room = None if look.width is None else max(look.width - _LABEL_WIDTH, 20)
-        for number, line in enumerate(wrapped(visible(answer_text(answer)), room)):
-            label = "" if number else _LABELS[name]
-            told = paint(line, style, look.color) if style else line
-            yield f"{label:{_LABEL_WIDTH}}{told}"
+        yield from _labelled(_LABELS[name], answer_text(answer), style, look)
+
+
+def opening_lines(review: Review, look: Look) -> Iterator[str]:
+    """Yield which new rules let everybody in: among thousands of changes nobody finds the one that says so."""
+    if review.openings:
+        told = [opening_words(each) for each in review.openings[:_MOST_OPENINGS]]
+        more = len(review.openings) - len(told)
+        yield from _labelled("Open:", "; ".join((*told, *([f"and {more} more"] if more else []))), "warning", look)
+
+
+def opening_words(opening: Opening) -> str:
+    """Return which rule lets whom in where: `ip:0.0.0.0/0 lets every IPv4 client in (rw): share/home`."""
+    return f"{opening.rule} lets {opening.who} in ({opening.grant}): {named(opening.addresses)}"
+
+
+def _labelled(label: str, words: str, style: str, look: Look) -> Iterator[str]:
+    room = None if look.width is None else max(look.width - _LABEL_WIDTH, 20)
+    for number, line in enumerate(wrapped(visible(words), room)):
+        yield f"{'' if number else label:{_LABEL_WIDTH}}{paint(line, style, look.color) if style else line}"
 
 
 class Reached(NamedTuple):

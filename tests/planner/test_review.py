@@ -154,6 +154,19 @@ def test_a_rule_for_everybody_is_remarked_when_it_comes() -> None:
     assert [(each.rule, each.who) for each in review(world).openings] == [("ip:::/0", "every IPv6 client")]
 
 
+def test_a_rule_that_lets_everybody_read_is_remarked_too() -> None:
+    """Data that all may read is out."""
+    world = settled("ip:10.0.0.0/8").wants("a", access=["ip:0.0.0.0/0=ro", "ip:::/0=none", "ip:10.0.0.0/8"])
+    assert [(each.rule, each.grant) for each in review(world).openings] == [("ip:0.0.0.0/0", "ro")]
+
+
+@pytest.mark.parametrize(("half", "grant"), [("ip:0.0.0.0/1=ro", "ro"), ("ip:0.0.0.0/1", "rw")])
+def test_what_two_rules_grant_everybody_together_is_the_lesser_of_them(half: str, grant: str) -> None:
+    """All of them may write only where each rule lets them."""
+    world = settled("ip:10.0.0.0/8").wants("a", access=[half, "ip:128.0.0.0/1", "ip:10.0.0.0/8"])
+    assert [(each.rule, each.grant) for each in review(world).openings] == [("ip:0.0.0.0/0", grant)]
+
+
 def test_two_rules_that_let_everybody_in_together_are_remarked_too() -> None:
     """Half of all addresses each is all of them."""
     world = settled("ip:10.0.0.0/8").wants("a", access=["ip:0.0.0.0/1", "ip:128.0.0.0/1", "ip:10.0.0.0/8"])

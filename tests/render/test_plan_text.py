@@ -253,8 +253,10 @@ def test_a_small_change_has_one_line_of_answers() -> None:
 
 
 def test_a_plan_that_cannot_be_applied_has_no_answers() -> None:
-    """It stays short."""
+    """It stays short, and does not say of clients that nothing changes for them: nobody has looked."""
     assert next(plan_lines(a_plan(*new_share(), diagnostics=(shrink_error(),)))).startswith("What apply will do")
+    refused = a_plan(changed_access("home", (WIDE,), ()), diagnostics=(shrink_error(),))
+    assert not any("▸" in line for line in plan_lines(refused))
 
 
 def test_the_answers_fit_a_terminal() -> None:
@@ -274,9 +276,24 @@ def test_what_becomes_of_clients_is_said_where_the_rules_do_not_say_it() -> None
 
 
 def test_a_rule_that_lets_everybody_in_is_remarked() -> None:
-    """Where it comes."""
+    """Where it comes, and on top: nobody finds it among thousands."""
     lines = list(plan_lines(a_plan(changed_access("home", (WIDE,), (WIDE, ALL)))))
     assert "      ! ip:0.0.0.0/0 lets every IPv4 client in (rw)" in lines
+    assert lines[:2] == [
+        "No data is lost, nobody is locked out.",
+        "Open:    ip:0.0.0.0/0 lets every IPv4 client in (rw): share/home",
+    ]
+
+
+def test_an_opening_of_many_shares_is_told_once() -> None:
+    """With their number; to read is enough."""
+    steps = [
+        changed_access(f"s{number}", (), (ALL._replace(access_level="ro"), AccessRule("ip", f"192.0.2.{number}", "rw")))
+        for number in range(5)
+    ]
+    assert next(line for line in plan_lines(a_plan(*steps)) if line.startswith("Open:")) == (
+        "Open:    ip:0.0.0.0/0 lets every IPv4 client in (ro): 5 shares"
+    )
 
 
 def test_three_thousand_equal_changes_are_one() -> None:

@@ -125,34 +125,37 @@ def _opened(rules: Iterable[AccessRule], step: Step) -> Iterator[Opening]:
     changed = {change.field.removeprefix(_RULE) for change in step.changes if change.after is not None}
     yield from (Opening((), rule.key, who, rule.grant) for rule, who in wide if rule.key in changed)
     if any(rule.key in changed for rule in parts):
-        yield from _opened_together(rules, {who for _, who in wide})
+        yield from _opened_together(rules, {(who, rule.access_level) for rule, who in wide})
 
 
 def _is_large_part(rule: AccessRule) -> bool:
     """Tell whether a rule lets in so many addresses that a few like it are all; one that lets in all is another matter."""
-    if not _writes(rule):
+    if rule.access_type != AccessType.IP or rule.access_level == AccessLevel.NONE:
         return False
     _, _, length = rule.access_to.partition("/")
     return length.isdecimal() and 0 < int(length) <= _LARGE_PREFIX
 
 
-def _opened_together(rules: Iterable[AccessRule], told: Container[str]) -> Iterator[Opening]:
-    """Yield whom rules let in together that each let in a part of all addresses."""
-    networks = sorted(
-        (network for rule in rules if _writes(rule) and (network := network_of(rule.access_to)) is not None), key=span
-    )
+def _opened_together(rules: Iterable[AccessRule], told: Container[tuple[str, str]]) -> Iterator[Opening]:
+    """Yield whom rules let in together that each let in a part of all addresses, and whether all of them may write."""
+    readers = [rule for rule in rules if rule.access_type == AccessType.IP and rule.access_level != AccessLevel.NONE]
+    writers = [rule for rule in readers if rule.access_level == AccessLevel.READ_WRITE]
+    found = dict.fromkeys(_whole(readers), AccessLevel.READ_ONLY)
+    found |= dict.fromkeys(_whole(writers), AccessLevel.READ_WRITE)
+    for network, level in found.items():
+        who = _EVERY_CLIENT[network]
+        if not ((who, level) in told or (who, AccessLevel.READ_WRITE) in told):
+            yield Opening((), f"{AccessType.IP}:{network}", who, level)
+
+
+def _whole(rules: Iterable[AccessRule]) -> list[str]:
+    """Return the networks of all addresses that rules come to together."""
+    networks = sorted((network for rule in rules if (network := network_of(rule.access_to)) is not None), key=span)
     apart: list[Network] = []
     for network in networks:
         if not (apart and network.is_within(apart[-1])):
             apart.append(network)
-    for whole in joined(apart):
-        who = _EVERY_CLIENT.get(str(whole), "")
-        if who and who not in told:
-            yield Opening((), f"{AccessType.IP}:{whole}", who, AccessLevel.READ_WRITE)
-
-
-def _writes(rule: AccessRule) -> bool:
-    return rule.access_type == AccessType.IP and rule.access_level == AccessLevel.READ_WRITE
+    return [name for network in joined(apart) if (name := str(network)) in _EVERY_CLIENT]
 
 
 def everybody(rule: AccessRule) -> str:
@@ -163,4 +166,4 @@ def everybody(rule: AccessRule) -> str:
         return "whoever comes without a password"
     if rule.access_type == AccessType.USER:
         return "every user" if rule.access_to == "*" else ""
-    return _EVERY_CLIENT.get(rule.access_to, "") if _writes(rule) else ""
+    return _EVERY_CLIENT.get(rule.access_to, "") if rule.access_type == AccessType.IP else ""

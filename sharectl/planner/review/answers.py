@@ -188,7 +188,7 @@ def _fits(plan: Plan, places: Sequence[Placing]) -> Answer:
     if homeless:
         phrases.append(f"{named(homeless)} {'has' if len(homeless) == 1 else 'have'} no place")
     if count:
-        one = "the new share has" if count == 1 else f"all {count:,} new shares have"
+        one = {1: "the new share has", 2: "both new shares have"}.get(count, f"all {count:,} new shares have")
         phrases.append(
             f"{one} a place" if not homeless else f"{count:,} new {'share has' if count == 1 else 'shares have'} one"
         )
