@@ -71,6 +71,7 @@ class Session:
         self._error_text = b""
         self._over: str | None = None
         self._is_ending = False
+        self._is_explained = threading.Event()
         self._process = _start(host, archive)
         self._requests = cast("IO[bytes]", self._process.stdin)  # these three are pipes
         self._answers = cast("IO[bytes]", self._process.stdout)
@@ -93,13 +94,11 @@ class Session:
     def ask(self, method: str, params: Mapping[str, Any], timeout_seconds: float, *, before: bytes = b"") -> Any:  # noqa: ANN401 - any JSON value
         """Return the result of the call; raises the driver's errors, BackendUnavailableError when there is no answer in time."""
         deadline = time.monotonic() + timeout_seconds
-        number, future = self._register()
+        number, future = self._register(deadline)
         is_written = True
         try:
             frame = encode({"id": number, "method": method, "params": params})
-            is_written = self._write(before + frame, deadline)
-            if is_written and method != HELLO:
-                self._note_work(number)
+            is_written = self._write(before + frame, deadline, number if method != HELLO else None)
             answer = future.result(max(0.0, deadline - time.monotonic()))
         except BackendUnavailableError as cause:
             if is_written:
@@ -137,23 +136,27 @@ class Session:
         with self._lock:
             return self._host.ssh is None and bool(self._at_work)
 
-    def _note_work(self, number: int) -> None:
-        """Remember that the agent has the call, until it answers, however long its caller waits."""
-        with self._lock:
-            if number in self._waiting:  # else the answer is there already
-                self._at_work.add(number)
+    def _note_work(self, number: int | None, *, is_begun: bool) -> None:
+        """Note whether the agent may have the call, which holds until it answers, however long its caller waits."""
+        if number is not None:
+            with self._lock:
+                (self._at_work.add if is_begun else self._at_work.discard)(number)
 
-    def _register(self) -> tuple[int, Future[dict[str, Any]]]:
+    def _register(self, deadline: float) -> tuple[int, Future[dict[str, Any]]]:
         with self._lock:
-            if self._over is not None or self._is_ending:
-                reason = self._over or f"{place_of(self._host)} has ended"
-                raise BackendUnavailableError(reason, RETRY_SECONDS)
-            self._last_number += 1
-            future = self._waiting[self._last_number] = Future[dict[str, Any]]()
-            return self._last_number, future
+            if not self.is_over:
+                self._last_number += 1
+                future = self._waiting[self._last_number] = Future[dict[str, Any]]()
+                return self._last_number, future
+        if self._over is None:
+            self._is_explained.wait(max(0.0, deadline - time.monotonic()))
+        raise BackendUnavailableError(self._over or f"{place_of(self._host)} has ended", RETRY_SECONDS)
 
-    def _write(self, data: bytes, deadline: float) -> bool:
-        """Write all of it, and tell whether that was possible; raises TimeoutError at the deadline, and a frame that is half written then is the last."""
+    def _write(self, data: bytes, deadline: float, number: int | None) -> bool:
+        """Write all of it, and tell whether that was possible; raises TimeoutError at the deadline, and a frame that is half written then is the last.
+
+        What may be the rest of the call with this number is noted before it is written: the agent may begin before this thread goes on.
+        """
         if not self._writing.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise TimeoutError
         try:
@@ -163,13 +166,18 @@ class Session:
                     if len(rest) < len(data):
                         self._kill()
                     raise TimeoutError
+                self._note_work(number, is_begun=True)
                 with suppress(BlockingIOError):
                     rest = rest[os.write(self._requests.fileno(), rest) :]
+                if rest:
+                    self._note_work(number, is_begun=False)
         except BrokenPipeError:
             return False  # the process is ending: the thread that reads finds out why, and tells whoever waits
         else:
             return not rest
         finally:
+            if self._over is not None:
+                self._requests.close()  # hung up meanwhile
             self._writing.release()
 
     def _read(self) -> None:
@@ -230,6 +238,7 @@ class Session:
         with self._lock:
             if self._over is None:
                 self._over = reason
+        self._is_explained.set()
         self._tell_those_who_wait()
         with self._writing:
             for stream in (self._requests, self._answers, self._errors):

@@ -279,7 +279,7 @@ def test_a_call_made_while_an_agent_ends_goes_to_a_new_one(
         wait_for(lambda: ending.is_over, "the end of its answers")
         assert agent_pid(connection) != pid
         with pytest.raises(BackendUnavailableError, match="the agent on this machine has ended") as raised:
-            ending.ask("facts", {}, SECONDS)
+            ending.ask("facts", {}, 0.1)
         assert raised.value.retry_after_seconds is not None
     finally:
         may_be_reaped.set()
@@ -345,8 +345,9 @@ def test_closing_leaves_nothing() -> None:
         connection.call("facts")
 
 
-def test_closing_lets_a_call_end(connection: AgentConnection, tmp_path: Path) -> None:
+def test_closing_lets_a_call_end(connection: AgentConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its caller gets the answer; a new call is refused meanwhile."""
+    monkeypatch.setattr(session_module, "CLOSE_SECONDS", SECONDS)
     connection.call("echo", {"value": 1})
     with waiting(connection, tmp_path) as slow, ThreadPoolExecutor(1) as threads:
         closing = threads.submit(connection.close)
@@ -381,6 +382,34 @@ def test_closing_waits_for_a_call_that_does_not_end_only_so_long(
     assert (tmp_path / "go.done").exists()
 
 
+def test_closing_leaves_an_agent_at_work_whose_caller_has_not_gone_on(
+    connection: AgentConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call is written, and the thread that wrote it has not run since."""
+    monkeypatch.setattr(session_module, "CLOSE_SECONDS", 0.2)
+    pid = agent_pid(connection)
+    requests, write, may_go_on = connection._session()._requests.fileno(), os.write, threading.Event()
+
+    def write_and_wait(descriptor: int, data: bytes) -> int:
+        count = write(descriptor, data)
+        assert descriptor != requests or may_go_on.wait(SECONDS)
+        return count
+
+    monkeypatch.setattr(os, "write", write_and_wait)
+    try:
+        with waiting(connection, tmp_path) as slow:
+            connection.close()
+            assert lives(pid)
+            may_go_on.set()
+            with pytest.raises(BackendUnavailableError, match="was closed"):
+                slow.result()
+            slow.go()
+            wait_for(lambda: state_of(pid) == "", "the end of the agent")
+    finally:
+        may_go_on.set()
+    assert (tmp_path / "go.done").exists()
+
+
 def test_closing_leaves_an_agent_at_work_on_what_nobody_waits_for(
     connection: AgentConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -406,7 +435,7 @@ def test_closing_kills_an_idle_agent_that_does_not_end(
     pid = agent_pid(connection)
     os.kill(pid, signal.SIGSTOP)
     connection.close()
-    assert state_of(pid) == ""
+    wait_for(lambda: state_of(pid) == "", "the end of the agent")
 
 
 def test_closing_waits_for_a_call_that_cannot_be_sent_only_so_long(
@@ -604,10 +633,31 @@ def test_sudo_is_asked_only_by_those_who_are_not_root(
     connection.close()
 
 
+def test_a_call_that_comes_when_the_answers_have_ended_waits_for_the_reason(
+    script: Callable[[str], HostSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first call does, where a process ends as soon as it is started."""
+    may_be_reaped, reap = threading.Event(), Session._reap
+
+    def reap_when_told(session: Session) -> int | None:
+        assert may_be_reaped.wait(SECONDS)
+        return reap(session)
+
+    monkeypatch.setattr(Session, "_reap", reap_when_told)
+    session = Session(script("echo gone >&2; exit 1"), b"")
+    wait_for(lambda: session.is_over, "the end of its answers")
+    with ThreadPoolExecutor(1) as threads:
+        call = threads.submit(session.ask, "facts", {}, SECONDS)
+        wait_for(lambda: call.running() or call.done(), "the call")
+        may_be_reaped.set()
+        assert "cannot be started: gone" in str(call.exception(SECONDS))
+    session.close()
+
+
 def test_a_session_that_is_over_takes_no_call(script: Callable[[str], HostSettings]) -> None:
     """It says again why it ended; its successor is the connection's business."""
     session = Session(script("echo gone >&2; exit 1"), b"")
-    wait_for(lambda: session.is_over, "the end")
+    wait_for(lambda: session._over, "the reason of the end")
     for _ in range(2):
         with pytest.raises(BackendUnavailableError, match="cannot be started: gone"):
             session.ask("facts", {}, 1.0)
