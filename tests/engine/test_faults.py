@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sharectl.drivers.simulated.driver import SimulatedDriver
 from sharectl.manifests.project import find_project
 from sharectl.model.events import (
     CandidateFailed,
@@ -22,13 +25,35 @@ from sharectl.model.events import (
 from sharectl.model.plans import DriftKind
 from sharectl.workspace.validation import load_manifests
 from tests.engine.site import Site, backend, share, snapshot, widest
+from tests.engine.test_order import PATIENCE_SECONDS, before_calls
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from sharectl.engine.cancel import Cancellation
+    from sharectl.model.events import Event
+    from sharectl.model.observed import BackendReport, ObservedShare
     from sharectl.model.plans import Plan
+    from sharectl.model.requests import ShareRequest
+    from tests.engine.conftest import Clock
 
 RULE = "access: [{type: ip, to: 10.0.0.0/8, level: rw}]"
+ROOM = "pools: [{name: p, total: 90TiB}],"
+ONE_MINUTE = "stepTimeout: 60s,"
+MORE_SECONDS = 61.0
+"""More than a minute, and less than the calls of other backends may take."""
+
+
+def before_creation(monkeypatch: pytest.MonkeyPatch, wait: Callable[[ShareRequest], object]) -> None:
+    """Let `wait` see which share is to be made, before a driver does anything about it."""
+    plain = SimulatedDriver.create_share
+
+    def create(driver: SimulatedDriver, request: ShareRequest) -> ObservedShare:
+        wait(request)
+        return plain(driver, request)
+
+    monkeypatch.setattr(SimulatedDriver, "create_share", create)
 
 
 def here(name: str, *, size: str = "10GiB", spec: str = RULE, zone: str = "a") -> str:
@@ -62,47 +87,77 @@ def recorded(site: Site) -> set[tuple[str | None, str]]:
     return {(r.backend, r.resource_id) for r in site.records().values() if r.kind == "share"}
 
 
-def test_a_hanging_backend_fails_its_steps_after_the_timeout_and_holds_up_no_other(tmp_path: Path) -> None:
+def test_a_hanging_backend_fails_its_steps_after_the_timeout_and_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
     """Its full lane of calls is given up; everything behind them fails at once, without being asked."""
     site = Site(tmp_path / "r")
     good = zoned("good", "b")
-    hanging = zoned(
-        "bad", "a", spec="stepTimeout: 2s,", faults="{call: create_share, effect: hang}", config="hangSeconds: 60,"
-    )
+    hanging = zoned("bad", "a", spec=ONE_MINUTE, faults="{call: create_share, effect: hang}")
     shares = [here(f"bad{n}") for n in range(10)] + [here(f"good{n}", zone="b") for n in range(10)]
+    hung = count(1)
+
+    def pass_by(request: ShareRequest) -> None:
+        if request.name.startswith("bad") and next(hung) == 2:
+            clock.pass_by(MORE_SECONDS)
+
+    before_creation(monkeypatch, pass_by)
     run = site.write(good, hanging, *shares).apply()
     assert run.result.done == 22
     assert len(run.result.failures) == 10
-    hung = [failure for failure in run.result.failures if failure.unresolved]
-    assert 2 <= len(hung) <= 3  # the first given up may let one more start before the second is
-    assert {failure.error for failure in hung} == {"no answer within 2 s; how it ended is unknown"}
+    given_up = [failure for failure in run.result.failures if failure.unresolved]
+    assert [failure.error for failure in given_up] == ["no answer within 60 s; how it ended is unknown"] * 2
     silent = [failure for failure in run.result.failures if not failure.unresolved]
     assert {failure.error for failure in silent} == {"backend bad does not answer; it was not asked"}
     assert {row[5] for row in site.calls("bad", "create_share")} <= {
         None,
         "TransientError: simulated fault: hang in create_share",
     }
-    assert len(site.view().operations) == len(hung)
+    assert len(site.view().operations) == 2
     mended(site, good, zoned("bad", "a"), *shares)
     assert shares_there(site, "good", "bad") == recorded(site)
 
 
-def test_one_hung_call_leaves_the_width_of_the_lane_to_the_others(tmp_path: Path) -> None:
-    """The thread in the hung call is replaced, and the other calls on the backend go on two at a time."""
+def test_one_hung_call_leaves_the_width_of_the_lane_to_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    """The thread in the hung call is replaced, and the other calls on the backend go on two at a time.
+
+    They come to it when that call has been given up, from a pool of another backend, which was slow to fail.
+    """
     site = Site(tmp_path / "r")
-    faults = "{call: create_share, name: stuck, effect: hang}"
-    config = "hangSeconds: 60, latency: {update_access: 400ms},"
-    manifest = zoned("bad", "a", spec="stepTimeout: 2s,", faults=faults, config=config)
-    run = site.write(manifest, here("stuck"), *(here(f"s{n}") for n in range(8))).apply()
+    first = zoned("first", "b", lanes=8, faults="{call: create_share, effect: pool-error}", config=ROOM)
+    bad = zoned("bad", "a", spec=ONE_MINUTE, faults="{call: create_share, name: stuck, effect: hang}")
+    is_given_up = threading.Event()
+
+    def wait(request: ShareRequest) -> None:
+        if request.name == "stuck":
+            clock.pass_by(MORE_SECONDS)
+        else:
+            assert is_given_up.wait(PATIENCE_SECONDS)
+
+    def observe(event: Event, _: Cancellation) -> None:
+        if isinstance(event, StepFailed):
+            is_given_up.set()
+
+    before_creation(monkeypatch, wait)
+    two = threading.Barrier(2, timeout=PATIENCE_SECONDS)
+    before_calls(monkeypatch, "update_access", lambda number: two.wait() if number <= 2 else None)
+    others = [share(f"s{n}", spec=RULE) for n in range(8)]
+    run = site.write(first, bad, here("stuck"), *others).apply(observer=observe)
     assert [failure.address for failure in run.result.failures] == ["share/stuck"]
-    assert run.result.done == 17
-    assert widest(site.calls("bad", "update_access")) == 2
+    assert run.result.done == 18
+    assert len(site.calls("bad", "update_access")) == 8
+    assert widest(site.calls("bad", "update_access")) <= 2
 
 
-def test_a_slow_call_that_answers_after_it_was_given_up_is_found_by_the_next_apply(tmp_path: Path) -> None:
+def test_a_slow_call_that_answers_after_it_was_given_up_is_found_by_the_next_apply(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
     """The share was made after all; it is recorded and not made again."""
     site = Site(tmp_path / "r")
-    slow = zoned("a", "a", lanes=1, spec="stepTimeout: 1s,", config="latency: {create_share: 3s},")
+    slow = zoned("a", "a", lanes=1, spec=ONE_MINUTE, config="latency: {create_share: 300s},")
+    before_creation(monkeypatch, lambda _: clock.pass_by(MORE_SECONDS))
     run = site.write(slow, here("late")).apply()
     assert run.result.failures[0].unresolved
     assert [event.cause for event in run.of(StepSkipped)] == ["share/late"]
@@ -123,17 +178,27 @@ def test_a_hanging_report_is_given_up_without_an_open_intent(tmp_path: Path) -> 
     assert not site.view().operations
 
 
-@pytest.mark.parametrize("fault", ["latency: {report: 60s}", "faults: [{call: report, effect: hang}], hangSeconds: 60"])
-def test_a_backend_that_hangs_before_anything_was_asked_of_it_is_passed_over(tmp_path: Path, fault: str) -> None:
+@pytest.mark.parametrize("fault", ["latency: {report: 300s}", "faults: [{call: report, effect: hang}]"])
+def test_a_backend_that_hangs_before_anything_was_asked_of_it_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock, fault: str
+) -> None:
     """Every new share that may be elsewhere is made there: nothing is in doubt."""
-    pool, spec = "pools: [{name: p, total: 90TiB}],", "stepTimeout: 2s,"
-    site = Site(tmp_path / "r").write(backend("a", spec=spec, config=pool), backend("b"), share("first"))
+    spec = ONE_MINUTE
+    site = Site(tmp_path / "r").write(backend("a", spec=spec, config=ROOM), backend("b"), share("first"))
     assert site.apply().result.succeeded
     names = ["x", "y", "z"]
-    site.write(backend("a", spec=spec, config=pool), backend("b"), share("first"), *map(share, names))
+    site.write(backend("a", spec=spec, config=ROOM), backend("b"), share("first"), *map(share, names))
     made = site.plan()
     assert {step.candidates[0].backend for step in made.steps if step.candidates} == {"a"}
-    site.write(backend("a", spec=spec, config=f"{pool} {fault},"), backend("b"), share("first"), *map(share, names))
+    site.write(backend("a", spec=spec, config=f"{ROOM} {fault},"), backend("b"), share("first"), *map(share, names))
+    plain = SimulatedDriver.report
+
+    def report(driver: SimulatedDriver) -> BackendReport:
+        if driver.settings.state_file.endswith("/a.db"):
+            clock.pass_by(MORE_SECONDS)
+        return plain(driver)
+
+    monkeypatch.setattr(SimulatedDriver, "report", report)
     run = site.apply(plan=made)
     assert run.result.succeeded, run.result
     assert {site.records()[f"share/{name}"].backend for name in names} == {"b"}

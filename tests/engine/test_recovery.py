@@ -15,11 +15,13 @@ from sharectl.model.verbs import Verb
 from sharectl.planner.options import Import
 from sharectl.workspace.run import describe_run, held_lease
 from tests.engine.site import UNLIMITED, Site, backend, share, snapshot
+from tests.engine.test_order import before_calls
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sharectl.model.plans import Plan
+    from tests.engine.conftest import Clock
 
 STRAY = "0" * 31 + "1"
 FAILS_AFTER = "attempts: 1,"
@@ -259,20 +261,16 @@ def test_a_backend_that_goes_away_keeps_its_intents(site: Site) -> None:
     assert len(site.calls("a", "list_shares")) == 1
 
 
-def test_a_silent_backend_is_waited_for_once_and_its_intents_stay(site: Site) -> None:
+def test_a_silent_backend_is_waited_for_once_and_its_intents_stay(
+    site: Site, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
     """A hanging array must not double the wait."""
     intend(site, Verb.DELETE_SHARE, "share/x", id_of(site, "share/x"))
     made = empty(site)
     site.query("a", "DELETE FROM calls")
-    site.write(
-        backend(
-            "a",
-            spec="recoveryTimeout: 200ms,",
-            config="faults: [{call: list_shares, effect: hang}], hangSeconds: 30,",
-        ),
-        share("x"),
-        snapshot("s", "x"),
-    )
+    before_calls(monkeypatch, "list_shares", lambda _: clock.pass_by(61.0))
+    hangs = "faults: [{call: list_shares, effect: hang}],"
+    site.write(backend("a", spec="recoveryTimeout: 60s,", config=hangs), share("x"), snapshot("s", "x"))
     run = site.apply(plan=made)
     assert not run.of(OperationRecovered)
     assert len(site.view().operations) == 1

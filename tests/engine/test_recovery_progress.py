@@ -26,6 +26,7 @@ from sharectl.model.verbs import Verb
 from sharectl.state.contract import StateUnavailableError
 from sharectl.workspace.run import describe_run, held_lease
 from tests.engine.site import Site, backend, share, widest
+from tests.engine.test_order import before_calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
     from sharectl.executors.base import Execute, Permit
     from sharectl.model.events import Event
     from sharectl.model.records import Lease
+    from tests.engine.conftest import Clock
 
 COUNT = 40
+ONE_MINUTE_SECONDS = 60.0
 
 
 def leave_open(site: Site, verb: str, ids: list[str], name: str = "a") -> None:
@@ -97,19 +100,25 @@ def test_many_intents_are_looked_up_at_once_and_resolved_in_lanes(site: Site) ->
     assert not site.view().operations
 
 
-def test_the_limit_is_on_silence_and_not_on_the_whole(site: Site) -> None:
+def test_the_limit_is_on_silence_and_not_on_the_whole(
+    site: Site, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
     """All that are slow take several times as long as one may be silent."""
     leave_open(site, Verb.CREATE_SHARE, ids(count=16))
-    site.write(backend("a", lanes=1, spec="recoveryTimeout: 3s,", config="latency: {delete_share: 300ms},"), share("x"))
+    before_calls(monkeypatch, "delete_share", lambda _: clock.pass_by(ONE_MINUTE_SECONDS / 4))
+    site.write(backend("a", lanes=1, spec="recoveryTimeout: 60s,"), share("x"))
     recover(site)
     assert not site.view().operations
 
 
-def test_one_that_hangs_holds_up_only_itself(site: Site) -> None:
+def test_one_that_hangs_holds_up_only_itself(site: Site, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     """Also where the backend is one call wide; what is resolved is durable."""
     leave_open(site, Verb.CREATE_SHARE, ids())
-    hangs = "faults: [{call: delete_share, nth: 3, effect: hang}], hangSeconds: 30,"
-    site.write(backend("a", lanes=1, spec="recoveryTimeout: 3s,", config=hangs), share("x"))
+    before_calls(
+        monkeypatch, "delete_share", lambda number: clock.pass_by(ONE_MINUTE_SECONDS + 1.0) if number == 3 else None
+    )
+    hangs = "faults: [{call: delete_share, nth: 3, effect: hang}],"
+    site.write(backend("a", lanes=1, spec="recoveryTimeout: 60s,", config=hangs), share("x"))
     recover(site)
     assert len(site.view().operations) == 1
     site.write(backend("a", lanes=1), share("x"))
