@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import subprocess
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
     from tests.rabbitmq import Broker
 
 PATIENCE_SECONDS = 300.0
+SLEEPER = """\
+from dataclasses import replace
+from pathlib import Path
+from sharectl.state import lock
+
+awake = lock.SYSTEM_CLOCK.boottime_seconds
+asleep = lambda: 3600.0 if Path("slept").exists() else 0.0
+lock.SYSTEM_CLOCK = replace(lock.SYSTEM_CLOCK, boottime_seconds=lambda: awake() + asleep())
+"""
+"""The beginning of a program on whose clock an hour has passed once there is a file `slept`, as on a machine that was suspended."""
 _PROJECT = """apiVersion: sharectl/v1
 kind: Project
 metadata: {{name: {name}}}
@@ -107,12 +118,17 @@ class Team:
                 _BACKEND.format(lanes=self.lanes, spec=self.spec, config=self.config) + "".join(manifests)
             )
 
-    def lengthen_lease(self) -> None:
-        """Let workers that are started from now on be lost to nobody, however busy the machine is."""
-        for folder in (self.coordinator, self.filer):
-            project = folder / "sharectl.yaml"
-            project.write_text(project.read_text().replace(f"lease: {self.lease}\n", "lease: 60s\n"))
-        self.lease = "60s"
+    def let_claims_run_out(self) -> None:
+        """Let the database see the leases of all claims as over, those of a worker that renews no more: nobody has to wait for that."""
+        self.query("UPDATE s.call SET lease_until = clock_timestamp() WHERE finished_at IS NULL")
+
+    def put_to_sleep(self, worker: subprocess.Popen[bytes]) -> None:
+        """Stop a worker for longer than its lease; one that was started as SLEEPER knows that when it wakes up."""
+        worker.send_signal(signal.SIGSTOP)
+        _, status = os.waitpid(worker.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        (self.filer / "slept").touch()
+        self.let_claims_run_out()
 
     def run(self, *arguments: str) -> Ended:
         """Run a command of the coordinator to its end."""
@@ -153,9 +169,9 @@ class Team:
             assert process.poll() is None, process.stdout and process.stdout.read()
             yield process
 
-    def gated_worker(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    def gated_worker(self, program: str = GATED) -> AbstractContextManager[subprocess.Popen[bytes]]:
         """Start a worker that makes no share before `go_on`."""
-        return self.worker("simulated", "worker", "--backend", "filer", command=[sys.executable, "-c", GATED])
+        return self.worker("simulated", "worker", "--backend", "filer", command=[sys.executable, "-c", program])
 
     def go_on(self) -> None:
         """Let shares be made."""
@@ -198,6 +214,10 @@ class Team:
                 if "no such table" not in str(error):
                     raise
                 return []
+
+    def hangs(self) -> bool:
+        """Tell whether the call hangs that the filer lets hang as the first: no other will."""
+        return self.on_filer("SELECT matches FROM fault_matches") == [(1,)]
 
     def begun(self, call: str) -> int:
         """Return how often a call has reached the filer."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.console import environment
-from tests.cli.team import PATIENCE_SECONDS, Team, ends_well, share, wait_until
+from tests.cli.team import PATIENCE_SECONDS, SLEEPER, Team, ends_well, share, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from tests.postgresql import Server
     from tests.rabbitmq import Broker
 
+CELERY_MAIN = """\
+from celery.__main__ import main
+
+main()
+"""
 CLOSING = """\
 import sys
 from celery.__main__ import main
@@ -56,12 +61,12 @@ def test_an_apply_goes_through_it(tmp_path: Path, postgresql: Server, rabbitmq: 
 
 def test_it_ends_itself_where_it_cannot_renew(tmp_path: Path, postgresql: Server, rabbitmq: Broker) -> None:
     """With all of its group, before what it does may be taken over; it was stopped for longer than its lease."""
-    team = Team(tmp_path, postgresql, rabbitmq, lease="5s", config="latency: {create_share: 3s},")
+    team = Team(tmp_path, postgresql, rabbitmq, config="faults: [{call: create_share, first: 1, effect: hang}],")
     team.write(share("a"))
-    with team.worker(*WORKER, command=CELERY) as first, team.applying() as apply:
-        wait_until(lambda: team.begun("create_share"))
-        first.send_signal(signal.SIGSTOP)
-        team.lengthen_lease()
+    sleeper = [sys.executable, "-W", "ignore", "-c", SLEEPER + CELERY_MAIN, *CELERY[-2:]]
+    with team.worker(*WORKER, command=sleeper) as first, team.applying() as apply:
+        wait_until(team.hangs)
+        team.put_to_sleep(first)
         with team.worker() as second:
             ends_well(apply)
             first.send_signal(signal.SIGCONT)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from tests.cli.team import PATIENCE_SECONDS, Team, ends_well, kill, share, wait_until
+from tests.cli.console import GATED
+from tests.cli.team import PATIENCE_SECONDS, SLEEPER, Team, ends_well, kill, share, wait_until
 from tests.cli.test_share_servers_through_workers import BLUE, RED, SPEC, check_servers, on
 
 if TYPE_CHECKING:
@@ -86,12 +87,14 @@ def test_a_run_whose_addresses_were_taken_over_makes_nothing_more(tmp_path: Path
     team.write()
     with team.worker():
         prepared(team)
-    team.lease = "10s"
     team.write(share("a"), share("b"))
-    with team.gated_worker() as stopped, applying(team, "share/a") as lost, applying(team, "share/b") as living:
-        stopped.send_signal(signal.SIGSTOP)
+    with (
+        team.gated_worker(SLEEPER + GATED) as stopped,
+        applying(team, "share/a") as lost,
+        applying(team, "share/b") as living,
+    ):
+        team.put_to_sleep(stopped)
         kill(lost)
-        team.lengthen_lease()
         with team.worker():
             taken = team.run("apply", "--yes", "--target", "share/a", "--lock-timeout", "2m")
             assert taken.code == 0, taken.err

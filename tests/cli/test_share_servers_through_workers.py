@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SPEC = "shareServers: true, network: {plugin: standalone},"
 SLOW = "latency: {create_share_server: 3s},"
-SHORT_LEASE = "5s"
+HANGS = "faults: [{call: create_share_server, first: 1, effect: hang}],"
 
 
 def network(name: str, segment: int) -> str:
@@ -68,12 +68,12 @@ def test_tenants_live_through_a_worker(tmp_path: Path, postgresql: Server) -> No
 
 def test_a_server_whose_worker_is_killed_is_made_by_the_next(tmp_path: Path, postgresql: Server) -> None:
     """Under the same id, with the same address, and nothing is left over."""
-    team = Team(tmp_path, postgresql, spec=SPEC, lease=SHORT_LEASE, config=SLOW)
+    team = Team(tmp_path, postgresql, spec=SPEC, config=HANGS)
     team.write(RED, on("a", "red"))
     with team.worker() as first, team.applying() as apply:
-        wait_until(lambda: team.begun("create_share_server"))
+        wait_until(team.hangs)
         kill(first)
-        team.lengthen_lease()
+        team.let_claims_run_out()
         with team.worker():
             ends_well(apply)
     assert team.begun("create_share_server") == 2

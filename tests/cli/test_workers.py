@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 RULE = "access: [{type: ip, to: 10.0.0.0/8, level: rw}]"
 SLOW = "latency: {create_share: 1s},"
-LONG = "latency: {create_share: 3s},"
-SHORT_LEASE = "5s"
-"""For workers that are to be lost, and for no other: one that a busy machine keeps waiting ends itself."""
 CHAOS_SECONDS = 12.0
 
 
@@ -153,12 +150,12 @@ def test_another_executor_for_one_run(tmp_path: Path, postgresql: Server, rabbit
 
 def test_a_worker_that_is_killed_in_a_call_costs_time_alone(tmp_path: Path, postgresql: Server) -> None:
     """The next one makes the call again, under the same id; who was lost, and who has made it, is told and in the history."""
-    team = Team(tmp_path, postgresql, lease=SHORT_LEASE)
+    team = Team(tmp_path, postgresql)
     team.write(share("a"))
     with team.gated_worker() as first, team.applying() as apply:
         wait_until(lambda: team.is_at_gate("a"))
         kill(first)
-        team.lengthen_lease()
+        team.let_claims_run_out()
         with team.worker() as second:
             lost, taken = (f"filer@{gethostname()}-{each.pid}" for each in (first, second))
             said = ends_well(apply)
@@ -202,21 +199,21 @@ def test_a_worker_that_was_stopped_for_longer_than_its_lease_sends_nothing_more(
     tmp_path: Path, postgresql: Server
 ) -> None:
     """What it would still do is done by another by then, and what it answers is dropped."""
-    team = Team(tmp_path, postgresql, lease=SHORT_LEASE, config=LONG)
+    team = Team(tmp_path, postgresql)
     team.write(share("a", RULE))
-    with team.worker() as first:
-        with team.applying() as apply:
-            wait_until(lambda: team.begun("create_share"))
-            first.send_signal(signal.SIGSTOP)
-            team.lengthen_lease()
-            with team.worker() as second:
-                ends_well(apply)
-                first.send_signal(signal.SIGCONT)
-                finished = f"SELECT count(finished_ns) FROM calls WHERE process = {first.pid} AND call = 'create_share'"  # noqa: S608 - ours
-                wait_until(lambda: team.on_filer(finished) == [(1,)] or first.poll() is not None)
-                calls = team.on_filer("SELECT call, process FROM calls WHERE call IN ('create_share', 'update_access')")
-        assert [call for call, process in calls if process == first.pid] == ["create_share"]
-        assert [call for call, process in calls if process == second.pid] == ["create_share", "update_access"]
+    with team.gated_worker() as first, team.applying() as apply:
+        wait_until(lambda: team.is_at_gate("a"))
+        team.put_to_sleep(first)
+        with team.worker() as second:
+            ends_well(apply)
+            team.go_on()
+            first.send_signal(signal.SIGTERM)
+            first.send_signal(signal.SIGCONT)
+            said = ends_well(first)
+    assert "a call that had been given up has ended; nobody waits for its outcome" in said
+    calls = team.on_filer("SELECT call, process FROM calls WHERE call IN ('create_share', 'update_access')")
+    assert [call for call, process in calls if process == first.pid] == ["create_share"]
+    assert [call for call, process in calls if process == second.pid] == ["create_share", "update_access"]
     team.check(1)
 
 
@@ -331,7 +328,7 @@ def test_a_role_that_is_dismissed_serves_no_more(tmp_path: Path, postgresql: Ser
 def test_killed_at_random_everything_is_done_once(tmp_path: Path, postgresql: Server) -> None:
     """Workers and coordinators, one after the other or together; in the end every share is there once, and nothing is left over."""
     random = Random(20)  # noqa: S311 - a repeatable test
-    team = Team(tmp_path, postgresql, lease=SHORT_LEASE, config="latency: {create_share: 300ms, update_access: 200ms},")
+    team = Team(tmp_path, postgresql, config="latency: {create_share: 300ms, update_access: 200ms},")
     shares = [share(f"s{number}", RULE) for number in range(24)]
     team.write(*shares)
     deadline = monotonic() + CHAOS_SECONDS
@@ -343,7 +340,7 @@ def test_killed_at_random_everything_is_done_once(tmp_path: Path, postgresql: Se
             for victim in random.choice([(worker,), (apply,), (worker, apply), (apply, worker)]):
                 kill(victim)
                 kills += 1
-    team.lengthen_lease()
+        team.let_claims_run_out()
     with team.worker():
         ended = team.run("apply", "--yes", "--lock-timeout", "2m")
         assert ended.code == 0, ended.err

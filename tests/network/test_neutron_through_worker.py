@@ -28,14 +28,15 @@ def test_ports_come_and_go_with_their_servers(tmp_path: Path, postgresql: Server
         "spec": {"subnets": [ids]},
     }
     red = f"---\n{json.dumps(network)}\n"
-    team = Team(tmp_path, postgresql, spec=SPEC, lease="5s", config="latency: {create_share_server: 3s},")
+    hangs = "faults: [{call: create_share_server, first: 1, effect: hang}],"
+    team = Team(tmp_path, postgresql, spec=SPEC, config=hangs)
     team.write(red, share("a", "shareNetwork: red"))
     (team.filer / "clouds.yaml").write_text(CLOUDS.format(url=neutron.url))
     with team.worker() as first, team.applying() as apply:
-        wait_until(lambda: team.begun("create_share_server"))
+        wait_until(team.hangs)
         (port,) = neutron.ports_on(subnet)
         kill(first)
-        team.lengthen_lease()
+        team.let_claims_run_out()
         with team.worker():
             ends_well(apply)
             [(server,)] = team.on_filer("SELECT resource_id FROM share_servers")
