@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MAX_USER_CHARACTERS: Final = 256
 _PREFIX_LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,2}")
 _EVERYBODY: Final = frozenset({"0", "0/0", "*", "any", "all", "everybody", "everyone", "world"})
+_ESCAPED: Final = frozenset("\0\a\b\t\n\v\f\r\x1b\x85\xa0\u2028\u2029")
+"""What `"CORP\\alice"` and its like come to in YAML."""
 _FORBIDDEN_IN_USER: Final = frozenset('"/[]:;|=,+*?<>%')
 _SECURITY_IDENTIFIER: Final = re.compile(r"S-1-[0-9]+(-[0-9]+)*", re.IGNORECASE)
 _GROUP_MARKS: Final = ("@", "&", "+")
@@ -135,6 +137,10 @@ def _checked_name(name: str, what: str, remedy: str) -> str:
         remedy = NO_VARIABLES
     if _address_and_network(name) is not None:
         problem, remedy = "it is an address", "set `type: ip`"
+    if _ESCAPED.intersection(name):
+        remedy = (
+            "in double quotes, YAML reads a backslash and the character after it as one: write the name without quotes"
+        )
     if problem:
         raise AccessError(summary=f"{name[:80]!r} is not a {what}: {problem}", remedy=remedy, code=what)
     return name

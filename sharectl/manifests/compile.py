@@ -180,11 +180,11 @@ class _Compiler:
             checker.add("encrypted", "this document is encrypted with sops", remedy, "sops")
             return None
         if version != API_VERSION:
-            shown = "has no apiVersion" if version is None else f"is {str(version)[:60]!r}"
+            shown = "has no apiVersion" if version is None else f"is {str(version)[:60]!r}, not {API_VERSION}"
             remedy = f"write `apiVersion: {API_VERSION}`, or move the file out of the manifests"
             if isinstance(kind, str) and kind.endswith("List"):
                 remedy = _NO_LISTS
-            summary = f"this document {shown}, not {API_VERSION}: it is not a manifest of sharectl"
+            summary = f"this document {shown}, so it is not a manifest of sharectl"
             checker.add("not-a-manifest", summary, remedy, *(() if version is None else ("apiVersion",)))
             return None
         known = KIND_OF_DOCUMENT.get(kind) if isinstance(kind, str) else None

@@ -38,6 +38,7 @@ _TOO_DEEP: Final = (
     "flatten it; no manifest is so deep",
     "manifest.too-deep",
 )
+_OF_DOCUMENTS: Final = frozenset({"apiVersion", "kind", "metadata", "spec"})
 _KEY_NOT_TEXT: Final = (
     "a list or mapping cannot be a key",
     (
@@ -249,7 +250,7 @@ class _SegmentReader:
             self.report(mark, "key", f"the key {shown} is not text", f'put it in quotes: "{shown}"')
             return _OddKey(shown)
         if value in container:
-            is_second_document = len(container) > 1 and value in {"apiVersion", "kind"}
+            is_second_document = len(container) > 1 and "apiVersion" in container and value in _OF_DOCUMENTS
             shown = "<<" if value is _MERGE else str(value)
             remedy = "merge several with one list: `<<: [*a, *b]`" if value is _MERGE else "keep one of the two"
             if is_second_document:

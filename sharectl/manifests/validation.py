@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -85,7 +84,7 @@ def _findings(failure: Any, document: int, prefix: Path) -> Iterator[Finding]:  
         for name in wanted:
             if name not in failure.instance:
                 summary = f"`{name}` is missing {_within(path)}"
-                yield Finding("manifest.missing", summary, "", "add it", document, path)
+                yield Finding("manifest.missing", summary, "", _addition(schema, name), document, path)
     elif rule == "oneOf" and _alternatives(wanted):
         yield from _findings_of_alternatives(_alternatives(wanted), failure.instance, document, path)
     elif rule == "additionalProperties" and wanted is False:
@@ -143,9 +142,11 @@ def _describe(rule: str, wanted: Any, value: Any, schema: JsonObject, path: Path
         types = wanted if isinstance(wanted, list) else [wanted]
         expected = " or ".join(_TYPE_NAMES.get(name, str(name)) for name in types)
         is_unquoted = "string" in types and isinstance(value, bool | int | float)
-        if is_unquoted and re.search(str(schema.get("pattern", "")), _shown(value)):  # else quotes alone do not mend it
-            hint = hint or 'put it in quotes: "{written}"'
-        return f"{where} must be {expected}, not {_kind_of_value(value)}", hint or _example(schema)
+        if is_unquoted and compiled_test(schema)(_shown(value)):  # else quotes alone do not mend it
+            hint = 'put it in quotes: "{written}"'
+        elif not hint:
+            hint = f"{_other_shape(value, schema)}{_example(schema)}"
+        return f"{where} must be {expected}, not {_kind_of_value(value)}", hint
     if rule == "enum":
         wanted = [choice for choice in wanted if choice is not None]  # which only takes the template's away
         choices = ", ".join(str(choice) for choice in wanted)
@@ -219,7 +220,29 @@ def _shown(value: object) -> str:
 
 
 def _example(schema: JsonObject) -> str:
-    return f"expected here: {schema['description']}" if "description" in schema else "correct it"
+    """Return what a schema says of a value, as the end of a sentence; a name with capitals, such as NFS, keeps them."""
+    said, fields = str(schema.get("description", "")), ", ".join(schema.get("properties", {}))
+    said = said if said[1:2].isupper() else f"{said[:1].lower()}{said[1:]}"
+    if said:
+        return f"expected here: {said}{f' Its fields: {fields}.' if fields else ''}"
+    return f"expected here: a mapping with the fields {fields}" if fields else "correct it"
+
+
+def _addition(schema: JsonObject, name: str) -> str:
+    """Return the advice to add a field, with what it takes where that is short."""
+    field = schema.get("properties", {}).get(name, {})
+    if "enum" in field:
+        return f"add it; choose one of {', '.join(str(choice) for choice in field['enum'] if choice is not None)}"
+    return f"add it; {field['errorMessage']}" if "errorMessage" in field else "add it"
+
+
+def _other_shape(value: object, schema: JsonObject) -> str:
+    """Return how to turn a value that is not a list into one of one item; empty where that would not mend it."""
+    if schema.get("type") != "array" or value is None or not compiled_test(schema)([value]):
+        return ""
+    if isinstance(value, dict):
+        return "put it after a dash: each item of a list begins with `- `; "
+    return f"write [{value}]; " if isinstance(value, str) and len(value) <= _MAX_SHOWN_CHARACTERS else ""
 
 
 _ROUNDS: Final = 8

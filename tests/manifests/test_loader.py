@@ -424,7 +424,66 @@ def test_quotes_are_proposed_only_where_they_mend_it(written: object) -> None:
     """A schema of a driver may have no remedy of its own: then its description is one."""
     delay = {"type": "string", "pattern": "^[0-9]+ms$", "description": "A time such as 50ms."}
     (found,) = explain({"delay": written}, {"properties": {"delay": delay}}, document=0)
-    assert found.remedy == "expected here: A time such as 50ms."
+    assert found.remedy == "expected here: a time such as 50ms."
+
+
+def test_quotes_are_proposed_where_they_mend_it_whatever_else_may_stand_there(tmp_path: Path) -> None:
+    """A number for a label is the most common mistake of all."""
+    (found,) = load_text(tmp_path, share("s", metadata=", labels: {cost: 12}")).diagnostics
+    assert found.remedy == 'put it in quotes: "12"'
+
+
+@pytest.mark.parametrize(
+    ("value", "schema", "remedy"),
+    [
+        ("a", {"type": "array", "items": {"type": "string"}}, "write [a]; correct it"),
+        (
+            {"name": "a"},
+            {"type": "array", "items": {"type": "object"}, "description": "NFS servers."},
+            "put it after a dash: each item of a list begins with `- `; expected here: NFS servers.",
+        ),
+        ({}, {"type": "array", "items": {"type": "string"}, "description": "Names."}, "expected here: names."),
+        (
+            "a",
+            {"type": "object", "properties": {"root": {}, "user": {}}, "description": "The host."},
+            "expected here: the host. Its fields: root, user.",
+        ),
+        ("a", {"type": "object", "properties": {"name": {}}}, "expected here: a mapping with the fields name"),
+    ],
+)
+def test_what_has_another_shape_is_told_how_to_get_the_right_one(
+    value: object, schema: dict[str, object], remedy: str
+) -> None:
+    """An item of a list without its dash, a text where fields belong."""
+    (found,) = explain({"field": value}, {"properties": {"field": schema}}, document=0)
+    assert found.remedy == remedy
+
+
+def test_what_is_missing_is_told_with_what_it_takes() -> None:
+    """Where that is a choice, or has advice of its own."""
+    schema = {
+        "required": ["level", "size", "name"],
+        "properties": {"level": {"enum": ["rw", "ro"]}, "size": {"errorMessage": "write 1GiB"}},
+    }
+    assert [found.remedy for found in explain({}, schema, document=0)] == [
+        "add it; choose one of rw, ro",
+        "add it; write 1GiB",
+        "add it",
+    ]
+
+
+def test_a_document_without_its_separator_is_recognized_at_each_key(tmp_path: Path) -> None:
+    """One mistake, one advice."""
+    found = load_text(tmp_path, share("s").removesuffix("---\n") + share("t")).diagnostics
+    assert {each.remedy for each in found} == {"keep one of the two, or separate two documents with a line `---`"}
+
+
+def test_a_user_with_an_escape_of_yaml_is_told_what_became_of_the_backslash(tmp_path: Path) -> None:
+    r"""`"CORP\alice"` holds a bell, and no backslash."""
+    rule = ', access: [{type: user, to: "CORP\\alice", level: rw}]'
+    (found,) = load_text(tmp_path, cifs("s", rule)).diagnostics
+    assert found.remedy is not None
+    assert "write the name without quotes" in found.remedy
 
 
 def test_among_very_many_names_the_near_one_is_still_found(tmp_path: Path) -> None:

@@ -55,7 +55,10 @@ _DURATION: Final[JsonObject] = {
     "description": "A time such as 50ms or 1.5s.",
 }
 _SIZE: Final[JsonObject] = {"type": "string", "pattern": "^[0-9]{1,15}(\\.[0-9]{1,6})? ?([KMGTP]i?B|kB|B)$"}
-_CAPACITY: Final[JsonObject] = {"oneOf": [{"enum": ["unknown", "infinite"]}, _SIZE]}
+_CAPACITY: Final[JsonObject] = {
+    "oneOf": [{"enum": ["unknown", "infinite"]}, _SIZE],
+    "errorMessage": "write a number and a unit, such as 10TiB, or unknown or infinite",
+}
 _PERCENTAGE: Final[JsonObject] = {"type": "number", "minimum": 0, "maximum": 100}
 
 _POOL: Final[JsonObject] = {
