@@ -44,9 +44,6 @@ MEANINGS: Final[dict[ExitCode, str]] = {
 }
 """What the page on the command line says of each."""
 
-NOT_DONE: Final = frozenset({"share.held", "share.lost-snapshot", "share.revert-cut-short", "import.rule"})
-"""Codes of warnings about something that was asked for, and that this run leaves for later or for somebody to look at."""
-
 
 class Finished(Exception):  # noqa: N818 - not an error
     """Ends a command with a code other than 0, everything having been said."""
@@ -67,7 +64,7 @@ def code_of_findings(
     diagnostics: Iterable[Diagnostic], *, unread: Iterable[str] = (), allowed: Iterable[str] = ()
 ) -> ExitCode:
     """Return 1 where the diagnostics hold an error or something that was asked for and not done, or where a backend was `unread` that is not `allowed`."""
-    from sharectl.model.diagnostics import has_errors
+    from sharectl.model.diagnostics import NOT_DONE, has_errors
 
     found = tuple(diagnostics)
     if has_errors(found) or any(one.code in NOT_DONE for one in found) or set(unread) - set(allowed):

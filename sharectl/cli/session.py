@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.state.contract import StateStore
     from sharectl.workspace.interventions import Edit
-    from sharectl.workspace.parallel import Waiting
+    from sharectl.workspace.parallel import Unanswered
     from sharectl.workspace.traces import Trace
 
 _DURATION: Final = r"([0-9]{1,9})(s|m|h|d)"
@@ -199,11 +199,11 @@ def _session(directory: Path, project: Project, files: Sequence[str] | None) -> 
     return Session(repository, output)
 
 
-def _shows_waiting(output: Output) -> Callable[[Waiting | None], object]:
+def _shows_waiting(output: Output) -> Callable[[Unanswered | None], object]:
     """Return what shows who is waited for; made when somebody is."""
-    views: list[Callable[[Waiting | None], object]] = []
+    views: list[Callable[[Unanswered | None], object]] = []
 
-    def show(waiting: Waiting | None) -> None:
+    def show(waiting: Unanswered | None) -> None:
         from sharectl.render.waiting import WaitingView
 
         if not views:

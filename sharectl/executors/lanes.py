@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.executors.answers import Failure, FailureKind
 from sharectl.executors.base import GATHERING_SECONDS, Began, Report
+from sharectl.executors.call_queue import CallQueue
 from sharectl.executors.failures import failure_of
-from sharectl.executors.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -64,7 +64,7 @@ class _Lane:
     def __init__(self, name: str, width: int) -> None:
         self.name = name
         self.width = width
-        self.queue = Waiting()
+        self.queue = CallQueue()
         self.idle: deque[SimpleQueue[None]] = deque()
         self.coming: deque[None] = deque()
         self.is_short = False

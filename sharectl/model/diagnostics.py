@@ -11,6 +11,11 @@ from sharectl.model.frozen import dataclass
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+SHARE_HELD: Final = "share.held"
+"""The code of a share that waits: its place or its source is not known to be there."""
+NOT_DONE: Final = frozenset({SHARE_HELD, "share.lost-snapshot", "share.revert-cut-short", "import.rule"})
+"""Codes of warnings about something that was asked for, and that this run leaves for later or for somebody to look at."""
+
 
 class Severity(StrEnum):
     """How much a diagnostic matters: an error stops the command, a warning does not, a note only tells."""

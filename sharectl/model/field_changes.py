@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sharectl.model.codec import codec_of
 from sharectl.model.quantities import format_size
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from sharectl.model.access import AccessRule
     from sharectl.model.codec import Spec
+
+RULE_FIELD: Final = "access/"
+"""How the field of a change of access begins; the key of the rule follows."""
 
 
 class FieldChange(NamedTuple):
@@ -59,9 +62,9 @@ def rule_changes(before: Iterable[AccessRule], after: Iterable[AccessRule]) -> t
     old = {rule.key: rule.grant for rule in before}
     new = {rule.key: rule.grant for rule in after}
     if not old:
-        return tuple([FieldChange(f"access/{key}", None, grant) for key, grant in sorted(new.items())])
+        return tuple([FieldChange(f"{RULE_FIELD}{key}", None, grant) for key, grant in sorted(new.items())])
     return tuple(
-        FieldChange(f"access/{key}", old.get(key), new.get(key))
+        FieldChange(f"{RULE_FIELD}{key}", old.get(key), new.get(key))
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
     )

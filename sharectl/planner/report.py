@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import counted, listed
-from sharectl.model.field_changes import FieldChange, size_change
+from sharectl.model.field_changes import RULE_FIELD, FieldChange, size_change
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import STRENGTH, Action, Drift, DriftKind, Summary, UpdateAccess
 from sharectl.model.verbs import Verb
@@ -152,7 +152,7 @@ def _share_changes(draft: Draft, record: Record, share: ObservedShare) -> tuple[
     known = {r.rule.key: r.rule.grant for r in draft.state.rules.get(record.address, ()) if r.status == "active"}
     there = {rule.key: rule.grant for rule in share.access}
     changes += (
-        FieldChange(f"access/{key}", known.get(key), there.get(key))
+        FieldChange(f"{RULE_FIELD}{key}", known.get(key), there.get(key))
         for key in sorted(known.keys() | there.keys())
         if known.get(key) != there.get(key)
     )
@@ -172,7 +172,7 @@ def summarize(steps: Iterable[Step], unchanged: int) -> Summary:
         if step.stated_changes is None and isinstance(step.work, UpdateAccess) and step.work.rules:
             rules[Action.CREATE] += len(step.work.rules)  # all are new where the changes follow from them
         elif step.verb is Verb.UPDATE_ACCESS or step.verb is Verb.FORGET:
-            rules.update(_rule_action(change) for change in step.changes if change.field.startswith("access/"))
+            rules.update(_rule_action(change) for change in step.changes if change.field.startswith(RULE_FIELD))
     by_action, rules_by_action = (
         dict(sorted((action.word, count) for action, count in counts.items()))
         for counts in (Counter(actions.values()), rules)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.access import protocol_words
+from sharectl.model.field_changes import RULE_FIELD
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import STRENGTH, Action, RevertShare
 from sharectl.model.quantities import approximate_size, format_size
@@ -99,8 +100,8 @@ def split_changes(steps: Iterable[Step]) -> tuple[list[FieldChange], list[FieldC
     rules: list[FieldChange] = []
     for step in steps:
         if step.verb in {Verb.UPDATE_ACCESS, Verb.FORGET}:
-            rules += [change for change in step.changes if change.field.startswith("access/")]
-            fields += [change for change in step.changes if not change.field.startswith("access/")]
+            rules += [change for change in step.changes if change.field.startswith(RULE_FIELD)]
+            fields += [change for change in step.changes if not change.field.startswith(RULE_FIELD)]
         elif step.verb not in _WHOLE:
             fields += step.changes
     return fields, rules

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sharectl.model.field_changes import RULE_FIELD
 from sharectl.planner.review.nouns import Cause, Verdict
 from sharectl.planner.review.words import named, shift_words
 from sharectl.render.blocks import split_changes
-from sharectl.render.sentences import RULE_PREFIX
 from sharectl.render.text import paint, visible, wrapped
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def reach_words(change: AccessChange | None, block: Block) -> list[str]:
             step.before is not None and step.before.access is not None for step in block.steps
         )
         return ["nobody gains or loses access"] if rules and is_known else []
-    told = {(rule.field.removeprefix(RULE_PREFIX).casefold(), rule.before, rule.after) for rule in rules}
+    told = {(rule.field.removeprefix(RULE_FIELD).casefold(), rule.before, rule.after) for rule in rules}
     net = {(f"{each.access_type}:{each.access_to}".casefold(), each.before, each.after) for each in change.shifts}
     is_plain = not any(shift.but_for or shift.unless_grouped for shift in change.shifts)
     if told == net and is_plain and len({shift.protocol for shift in change.shifts}) <= 1:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.access import protocol_words
-from sharectl.model.diagnostics import Severity, counted, listed
+from sharectl.model.diagnostics import SHARE_HELD, Severity, counted, listed
+from sharectl.model.field_changes import RULE_FIELD
 from sharectl.model.plans import Action
 from sharectl.render.text import paint, visible
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Held, Plan, Summary
     from sharectl.model.verbs import Verb
 
-_WAITING: Final = "share.held"
 _UNREAD_BACKEND: Final = frozenset({"backend.unknown", "backend.identity", "backend.pool-unknown"})
 _REPLACING: Final = ("create-then-delete", "delete-then-create")
 _TENSES: Final[Mapping[str, tuple[str, str]]] = {
@@ -46,7 +46,7 @@ def summary_sentence(plan: Plan) -> str:
     )
     unread = any(diagnostic.code in _UNREAD_BACKEND for diagnostic in plan.diagnostics)
     end = f"{held}{', as far as the backends could be read' if unread else ''}."
-    waiting = len({diagnostic.address for diagnostic in plan.diagnostics if diagnostic.code == _WAITING})
+    waiting = len({diagnostic.address for diagnostic in plan.diagnostics if diagnostic.code == SHARE_HELD})
     if waiting:
         return f"Nothing can be done yet: {counted(waiting, 'share')} {'waits' if waiting == 1 else 'wait'}, as the warnings say. {end}"
     return f"No changes. {end}"
@@ -81,9 +81,6 @@ def _phrase(by_action: Mapping[str, int], tense: int) -> str:
     return ", ".join(f"{counts[word]} {forms[tense]}" for word, forms in _TENSES.items() if counts.get(word))
 
 
-RULE_PREFIX: Final = "access/"
-
-
 def shown_value(value: Any) -> str:  # noqa: ANN401 - whatever a manifest may hold
     """Return a value of a field on one line: texts as they are, the rest as JSON, absence as `(none)`."""
     if isinstance(value, str):
@@ -115,8 +112,8 @@ def change_text(change: FieldChange) -> str:
     """Return `size  100GiB → 200GiB`, `access ip:10.0.0.0/8 rw` or `access ip:10.0.0.0/8 ro → rw`."""
     name = visible(change.field)
     gap = "  "
-    if name.startswith(RULE_PREFIX):
-        name, gap = f"access {name[len(RULE_PREFIX) :]}", " "
+    if name.startswith(RULE_FIELD):
+        name, gap = f"access {name[len(RULE_FIELD) :]}", " "
     values = [shown_field(change.field, value) for value in (change.before, change.after) if value is not None]
     return f"{name}{gap}{' → '.join(values or [shown_value(None)])}"
 

@@ -9,7 +9,7 @@ from sharectl.render.text import clipped, first_fitting, sayable, visible
 
 if TYPE_CHECKING:
     from sharectl.render.output import Output
-    from sharectl.workspace.parallel import Waiting
+    from sharectl.workspace.parallel import Unanswered
 
 _FIRST_SECONDS: Final = 10.0
 _EVERY_SECONDS: Final = 30.0
@@ -26,7 +26,7 @@ class WaitingView:
         self._is_drawn = False
         self._next_at = _FIRST_SECONDS
 
-    def __call__(self, waiting: Waiting | None) -> None:
+    def __call__(self, waiting: Unanswered | None) -> None:
         """Show it; None: nobody is waited for any more."""
         if self._output.draws:
             self._draw("" if waiting is None else waiting_text(waiting, self._output.width - 1))
@@ -45,7 +45,7 @@ class WaitingView:
         stream.flush()
 
 
-def waiting_text(waiting: Waiting, width: int | None = None) -> str:
+def waiting_text(waiting: Unanswered, width: int | None = None) -> str:
     """Return `Waiting for filer-2, 12 s of at most 60 s`, shorter where it does not fit."""
     names, seconds = [visible(name) for name in waiting.names], f"{waiting.seconds:.0f} s"
     most = f"{seconds} of at most {waiting.limit_seconds:.0f} s"

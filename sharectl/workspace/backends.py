@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sharectl.model.backends import BackendSpec
     from sharectl.model.checks import ConfigProblem
     from sharectl.model.diagnostics import Diagnostic
-    from sharectl.workspace.parallel import Waiting
+    from sharectl.workspace.parallel import Unanswered
     from sharectl.workspace.remote import RemoteBackends
     from sharectl.workspace.survey import Asked
 
@@ -62,7 +62,7 @@ class Backends:
         self._specs = dict(specs)
         self.remote = remote
         self.formerly_remote = formerly_remote
-        self.tell: Callable[[Waiting | None], object] | None = None
+        self.tell: Callable[[Unanswered | None], object] | None = None
         self.asked: Callable[[Asked], None] | None = None
         self._remote_names = remote_names
         resolver = make_secret_resolver(base_directory)
@@ -146,7 +146,7 @@ def opened_backends(
     specs: Mapping[str, BackendSpec],
     project: Project,
     warn: Callable[[Sequence[Diagnostic]], object],
-    tell: Callable[[Waiting | None], object] | None = None,
+    tell: Callable[[Unanswered | None], object] | None = None,
     asked: Callable[[Asked], None] | None = None,
 ) -> Iterator[Backends]:
     """Yield the backends, and close their drivers afterwards; `warn` is told of those that could not be, `tell` of those that are slow, `asked` as Backends has it."""

@@ -43,7 +43,7 @@ class _Asker(threading.Thread, Generic[T]):
             self.answer = Answer(error=error)
 
 
-class Waiting(NamedTuple):
+class Unanswered(NamedTuple):
     """Who has not answered yet, `seconds` after all were asked; they are waited for until `limit_seconds` after that."""
 
     names: tuple[str, ...]
@@ -55,7 +55,7 @@ def ask_each(
     names: Iterable[str],
     ask: Callable[[str], T],
     timeout_seconds: float | Mapping[str, float],
-    tell: Callable[[Waiting | None], object] | None = None,
+    tell: Callable[[Unanswered | None], object] | None = None,
 ) -> dict[str, Answer[T]]:
     """Return `ask(name)` for each name, in the given order; no longer than `timeout_seconds` in all, or than each may take by its name.
 
@@ -79,7 +79,7 @@ def ask_each(
                         each for each, other in askers.items() if other.is_alive() and now < begun + limits[each]
                     )
                     if slow:
-                        tell(Waiting(slow, now - begun, max(limits[each] for each in slow)))
+                        tell(Unanswered(slow, now - begun, max(limits[each] for each in slow)))
             asker.join(max(0.0, until - monotonic()))
     finally:
         if tell is not None and told_at > begun:

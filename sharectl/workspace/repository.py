@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sharectl.planner.options import Elsewhere
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
-    from sharectl.workspace.parallel import Waiting
+    from sharectl.workspace.parallel import Unanswered
     from sharectl.workspace.survey import Asked
 
 STATE_VARIABLE: Final = "SHARECTL_STATE"
@@ -76,7 +76,7 @@ class Repository:
     tell: Callable[[Sequence[Diagnostic]], object]
     files: tuple[str, ...] = ()
     stdin: Input | None = None
-    wait: Callable[[Waiting | None], object] | None = None
+    wait: Callable[[Unanswered | None], object] | None = None
     asked: Callable[[Asked], None] | None = None
 
     def load(self, only: Collection[Address] | None = None) -> Loaded:

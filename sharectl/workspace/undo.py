@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sharectl.manifests.write import document_of, dump
 from sharectl.model.access import rule_of
 from sharectl.model.codec import codec_of
-from sharectl.model.field_changes import FieldChange
+from sharectl.model.field_changes import RULE_FIELD, FieldChange
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import MANAGED_KINDS, Kind, is_of
 from sharectl.model.specs import DeletionPolicy, ShareSpec
@@ -27,7 +27,7 @@ from sharectl.planner.review.data import is_smaller_policy
 from sharectl.workspace.manifest_edits import field_edits, field_name, is_same, plain_value
 from sharectl.workspace.planned_edits import FileChange, PlannedEdits, Remark, unique
 from sharectl.workspace.set_edits import plan_own, plan_removal
-from sharectl.workspace.undo_access import ACCESS, AccessUndoing, grants_of
+from sharectl.workspace.undo_access import AccessUndoing, grants_of
 from sharectl.workspace.undo_words import (
     KEPT,
     LOST,
@@ -233,8 +233,8 @@ class _Undoing:
 
     def _differs(self, address: Address, plain: JsonObject, name: str, after: Any) -> bool:  # noqa: ANN401 - JSON
         """Tell whether the manifest says something else than the run left; what is no field of it says nothing."""
-        if name.startswith(ACCESS):
-            return bool(grants_of(self.desired, address).get(name.removeprefix(ACCESS)) != after)
+        if name.startswith(RULE_FIELD):
+            return bool(grants_of(self.desired, address).get(name.removeprefix(RULE_FIELD)) != after)
         known = field_name(name)
         if known not in codec_of(type(self.desired.spec(address))).rules:
             return False
@@ -250,7 +250,7 @@ class _Undoing:
             if elsewhere is not None:
                 self.edits.leave(address, elsewhere)
                 continue
-            if name.startswith(ACCESS) or known not in codec_of(cls).rules or known == "revert_to":
+            if name.startswith(RULE_FIELD) or known not in codec_of(cls).rules or known == "revert_to":
                 continue
             wanted = plain_value(name, before)
             if is_same(plain.get(known), wanted):
@@ -282,7 +282,7 @@ class _Undoing:
     def _by_default(self, address: Address, name: str, before: Any, plain: JsonObject) -> str | None:  # noqa: ANN401 - JSON
         """Return where a field comes from that the project's defaults give another value than it had; None for any other."""
         given = self.desired.by_default(address)
-        now = None if name.startswith((ACCESS, _EXPORT)) else plain.get(field_name(name))
+        now = None if name.startswith((RULE_FIELD, _EXPORT)) else plain.get(field_name(name))
         if not given or is_same(now, plain_value(name, before)):
             return None
         fields = fields_of_change(address, FieldChange(name, before, now))

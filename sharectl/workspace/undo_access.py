@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from sharectl.manifests.edits import ADD, Edit
+from sharectl.model.field_changes import RULE_FIELD
 from sharectl.model.frozen import dataclass
 from sharectl.workspace.manifest_edits import level_edits, rule_in, written_rule
 from sharectl.workspace.set_edits import plan_own
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.workspace.planned_edits import PlannedEdits
 
-ACCESS: Final = "access/"
 """How the name of a change begins that is about an access rule; its key follows."""
 
 
@@ -41,7 +41,7 @@ class AccessUndoing:
         now = grants_of(self.desired, address)
         levels, gone, added = [], [], []
         for name, (before, after) in changes.items():
-            key = name.removeprefix(ACCESS)
+            key = name.removeprefix(RULE_FIELD)
             if key == name or now.get(key) == before:  # no rule, or as it was
                 continue
             if now.get(key) != after:
@@ -74,7 +74,7 @@ class AccessUndoing:
         others = [
             share
             for share in written.shares
-            if self.run_changes.get(share, {}).get(f"{ACCESS}{key}") != (before, after)
+            if self.run_changes.get(share, {}).get(f"{RULE_FIELD}{key}") != (before, after)
         ]
         if others:
             self.edits.leave(
@@ -103,5 +103,5 @@ class AccessUndoing:
             self.edits.plan(place, {address}, Edit(("spec", "shares", written.shares.index(address)), None))
 
     def _is_taken(self, share: Address, written: WrittenRule) -> bool:
-        change = self.run_changes.get(share, {}).get(f"{ACCESS}{written.key}")
+        change = self.run_changes.get(share, {}).get(f"{RULE_FIELD}{written.key}")
         return share in self.made or (change is not None and change[0] is None)

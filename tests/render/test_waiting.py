@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from sharectl.render.output import Output
 from sharectl.render.waiting import WaitingView, waiting_text
-from sharectl.workspace.parallel import Waiting, ask_each
+from sharectl.workspace.parallel import Unanswered, ask_each
 from tests.render.screen import drawn
 
 if TYPE_CHECKING:
     from sharectl.render.output import Output as Shown
 
-SLOW = Waiting(("filer-2",), 12.0, 60.0)
+SLOW = Unanswered(("filer-2",), 12.0, 60.0)
 
 
 def test_a_terminal_shows_who_is_waited_for_until_nobody_is() -> None:
@@ -54,7 +54,7 @@ def test_a_log_says_it_now_and_then() -> None:
 
 def test_many_are_counted_where_there_is_no_room_to_name_them() -> None:
     """No name is broken."""
-    waiting = Waiting(tuple(f"filer-{number}" for number in range(9)), 12.0, 60.0)
+    waiting = Unanswered(tuple(f"filer-{number}" for number in range(9)), 12.0, 60.0)
     assert waiting_text(waiting) == "Waiting for filer-0, filer-1, filer-2 and 6 more, 12 s of at most 60 s"
     assert waiting_text(waiting, 40) == "Waiting for 9 backends, 12 s"
 
@@ -68,7 +68,7 @@ def test_who_asks_is_told_who_has_not_answered() -> None:
             may_answer.wait(30)
         return name
 
-    def tell(waiting: Waiting | None) -> None:
+    def tell(waiting: Unanswered | None) -> None:
         told.append((None if waiting is None else waiting.names, threading.current_thread()))
         may_answer.set()
 
@@ -79,6 +79,6 @@ def test_who_asks_is_told_who_has_not_answered() -> None:
 
 def test_nobody_is_told_of_answers_that_come_at_once() -> None:
     """Not even that it is over."""
-    told: list[Waiting | None] = []
+    told: list[Unanswered | None] = []
     ask_each(("a", "b"), str.upper, 30.0, told.append)
     assert told == []

@@ -43,8 +43,8 @@ def project(database: Database) -> Project:
     return Project(Path("/nowhere"), None, (), url, Path("/nowhere/cache"), *settings, execution=execution)
 
 
-class Waiting:
-    """Waits by a clock of its own, and looks what happens meanwhile."""
+class NewRun:
+    """A run that begins after another: it waits by a clock of its own, and sees what happens meanwhile."""
 
     def __init__(self, database: Database) -> None:
         """Begin at zero."""
@@ -87,14 +87,14 @@ def claimed(database: Database, address: str | None = "share/a", *, since: str =
 def test_where_no_backend_was_ever_remote_nothing_is_made(database: Database) -> None:
     """A state that has never had workers stays as it is."""
     database.execute("DROP TABLE {s}.call, {s}.worker CASCADE")
-    assert Waiting(database).remains() == {}
+    assert NewRun(database).remains() == {}
     assert database.execute("SELECT to_regclass(%s)", f"{database.place.schema}.call") == [(None,)]
 
 
 def test_a_call_that_hangs_is_given_up_when_a_step_may_take_no_longer(database: Database) -> None:
     """Its worker may renew for ever; after a lease more the run goes on, and what it is about stays as it is."""
     call_id = claimed(database, since="11 min")
-    waiting = Waiting(database)
+    waiting = NewRun(database)
     assert waiting.remains() == {f"operation {call_id}": Remains(has_begun=True, is_under_way=True)}
     assert 60.0 <= waiting.seconds < 62.0
     assert database.execute("SELECT given_up_at IS NOT NULL FROM {s}.call") == [(True,)]
@@ -112,7 +112,7 @@ def test_what_others_do_at_other_addresses_is_not_waited_for(database: Database)
     (living,) = database.leases("share/b")
     assert database.worker().claim(database.offer("share/b", token=living)).answer is ClaimAnswer.GO
     database.execute("UPDATE {s}.call SET claimed_at = claimed_at - interval '11 min'")
-    waiting = Waiting(database)
+    waiting = NewRun(database)
     assert waiting.remains(on("share/c")) == {}
     assert waiting.seconds == 0.0
     assert database.execute("SELECT count(*) FROM {s}.call WHERE given_up_at IS NOT NULL") == [(0,)]
@@ -124,7 +124,7 @@ def test_what_others_do_at_other_addresses_is_not_waited_for(database: Database)
 def test_whoever_has_lost_the_lock_waits_for_nothing(database: Database) -> None:
     """Somebody else does by then."""
     claimed(database)
-    waiting = Waiting(database)
+    waiting = NewRun(database)
     waiting.is_lost = True
     with pytest.raises(LeaseLostError):
         waiting.remains()
@@ -146,7 +146,7 @@ def test_what_a_recovery_was_doing_holds_up_every_intent_of_its_backend(database
     database.begin("other", "share/c")
     database.execute("UPDATE {s}.operation SET backend = 'other' WHERE operation_id = 'other'")
     claimed(database, None, since="11 min")
-    assert Waiting(database).remains() == {"op": Remains(has_begun=True, is_under_way=True)}
+    assert NewRun(database).remains() == {"op": Remains(has_begun=True, is_under_way=True)}
 
 
 def test_a_backend_that_has_become_local_is_left_alone_until_its_worker_has_ended(database: Database) -> None:

@@ -13,8 +13,8 @@ from uuid import UUID, uuid4
 
 from sharectl.executors.answers import Failure, FailureKind
 from sharectl.executors.base import Began, Report
+from sharectl.executors.call_queue import CallQueue
 from sharectl.executors.failures import failure_of
-from sharectl.executors.waiting import Waiting
 from sharectl.executors.wire import encode
 from sharectl.executors.workers.claims import PROTOCOL, ClaimsUnavailableError
 from sharectl.executors.workers.offers import Offer, outcome_of
@@ -101,7 +101,7 @@ class Workers:
         self._remote = remote
         self._clock = clock
         self._permit = permit
-        self._queues: dict[str, Waiting] = {}
+        self._queues: dict[str, CallQueue] = {}
         self._queued: dict[int, Submission] = {}
         self._offered: dict[UUID, _Offered] = {}
         self._ids: dict[int, UUID] = {}
@@ -121,7 +121,7 @@ class Workers:
     def submit(self, submission: Submission) -> None:
         """See Executor."""
         self._queued[submission.number] = submission
-        self._queues.setdefault(submission.backend, Waiting()).append(submission)
+        self._queues.setdefault(submission.backend, CallQueue()).append(submission)
 
     def reports(self, timeout_seconds: float) -> Sequence[Report]:
         """See Executor."""

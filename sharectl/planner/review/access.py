@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sharectl.model.access import AccessLevel, AccessType
 from sharectl.model.address_shifts import joined, span
+from sharectl.model.field_changes import RULE_FIELD
 from sharectl.model.plans import CreateShare, UpdateAccess
 from sharectl.model.precedence import network_of
 from sharectl.model.reach import NOWHERE, Access, is_readable, shifts
@@ -24,7 +25,6 @@ _REMOVALS: Final = frozenset({Verb.DELETE_SHARE, Verb.TRASH_SHARE, Verb.FORGET})
 _EXPORT: Final = "export/"
 _LARGE_PREFIX: Final = 8
 _EVERY_CLIENT: Final = {"0.0.0.0/0": "every IPv4 client", "::/0": "every IPv6 client"}
-_RULE: Final = "access/"
 
 
 class _Parts(NamedTuple):
@@ -122,7 +122,7 @@ def _opened(rules: Iterable[AccessRule], step: Step) -> Iterator[Opening]:
     parts = [rule for rule in rules if _is_large_part(rule)]
     if not (wide or parts):
         return
-    changed = {change.field.removeprefix(_RULE) for change in step.changes if change.after is not None}
+    changed = {change.field.removeprefix(RULE_FIELD) for change in step.changes if change.after is not None}
     yield from (Opening((), rule.key, who, rule.grant) for rule, who in wide if rule.key in changed)
     if any(rule.key in changed for rule in parts):
         yield from _opened_together(rules, {(who, rule.access_level) for rule, who in wide})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model.diagnostics import listed
+from sharectl.model.diagnostics import SHARE_HELD, listed
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.kinds import Kind, is_of
 from sharectl.model.plans import CreateShare, ResizeShare
@@ -33,7 +33,6 @@ _DESTROYING: Final = frozenset({Verb.DELETE_SHARE, Verb.DELETE_SNAPSHOT, Verb.RE
 _SHUTTING_OUT: Final = _ENDING | {Verb.UPDATE_ACCESS}
 _MAKING: Final = frozenset({Verb.CREATE_SHARE, Verb.EXTEND_SHARE})
 _WITHOUT_PLACE: Final = frozenset({"scheduler.no-valid-host", "scheduler.size-limit"})
-_WAITING: Final = "share.held"
 _FATES: Final = {
     Fate.DESTROYED: ("is destroyed for good", "are destroyed for good"),
     Fate.REVERTED: (
@@ -174,7 +173,7 @@ def _unclear(plan: Plan, access: Sequence[AccessChange]) -> Iterator[str]:
 
 def _fits(plan: Plan, places: Sequence[Placing]) -> Answer:
     homeless = sorted({each.address for each in plan.held if each.code in _WITHOUT_PLACE})
-    waiting = sorted({each.address for each in plan.diagnostics if each.code == _WAITING and each.address})
+    waiting = sorted({each.address for each in plan.diagnostics if each.code == SHARE_HELD and each.address})
     shortages = {
         step.address: step.work.shortage
         for step in plan.steps

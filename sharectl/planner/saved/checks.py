@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, cast
 from sharectl.model.access import AccessLevel, AccessType
 from sharectl.model.candidates import backends_in
 from sharectl.model.diagnostics import DiagnosticError, Severity, error, listed, warning
+from sharectl.model.field_changes import RULE_FIELD
 from sharectl.model.kinds import MANAGED_KINDS, Kind, kind_of
 from sharectl.model.plans import (
     ACTIONS,
@@ -113,12 +114,12 @@ def _check_rules(step: Step, work: UpdateAccess, where: str) -> None:
     if step.stated_changes is None:  # what is shown follows from the rules
         return
     grants = {rule.key: rule.grant for rule in work.rules}
-    shown = {name.removeprefix("access/"): after for name, _, after in step.changes if name.startswith("access/")}
+    shown = {name.removeprefix(RULE_FIELD): after for name, _, after in step.changes if name.startswith(RULE_FIELD)}
     for key, after in shown.items():
         if grants.get(key) != after:
             _fail(where, f"it shows access/{key} as {after}, and would make it {grants.get(key)}")
     if step.action in {Action.CREATE, *REPLACING} and not work.repairs and grants.keys() - shown:
-        _fail(where, f"access/{min(grants.keys() - shown)} is not shown")
+        _fail(where, f"{RULE_FIELD}{min(grants.keys() - shown)} is not shown")
 
 
 def _check_places(step: Step, plan: Plan, where: str) -> None:
@@ -370,7 +371,7 @@ def _diagnostics(
 
 def _would_end_access(step: Step, rows: CurrentRows) -> bool:
     """Tell whether somebody has access now whom the step was to shut out."""
-    in_force = {f"access/{rule.rule.key}" for rule in rows.rules.get(step.address, ())}
+    in_force = {f"{RULE_FIELD}{rule.rule.key}" for rule in rows.rules.get(step.address, ())}
     return any(change.after is None and change.field in in_force for change in step.changes)
 
 

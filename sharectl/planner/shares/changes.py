@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import Capability
-from sharectl.model.diagnostics import Diagnostic, Source, error, warning
+from sharectl.model.diagnostics import SHARE_HELD, Diagnostic, Source, error, warning
 from sharectl.model.field_changes import FieldChange, size_change
 from sharectl.model.kinds import Kind, address_of, rule_address
 from sharectl.model.plans import ResizeShare, RevertShare
@@ -312,7 +312,7 @@ def hold_for_snapshot(draft: Draft, clone: Address, snapshot: Address) -> bool:
         return False
     draft.tell(
         warning,
-        "share.held",
+        SHARE_HELD,
         f"{clone} waits: {snapshot} is gone from its backend, and is not taken again while a share is to be turned back to it",
         remedy="name another snapshot in that share's revertTo, or remove revertTo",
         address=clone,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sharectl.model.diagnostics import warning
+from sharectl.model.diagnostics import SHARE_HELD, warning
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.quantities import GIB
 from sharectl.planner.share_servers.places import ServerPlaces
@@ -182,7 +182,7 @@ def _hold(draft: Draft, address: Address, placement: Placement, silent: Sequence
     one = len(silent) == 1
     draft.tell(
         warning,
-        "share.held",
+        SHARE_HELD,
         f"{address} waits: no pool that is known now can take it",
         detail=f"{'backend' if one else 'backends'} {', '.join(silent)} could not be read; {'it' if one else 'they'} may have room.",
         remedy=f"see to the {'backend' if one else 'backends'}, then plan again",

@@ -10,7 +10,7 @@ from sharectl.drivers.base import Capability
 from sharectl.model.access import may_become
 from sharectl.model.candidates import Candidate
 from sharectl.model.diagnostics import listed
-from sharectl.model.field_changes import FieldChange, size_change, spec_changes
+from sharectl.model.field_changes import RULE_FIELD, FieldChange, size_change, spec_changes
 from sharectl.model.fields import Policy, fields_with, written_name
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import Action, CreateShare, Move, UpdateAccess, UpdateRecord
@@ -388,6 +388,6 @@ def plan_retained_share(draft: Draft, address: Address, record: Record, reason: 
         f"{reason}, without access",
         backend=record.backend,
         record=record,
-        changes=tuple(FieldChange(f"access/{rule.key}", rule.grant, None) for rule in there),
+        changes=tuple(FieldChange(f"{RULE_FIELD}{rule.key}", rule.grant, None) for rule in there),
         before=before_of(draft.observed, record, there),
     )

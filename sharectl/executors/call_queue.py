@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sharectl.executors.base import Submission
 
 
-class Waiting:
+class CallQueue:
     """Those that go first, then the others, each in the order in which they came. Any thread may take the next one."""
 
     __slots__ = ("_first", "_others")
