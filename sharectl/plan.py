@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Held, Step
     from sharectl.model.records import StateView
+    from sharectl.planner.comparison import Comparison
     from sharectl.planner.exports import Exports
     from sharectl.planner.observed import Deviation, Observed
     from sharectl.scheduler.pools import Pool
@@ -50,20 +51,22 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
     options: PlanOptions = _NO_OPTIONS,
     settings: SchedulerSettings = _DEFAULT_SETTINGS,
     deviations: Mapping[Address, Deviation] | None = None,
+    compared: Comparison | None = None,
     exports: Exports = NO_EXPORTS,
 ) -> Plan:
     """Return what must be done so that `desired` holds, with every reason why some of it may not be done.
 
     `observed` has an entry for each backend in `desired`. `state.rules` must hold the access rules of `addresses_with_rules`.
-    `deviations` may be passed where `find_deviations` has been called already. `exports` are the settings of exports, and what of
-    them is to change. What is refused is held, with all that depends on it, and the steps are the rest; a plan that is stopped is for
-    reading only. The result does not depend on the order of anything in the arguments.
+    `deviations` and `compared` may be passed where `find_deviations` and `compare` have been called already. `exports` are the settings
+    of exports, and what of them is to change. What is refused is held, with all that depends on it, and the steps are the rest; a plan
+    that is stopped is for reading only. The result does not depend on the order of anything in the arguments.
     """
     if deviations is None:
         deviations = find_deviations(state, observed)
     deviations = without_own_rules_ignored(state, deviations)
     unsnapshotted = frozenset(pool.host for pool in pools if pool.capabilities.get("snapshot_support") is False)
-    draft = Draft(desired, state, observed, options, deviations, dict(state.records), exports, unsnapshotted)
+    records = dict(state.records)
+    draft = Draft(desired, state, observed, options, deviations, records, exports, unsnapshotted, compared=compared)
     tell_unknown_addresses(draft)
     tell_foreign_backends(draft)
     note_open_operations(draft)
@@ -72,7 +75,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
     tell_hindrances(draft)
     tell_open_trash(draft)
     plan_moves(draft)
-    aside = () if options.destroy else [address for address in draft.records if DEPOSED_MARK in address]
+    aside = [] if options.destroy else [a for a in draft.comparison.without_manifest if DEPOSED_MARK in a]
     if aside:
         from sharectl.planner.shares.returns import plan_returns  # noqa: PLC0415 - replacements are rarely cut short
 

@@ -17,7 +17,7 @@ from sharectl.model.specs import ClientListSpec, ShareSpec, ShareTypeSpec, Snaps
 from sharectl.model.table import SPECS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from sharectl.manifests.clients import Listed
     from sharectl.manifests.compiled import ResourceRecord, RuleDocument, Setting
@@ -63,7 +63,6 @@ class Desired:
         self._last: tuple[Address, ResourceRecord] | None = None
         self._alike = Likes(ShareSpec)
         self._shares: dict[Address, ShareSpec] = {}  # a new share is asked for by several parts of the planner
-        self._likes: dict[Address, Like[ShareSpec]] = {}  # and so is a changed one
         self.digests: Mapping[Address, bytes] = MappingProxyType(linked.digests)
         self.moves: Mapping[Address, tuple[Address, ...]] = MappingProxyType(linked.moves)
         self.backends: Mapping[str, BackendSpec] = self._settings(Kind.BACKEND)
@@ -93,23 +92,19 @@ class Desired:
         """Return the share at `address`."""
         spec = self._shares.get(address)
         if spec is None:
-            like = self._likes.get(address) or self._read(address)
+            like = self._like(self._linked.spec_json(self._entry(address, Kind.SHARE)))
             spec = self._shares[address] = like.named(name_of(address))
         return spec
 
-    def like(self, address: Address) -> Like[ShareSpec]:
-        """Return what the share at `address` has in common with those that differ from it in their names alone, access rules apart.
+    def likes(self, addresses: Collection[Address]) -> Iterator[tuple[Address, Like[ShareSpec]]]:
+        """Yield of each of these shares what it has in common with those that differ from it in their names alone, access rules apart.
 
         Where changed shares are looked at one after the other, its example does as well as the share, and costs less.
         """
-        like = self._likes.get(address)
-        if like is None:
-            like = self._likes[address] = self._read(address)
-        return like
+        return ((address, self._like(text)) for address, text in self._linked.spec_texts(addresses))
 
-    def _read(self, address: Address) -> Like[ShareSpec]:
-        text = self._linked.spec_json(self._entry(address, Kind.SHARE))
-        return self._alike.like(text, name_of(address), lambda: ShareSpec.from_plain(orjson.loads(text)))
+    def _like(self, text: bytes) -> Like[ShareSpec]:
+        return self._alike.like(text, lambda: ShareSpec.from_plain(orjson.loads(text)))
 
     def let_go(self, *, specs: bool = False) -> None:
         """Hold nothing any more that can be had from the files again, where it is asked for again; with `specs`, not what was made of it either."""
@@ -117,7 +112,6 @@ class Desired:
         self._linked.let_go()
         if specs:
             self._shares.clear()
-            self._likes.clear()
 
     def snapshot(self, address: Address) -> SnapshotSpec:
         """Return the snapshot at `address`."""

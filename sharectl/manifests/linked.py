@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from sharectl.model.kinds import Address, Kind, address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from sharectl.manifests.clients import ClientLists
     from sharectl.manifests.compiled import CompiledFile, ResourceRecord, RuleDocument, Setting
@@ -109,6 +109,16 @@ class Linked:
     def spec_json(self, entry: Entry) -> bytes:
         """Return the spec in the record of a share or snapshot, as canonical JSON."""
         return self.files[entry.file].spec_json(entry.number)
+
+    def spec_texts(self, addresses: Collection[Address]) -> Iterator[tuple[Address, bytes]]:
+        """Yield the specs of these shares and snapshots as `spec_json` returns them, file by file: of many, nobody needs to know where each is."""
+        if self._are_given:
+            yield from ((address, self.spec_json(self.entries[address])) for address in addresses)
+            return
+        for file in self.files:
+            for number, address in enumerate(file.index.addresses):
+                if address in addresses:
+                    yield address, file.spec_json(number)
 
     def place_of(self, address: Address) -> tuple[int, Sequence[int]] | None:
         """Return the file's number and the place of the document that describes something else than an access rule."""

@@ -53,6 +53,8 @@ class Spec:
 Named = TypeVar("Named", bound=Spec)
 _CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
 _MOST_LIKES: Final = 10_000
+_NAME: Final = re.compile(rb'"name":"([ !#-\[\]-~]*)"')
+"""A name in JSON of which no character stands for another."""
 _UNNAMED: Final = b"\0"
 """Stands for the name; no JSON holds it."""
 
@@ -209,21 +211,25 @@ class Likes(Generic[Named]):
         self._values: Callable[[Named], tuple[Any, ...]] = attrgetter(*[field.name for field in fields(cls)][1:])
         self._known: dict[bytes, Like[Named]] = {}
 
-    def read(self, text: bytes, name: str, decode: Callable[[], Named]) -> Named:
-        """Return the spec in `text`, whose name is `name` as far as anybody knows; `decode` reads it where none like it is known."""
-        return self.like(text, name, decode).named(name)
+    def read(self, text: bytes, decode: Callable[[], Named]) -> Named:
+        """Return the spec in `text`; `decode` reads it where none like it is known."""
+        like = self.like(text, decode)
+        named = _NAME.search(text) if like.is_shared else None
+        return like.example if named is None else like.named(named[1].decode())
 
-    def like(self, text: bytes, name: str, decode: Callable[[], Named]) -> Like[Named]:
+    def like(self, text: bytes, decode: Callable[[], Named]) -> Like[Named]:
         """Return what the same spec has in common with others."""
-        named = f'"name":"{name}"'.encode()
-        rest = text.replace(named, _UNNAMED, 1)
-        is_named = len(rest) < len(text)
-        known = self._known.get(rest) if is_named else None
+        named = _NAME.search(text)
+        if named is None:
+            return Like(decode(), self._make, None)
+        start, end = named.span()
+        rest = text[:start] + _UNNAMED + text[end:]
+        known = self._known.get(rest)
         if known is not None:
             return known
         spec = decode()
-        is_named_once = is_named and b'"name":' not in rest  # a label may be called so too
-        if spec.name != name or not is_named_once or len(self._known) >= _MOST_LIKES:
+        is_named_once = spec.name.encode() == named[1] and b'"name":' not in rest  # a label may be called so too
+        if not is_named_once or len(self._known) >= _MOST_LIKES:
             return Like(spec, self._make, None)
         like = self._known[rest] = Like(spec, self._make, self._values(spec))
         return like

@@ -14,6 +14,7 @@ from sharectl.model.plans import ACTIONS, Step, UpdateAccess, stated
 from sharectl.model.records import Record
 from sharectl.model.table import SPECS
 from sharectl.model.verbs import Effect, Verb, verbs_that
+from sharectl.planner.comparison import compare
 from sharectl.planner.exports import NO_EXPORTS
 from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.selection import selector
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Action, Work
     from sharectl.model.records import StateView
     from sharectl.model.specs import ShareSpec
+    from sharectl.planner.comparison import Comparison
     from sharectl.planner.exports import ExportChange, Exports
     from sharectl.planner.observed import Deviation, Observed
     from sharectl.planner.options import PlanOptions
@@ -78,7 +80,8 @@ class Draft:
     other kinds, by kind. `servers` leads from the resource ids of the recorded share servers to their addresses. `awaited` leads from a new resource that
     the plan leaves out to the one without which it cannot be made, and of which is said why. `snapshotted` are the shares that new
     snapshots are of, `unsnapshotted` the hosts of the pools that say that they take none. `set_aside` are the addresses at which a
-    replacement was cut short, whose old shares are still there.
+    replacement was cut short, whose old shares are still there. `verbs` are those of all steps that were added, some of which may have
+    been taken out again: most plans have few, and need no look through all steps for others.
     """
 
     desired: Desired
@@ -91,6 +94,7 @@ class Draft:
     unsnapshotted: frozenset[str] = frozenset()
     moved_from: dict[Address, Address] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)
+    verbs: set[Verb] = field(default_factory=set)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     new: list[Address] = field(default_factory=list)
     replaced: dict[Address, Action] = field(default_factory=dict)
@@ -107,6 +111,7 @@ class Draft:
     metadata_changes: dict[tuple[Like[ShareSpec], Like[ShareSpec]], tuple[FieldChange, ...]] = field(
         default_factory=dict
     )
+    compared: Comparison | None = None
     _known_ids: set[str] | None = None
     _strays: Strays | None = None
     _stray_snapshots: dict[str, dict[str, list[ObservedSnapshot]]] = field(default_factory=dict)
@@ -138,6 +143,21 @@ class Draft:
         """Tell whether an error is about more than one address, so that nothing of the plan may be done."""
         errors = sum(found.severity is Severity.ERROR for found in self.diagnostics)
         return errors > len(self.refusals)
+
+    @property
+    def comparison(self) -> Comparison:
+        """Manifests and records side by side: as it was handed in, and anew once something has moved."""
+        if self.compared is None:
+            self.compared = compare(self.desired, self.records, destroy=self.options.destroy)
+        return self.compared
+
+    def move(self, former: Address, address: Address) -> Record:
+        """Take a record to another address; return it as it was."""
+        record = self.records.pop(former)
+        self.records[address] = record._replace(address=address)
+        self.moved_from[address] = former
+        self.compared = None
+        return record
 
     @property
     def known_ids(self) -> AbstractSet[str]:
@@ -221,6 +241,7 @@ class Draft:
         `record` is the row that it expects at its address; no `changes` (None) are those of its work.
         """
         name = step_id(verb, address)
+        self.verbs.add(verb)
         if isinstance(work, UpdateAccess) and changes:
             changes = stated(work, changes)
         version = None if record is None else record.version

@@ -36,7 +36,7 @@ def linked_steps(draft: Draft) -> tuple[Step, ...]:
 
     A rename that the plan is not about is dropped, unless another step needs it.
     """
-    if all(step.verb in _INDEPENDENT for step in draft.steps.values()):
+    if draft.verbs <= _INDEPENDENT:
         return tuple(_by_address(draft))
     waits = _waits(draft)
     if draft.options.narrows:
@@ -91,7 +91,7 @@ def _waits(draft: Draft) -> dict[str, tuple[str, ...]]:
     """Return what each step waits for, in the order of addresses."""
     waits: dict[str, tuple[str, ...]] = {}
     prepared = {step.backend: (step.step_id,) for step in draft.steps.values() if step.verb is Verb.PREPARE_BACKEND}
-    for step, needed in needs_of_steps(draft, {step.verb for step in draft.steps.values()}):
+    for step, needed in needs_of_steps(draft, draft.verbs):
         name = step.step_id
         present = {draft.steps[other].step_id: None for other in needed if other in draft.steps and other != name}
         prepares = prepared.get(step.backend)

@@ -284,23 +284,6 @@ def wanted_policy(desired: Desired, spec: ShareSpec) -> SnapshotPolicy | None:
     return policy_in_force(spec.snapshot_policy, None if share_type is None else share_type.snapshot_policy)
 
 
-def differing(digests: Mapping[Address, bytes], records: Mapping[Address, Record]) -> list[Address]:
-    """Return the addresses whose rows are not as their manifests want them (see `Record.is_applied`), or that have none; a call for each would take half as long again."""
-    row_of = records.get
-    return [
-        address
-        for address, digest in digests.items()
-        if (record := row_of(address)) is None
-        or (spec_digest := record.spec_digest) is None
-        or spec_digest + record.access_digest != digest
-    ]
-
-
-def without_manifest(digests: Mapping[Address, bytes], records: Mapping[Address, Record]) -> list[Address]:
-    """Return the addresses of rows that no manifest describes; the difference of two sets would hold one of everything."""
-    return [address for address in records if address not in digests]
-
-
 def outdated_policies(desired: Desired, records: Mapping[Address, Record]) -> set[Address]:
     """Return the shares that have another policy than their recorded fields and the share types of now come to.
 

@@ -10,6 +10,7 @@ from sharectl.model.verbs import Verb
 from sharectl.planner.draft import REMOVING
 from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.snapshots import (
+    TAKING_DATA,
     removes_data,
     snapshots_of_removed_shares,
     unknown_snapshots_of_removed_shares,
@@ -49,8 +50,7 @@ def check_limits(draft: Draft) -> None:
     options, total = draft.options, draft.recorded_total
     them = f"of {total} shares and snapshots"
     if not options.destroy:
-        reverts = any(step.verb is Verb.REVERT_SHARE for step in draft.steps.values())
-        doing = "remove, or turn back," if reverts else "remove"
+        doing = "remove, or turn back," if Verb.REVERT_SHARE in draft.verbs else "remove"
         _check_count(draft, "deletions", doing, draft.removals, (total, them), options.allow_deletions)
     doing = "make again, empty,"
     _check_count(draft, "recreations", doing, draft.recreations, (total, them), options.allow_recreations)
@@ -95,7 +95,7 @@ def _check_count(  # noqa: PLR0913, PLR0917 - the words of one refusal
 
 def check_kept_snapshots(draft: Draft) -> None:
     """Refuse to delete a share whose snapshots stay: many backends would take them along, the others would refuse."""
-    if not any(removes_data(step) for step in draft.steps.values()):
+    if draft.verbs.isdisjoint(TAKING_DATA):
         return
     for removal, snapshots in sorted(snapshots_of_removed_shares(draft).items()):
         step = draft.steps[removal]

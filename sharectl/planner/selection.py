@@ -9,8 +9,8 @@ from sharectl.manifests.dependencies import dependencies_of
 from sharectl.model.diagnostics import counted, did_you_mean, error, listed, warning
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.specs import Replacement
-from sharectl.planner.records import DEPOSED_MARK, differing, outdated_policies, without_manifest
-from sharectl.state.rows import share_like, spec_object_of
+from sharectl.planner.records import DEPOSED_MARK, outdated_policies
+from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.records import Record, StateView
-    from sharectl.model.specs import ShareSpec
+    from sharectl.planner.comparison import Comparison, Difference
     from sharectl.planner.draft import Draft
     from sharectl.planner.exports import Exports
     from sharectl.planner.observed import Deviation
@@ -185,30 +185,32 @@ class Due(NamedTuple):
 
 
 def find_due(draft: Draft) -> Due:
-    """Compare manifests and state. Costs two look-ups for each resource, and more only for those that are due."""
-    records, options = draft.records, draft.options
+    """Return what is not as its manifest says, or not as its row says, or is to be replaced."""
+    records, options, compared = draft.records, draft.options, draft.comparison
     digests = {} if options.destroy else draft.desired.digests
-    due = set(differing(digests, records))
+    missing, changed = set(compared.missing), set(compared.different)
     outdated = () if options.destroy else outdated_policies(draft.desired, records)
     for others in (draft.deviations, draft.export_changes, outdated, options.replaces):
-        due.update(address for address in others if address in digests)
+        changed.update(address for address in others if address in digests and address in records)
 
     def is_chosen(address: Address) -> bool:
         record = records.get(address)
         return draft.chooses(address, None if record is None else record.backend or "")
 
-    chosen = sorted(filter(is_chosen, due) if options.narrows else due)
+    def chosen(addresses: Iterable[Address]) -> list[Address]:
+        return sorted(filter(is_chosen, addresses) if options.narrows else addresses)
+
     removed = [
         address
-        for address in sorted(without_manifest(digests, records))
+        for address in sorted(compared.without_manifest)
         if records[address].kind in MANAGED_KINDS and is_chosen(address)
     ]
     kept = left_alone(draft, (address for address in removed if address not in draft.desired.digests))
     return Due(
-        new=[address for address in chosen if address not in records and address not in options.imports],
-        changed=[address for address in chosen if address in records],
+        new=[address for address in chosen(missing) if address not in options.imports],
+        changed=chosen(changed),
         removed=[address for address in removed if address not in kept],
-        unchanged=len(digests) - len(due),
+        unchanged=len(digests) - len(missing) - len(changed),
     )
 
 
@@ -228,31 +230,36 @@ def is_quiet(draft: Draft, due: Due) -> bool:
     )
 
 
-def addresses_with_rules(
-    desired: Desired, state: StateView, deviations: Mapping[Address, Deviation], options: PlanOptions, exports: Exports
+def addresses_with_rules(  # noqa: PLR0913, PLR0917 - all that a plan is made of
+    desired: Desired,
+    state: StateView,
+    compared: Comparison,
+    deviations: Mapping[Address, Deviation],
+    options: PlanOptions,
+    exports: Exports,
 ) -> set[Address]:
     """Return the shares whose recorded access rules the planner will want to see: what is due, unless its access stays as it is."""
-    records, digests = state.records, desired.digests
-    shares = {address for address in without_manifest(digests, records) if records[address].kind == Kind.SHARE}
+    records = state.records
+    shares = {address for address in compared.without_manifest if records[address].kind == Kind.SHARE}
     if options.destroy:
-        return shares.union(address for address in digests if address in records)
+        return shares
     wanted = {
         address
-        for address in differing(digests, records)
-        if (record := records.get(address)) is not None
-        and record.kind == Kind.SHARE
-        and not (
-            record.has_access(digests[address])
-            and (wanted_spec := desired.like(address).example).replacement == Replacement.REFUSE
-            and _is_exported_alike(record, wanted_spec)
-        )
+        for address, different in compared.different.items()
+        if different.record.kind == Kind.SHARE and not _keeps_access(different)
     }
     moved = {former for formers in desired.moves.values() for former in formers if former in records}
     drifted = {address for address in deviations if records[address].kind == Kind.SHARE}
     return wanted | shares | moved | options.replaces | drifted | exports.changes.keys()
 
 
-def _is_exported_alike(record: Record, wanted: ShareSpec) -> bool:
-    """Tell whether the export keeps its name and its protocols: with others, who has access changes with the same rules."""
-    recorded = share_like(record).example
-    return (recorded.export_name, recorded.protocol) == (wanted.export_name, wanted.protocol)
+def _keeps_access(different: Difference) -> bool:
+    """Tell whether a share stays, and its export keeps rules, name and protocols: with others, who has access changes with the same rules."""
+    if different.wanted is None or different.recorded is None:
+        return False
+    wanted, recorded = different.wanted.example, different.recorded.example
+    return (
+        wanted.replacement == Replacement.REFUSE
+        and wanted.export_name == recorded.export_name
+        and wanted.protocol == recorded.protocol
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import Capability
 from sharectl.model.field_changes import FieldChange, plain_changes, spec_changes
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Step
     from sharectl.model.records import Record
     from sharectl.planner.draft import Draft
+
+
+TAKING_DATA: Final = frozenset({Verb.DELETE_SHARE, Verb.TRASH_SHARE})
+"""Verbs that take a share from its backend."""
 
 
 def snapshots_of_removed_shares(draft: Draft) -> dict[str, list[Address]]:
@@ -103,7 +107,7 @@ def share_resource_id(snapshot: Record) -> str:
 
 def removes_data(step: Step) -> bool:
     """Tell whether the step takes a share from its backend."""
-    return step.verb in {Verb.DELETE_SHARE, Verb.TRASH_SHARE}
+    return step.verb in TAKING_DATA
 
 
 def removed_record(draft: Draft, address: Address) -> Record:

@@ -65,7 +65,7 @@ def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerS
         from sharectl.planner.defaults import tell_changed_defaults  # noqa: PLC0415 - most projects have none
 
         tell_changed_defaults(draft)
-    if any(step.verb is Verb.EXTEND_SHARE for step in draft.steps.values()):
+    if Verb.EXTEND_SHARE in draft.verbs:
         from sharectl.planner.shares.room import note_room  # noqa: PLC0415 - most plans extend nothing
 
         note_room(draft, pools, settings)
@@ -144,6 +144,8 @@ def _is_free(draft: Draft, address: Address) -> bool:
 
 def _refuse_lost_sources(draft: Draft) -> None:
     """Refuse snapshots of shares, and clones of snapshots, that are gone or will be elsewhere when they are needed."""
+    if draft.verbs.isdisjoint({Verb.CREATE_SNAPSHOT, Verb.CREATE_SHARE}):
+        return
     for step in tuple(draft.steps.values()):
         if step.verb is Verb.CREATE_SNAPSHOT:
             share = address_of(Kind.SHARE, draft.desired.snapshot(step.address).share)
@@ -166,7 +168,7 @@ def _refuse_lost_sources(draft: Draft) -> None:
 
 def _refuse_reverts_before_snapshots(draft: Draft) -> None:
     """Refuse to turn a share back before a snapshot of it is taken that its manifests ask for, and that the plan leaves out: it is to keep what would go."""
-    if not any(step.verb is Verb.REVERT_SHARE for step in draft.steps.values()):
+    if Verb.REVERT_SHARE not in draft.verbs:
         return
     for snapshot in sorted(of_kind(Kind.SNAPSHOT, draft.desired.digests)):
         if snapshot not in draft.records and not draft.chooses(snapshot):

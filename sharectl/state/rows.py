@@ -9,7 +9,7 @@ import orjson
 from sharectl.model.access import options_of
 from sharectl.model.canonical import DIGEST_SIZE_BYTES, canonical_json
 from sharectl.model.codec import Likes, shapes_of
-from sharectl.model.kinds import PLACED_KINDS, Kind, name_of
+from sharectl.model.kinds import PLACED_KINDS, Kind
 from sharectl.model.networks import NetworkAllocation
 from sharectl.model.requests import ShareRef, SnapshotRef
 from sharectl.model.share_networks import ShareServerSpec
@@ -83,12 +83,12 @@ def digests_in(text: str) -> tuple[bytes | None, bytes]:
 
 def share_spec_of(record: Record) -> ShareSpec:
     """Return the spec last applied to a share. Raises DamagedRowError."""
-    return _SHARES.read(record.spec, name_of(record.address), lambda: ShareSpec.from_plain(spec_object_of(record)))
+    return _SHARES.read(record.spec, lambda: ShareSpec.from_plain(spec_object_of(record)))
 
 
 def share_like(record: Record) -> Like[ShareSpec]:
     """Return what the same spec has in common with those of other shares. Raises DamagedRowError."""
-    return _SHARES.like(record.spec, name_of(record.address), lambda: ShareSpec.from_plain(spec_object_of(record)))
+    return _SHARES.like(record.spec, lambda: ShareSpec.from_plain(spec_object_of(record)))
 
 
 def snapshot_spec_of(record: Record) -> SnapshotSpec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from sharectl.drivers.base import (
@@ -17,9 +18,10 @@ from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, address_of, is_of, name_of, of_kind, resource_of
 from sharectl.model.specs import Protocol, Replacement
 from sharectl.plan import plan
+from sharectl.planner.comparison import compare
 from sharectl.planner.exports import export_policy, find_exports
 from sharectl.planner.observed import find_deviations
-from sharectl.planner.records import differing, outdated_policies, without_manifest
+from sharectl.planner.records import outdated_policies
 from sharectl.planner.selection import addresses_with_rules, unknown_address
 from sharectl.planner.strays import IN_THE_WAY, import_address
 from sharectl.state.contract import KeepsPromises
@@ -27,7 +29,7 @@ from sharectl.workspace.share_servers import subnets_to_check
 from sharectl.workspace.survey import Question, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sharectl.manifests.desired import Desired
     from sharectl.manifests.project import Project
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan
     from sharectl.model.records import LockStatus, Promise, Record, StateView
+    from sharectl.planner.comparison import Comparison, Difference
     from sharectl.planner.exports import ExportPolicy
     from sharectl.planner.observed import Observed
     from sharectl.planner.options import PlanOptions
@@ -67,9 +70,11 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
         if any(spec.share_servers for spec in desired.backends.values()):
             backends.networks.attach_for_reading(reader, view.lineage)
             view = replace(view, records={**reader.find(kind=Kind.SHARE_SERVER), **view.records})
-        questions = questions_for(desired, view, request)
+        compared = compare(desired, view.records, destroy=request.options.destroy)
+        questions = questions_for(desired, view, compared, request)
         if addresses is not None and any(looks_for_strays(question) for question in questions.values()):
             view, addresses = reader.view(), None  # what is not in a part of the state may be in another
+            compared = compare(desired, view.records, destroy=request.options.destroy)
     promises = _promises(store, questions)  # before pools are asked: what is made meanwhile counts twice, and not never
     desired.let_go()  # where shares have changed, all have been decoded by now
     found = survey(
@@ -81,6 +86,7 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
         if addresses is not None:
             with store.read() as reader:
                 view, addresses = reader.view(), None
+            compared = compare(desired, view.records, destroy=request.options.destroy)
         again = survey(desired.backends, backends, {name: replace(questions[name], strays=True) for name in lost})
         found = replace(found, observed={**found.observed, **{name: again.observed[name] for name in lost}})
     if request.see is not None:
@@ -96,11 +102,11 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
     view = replace(view, writer=writer or _other_writer(store), arrived=_arrived(store, view, found.observed))
     deviations = find_deviations(view, found.observed)
     exports = find_exports(view, found.observed, _export_policies(desired, questions))
-    wanted = addresses_with_rules(desired, view, deviations, request.options, exports)
+    wanted = addresses_with_rules(desired, view, compared, deviations, request.options, exports)
     if wanted:
         with store.read() as reader:
             view = replace(view, rules=reader.rules(wanted), rules_total=reader.count_rules())
-    made = plan(desired, view, found.observed, pools, request.options, project.scheduler, deviations, exports)
+    made = plan(desired, view, found.observed, pools, request.options, project.scheduler, deviations, compared, exports)
     if not promises:
         return made
     from sharectl.planner.promises import warnings_of  # noqa: PLC0415 - as above
@@ -255,7 +261,7 @@ def _addresses_to_read(desired: Desired, options: PlanOptions) -> set[Address] |
     return wanted
 
 
-def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> dict[str, Question]:
+def questions_for(desired: Desired, view: StateView, compared: Comparison, request: PlanRequest) -> dict[str, Question]:
     """Return what each backend is asked.
 
     `full` lists everything on every backend (of targets, just those), `changed` looks up what the manifests would change,
@@ -264,14 +270,9 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
     snapshots of its backend are.
     """
     options, records = request.options, view.records
-    changed = [
-        address
-        for address in differing(desired.digests, records)
-        if (record := records.get(address)) is None or not record.has_spec(desired.digests[address])
-    ]
-    places = _places_something(desired, records, options, changed)
+    places = _places_something(compared, options)
     pools = places or options.witness is not None
-    asking = set() if pools or options.destroy else _backends_with_pools_to_ask(desired, records, changed)
+    asking = set() if pools or options.destroy else _backends_with_pools_to_ask(desired, records, compared)
     ids: dict[str, set[str]] = {}
     whole = request.refresh == "full" and not options.targets
     if request.refresh != "none" and not whole:
@@ -280,8 +281,8 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
             if looks and record.backend is not None and record.kind in _ASKED_BY_ID[request.refresh]:
                 ids.setdefault(record.backend, set()).add(record.resource_id)
     importing = {wanted.backend for wanted in options.imports.values()}
-    removing = set() if whole else _backends_of_removals(desired, records, options, changed)
-    takes = not whole and any(is_of(Kind.SNAPSHOT, address) and address not in records for address in desired.digests)
+    removing = set() if whole else _backends_of_removals(records, options, compared)
+    takes = not whole and any(is_of(Kind.SNAPSHOT, address) for address in compared.missing)
     subnets = subnets_to_check(desired, view) if places else {}
     questions = {}
     for name in desired.backends:
@@ -300,49 +301,39 @@ def questions_for(desired: Desired, view: StateView, request: PlanRequest) -> di
     return questions
 
 
-def _backends_of_removals(
-    desired: Desired, records: Mapping[Address, Record], options: PlanOptions, changed: Sequence[Address]
-) -> set[str]:
+def _backends_of_removals(records: Mapping[Address, Record], options: PlanOptions, compared: Comparison) -> set[str]:
     """Return the backends from which the plan may remove a share, and with it snapshots that nobody has listed."""
-    leaving: Iterable[Address] = records
-    if not options.destroy:
-        leaving = {*without_manifest(desired.digests, records), *options.replaces}
-        leaving.update(
-            address
-            for address in of_kind(Kind.SHARE, changed)
-            if address in records and desired.like(address).example.replacement != Replacement.REFUSE
-        )
-    rows = (records[address] for address in leaving if address in records)
+    rows = [records[address] for address in {*compared.without_manifest, *options.replaces} if address in records]
+    rows += (different.record for different in compared.different.values() if _may_be_replaced(different))
     return {row.backend for row in rows if row.kind == Kind.SHARE and row.backend is not None}
 
 
-def _backends_with_pools_to_ask(
-    desired: Desired, records: Mapping[Address, Record], changed: Sequence[Address]
-) -> set[str]:
+def _backends_with_pools_to_ask(desired: Desired, records: Mapping[Address, Record], compared: Comparison) -> set[str]:
     """Return the backends of shares that are there, and grow, or of which snapshots may be taken by the plan or by a new policy: not each pool can."""
     of_types = any(share_type.snapshot_policy for share_type in desired.share_types.values())
     shares = outdated_policies(desired, records) if of_types else set()
-    for address in of_kind(Kind.SNAPSHOT, changed):
+    for address in of_kind(Kind.SNAPSHOT, chain(compared.missing, compared.different)):
         shares.add(address_of(Kind.SHARE, desired.snapshot(address).share))
-    for address in of_kind(Kind.SHARE, changed):
-        record = records.get(address)
-        if record is not None:
-            wanted = desired.like(address).example
-            if wanted.snapshot_policy is not None or wanted.size_bytes > (record.size_bytes or 0):
-                shares.add(address)
-    found = (records[address].backend for address in shares if address in records)
+    found = {records[address].backend for address in shares if address in records}
+    for record, wanted, _ in compared.different.values():
+        if wanted is not None and (
+            wanted.example.snapshot_policy is not None or wanted.example.size_bytes > (record.size_bytes or 0)
+        ):
+            found.add(record.backend)
     return {backend for backend in found if backend is not None}
 
 
-def _places_something(
-    desired: Desired, records: Mapping[Address, Record], options: PlanOptions, changed: Iterable[Address]
-) -> bool:
+def _places_something(compared: Comparison, options: PlanOptions) -> bool:
     """Tell whether the plan may hold a new share; sure only afterwards, hence the replacements that are merely possible."""
     if options.destroy:
         return False
     if options.replaces:
         return True
-    return any(
-        address not in records or desired.like(address).example.replacement != Replacement.REFUSE
-        for address in of_kind(Kind.SHARE, changed)
+    return any(is_of(Kind.SHARE, address) for address in compared.missing) or any(
+        map(_may_be_replaced, compared.different.values())
     )
+
+
+def _may_be_replaced(different: Difference) -> bool:
+    """Tell whether a share may give way to a new one, because of what its manifest says now."""
+    return different.wanted is not None and different.wanted.example.replacement != Replacement.REFUSE

@@ -64,7 +64,7 @@ def test_a_share_made_after_one_that_is_alike_is_equal_to_its_own_text(groups: l
     seen: dict[object, ShareSpec] = {}
     for spec in [*chain.from_iterable(groups), *chain.from_iterable(groups)]:
         text = canonical_json(spec.as_plain())
-        like = likes.like(text, spec.name, lambda text=text: ShareSpec.from_plain(orjson.loads(text)))
+        like = likes.like(text, lambda text=text: ShareSpec.from_plain(orjson.loads(text)))
         assert like.named(spec.name) == spec
         assert replace(like.example, name=spec.name) == spec
         assert like.is_shared or like.example == spec
@@ -78,7 +78,17 @@ def test_a_label_is_never_taken_for_the_name(labels: dict[str, str]) -> None:
     for name in ("a", "b", "a"):
         spec = ShareSpec(name, 1, "NFS", labels=labels)
         text = canonical_json(spec.as_plain())
-        assert likes.read(text, name, lambda text=text: ShareSpec.from_plain(orjson.loads(text))) == spec
+        assert likes.read(text, lambda text=text: ShareSpec.from_plain(orjson.loads(text))) == spec
+
+
+@pytest.mark.parametrize("name", ['a"b', 'b","labels":{"x":"y"},"size_bytes":2,"z":"', "a\\", "\u00e9", "a\0b", ""])
+def test_a_name_is_never_taken_for_more_or_less_than_it_is(name: str) -> None:
+    """Whatever JSON writes in place of its characters."""
+    likes = Likes(ShareSpec)
+    for each in ("a", name, "b", name):
+        spec = ShareSpec(each, 1, "NFS")
+        text = canonical_json(spec.as_plain())
+        assert likes.read(text, lambda text=text: ShareSpec.from_plain(orjson.loads(text))) == spec
 
 
 @given(SNAPSHOTS)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sharectl.model.backends import CapacityPolicy, NetworkPluginSpec
 from sharectl.model.diagnostics import DiagnosticError, Source, error
 from sharectl.plan import plan
+from sharectl.planner.comparison import compare
 from sharectl.planner.exports import NO_EXPORTS
 from sharectl.planner.observed import find_deviations
 from sharectl.planner.options import PlanOptions
@@ -102,7 +103,8 @@ def test_the_rules_that_a_plan_wants_to_see_are_those_of_shares_that_are_not_as_
     world.wants("a", access=["ip:10.0.0.1"]).renames("share/b", "share/e").by_hand("share/c", pool="p2")
     world.wants("f", "2GiB").wants("g", labels={"team": "a"}, replacement="createFirst").vanishes("snapshot/s")
     deviations = find_deviations(world.view(), world.observed())
-    found = addresses_with_rules(world.desired(), world.view(), deviations, PlanOptions(), NO_EXPORTS)
+    desired, view = world.desired(), world.view()
+    found = addresses_with_rules(desired, view, compare(desired, view.records), deviations, PlanOptions(), NO_EXPORTS)
     assert found == {"share/a", "share/b", "share/c", "share/g"}
 
 

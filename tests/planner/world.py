@@ -20,6 +20,7 @@ from sharectl.model.settings import SafetyLimits
 from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec, ShareNetworkSubnet
 from sharectl.model.specs import RevertRequest, SchedulerHints, ShareSpec, ShareTypeSpec, SnapshotSpec
 from sharectl.plan import plan
+from sharectl.planner.comparison import compare
 from sharectl.planner.draft import Draft
 from sharectl.planner.exports import NO_EXPORTS
 from sharectl.planner.observed import BackendObservation, ServerObservation, find_deviations
@@ -400,7 +401,8 @@ class World:
     def plan(self, **words: Any) -> Plan:  # noqa: ANN401 - see options()
         """Plan, with the access rules alone that the planner asks to see."""
         desired, view, observed, options = self.desired(), self.view(), self.observed(), self.options(**words)
-        asked = addresses_with_rules(desired, view, find_deviations(view, observed), options, NO_EXPORTS)
+        compared = compare(desired, view.records, destroy=options.destroy)
+        asked = addresses_with_rules(desired, view, compared, find_deviations(view, observed), options, NO_EXPORTS)
         rules = {address: rules for address, rules in view.rules.items() if address in asked}
         view = replace(view, rules=rules, rules_total=sum(map(len, view.rules.values())))
         return plan(desired, view, observed, self.pools(), options)

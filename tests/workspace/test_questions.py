@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sharectl.model.specs import HourlySnapshots, ShareTypeSpec, SnapshotPolicy
+from sharectl.planner.comparison import compare
 from sharectl.planner.options import PlanOptions
 from sharectl.workspace.plans import PlanRequest, questions_for
 from tests.planner.model import settle
@@ -21,7 +22,8 @@ def test_pools_are_asked_whether_they_take_the_snapshots_that_a_share_is_to_have
     settle(world)
 
     def asked() -> list[str]:
-        found = questions_for(world.desired(), world.view(), PlanRequest(PlanOptions(), refresh))
+        desired, view = world.desired(), world.view()
+        found = questions_for(desired, view, compare(desired, view.records), PlanRequest(PlanOptions(), refresh))
         return [name for name, question in found.items() if question.pools]
 
     assert asked() == []

@@ -12,7 +12,6 @@ from sharectl.model.specs import ShareSpec
 from sharectl.model.verbs import Verb
 from sharectl.planner.records import RECORDED_POLICY, wanted_policy
 from sharectl.planner.shares.export_names import listed
-from sharectl.state.rows import share_like
 
 if TYPE_CHECKING:
     from sharectl.model.codec import Like
@@ -28,19 +27,23 @@ _MORE: Final[tuple[FieldChange, ...]] = ()
 
 def plan_metadata(draft: Draft, address: Address) -> bool:
     """Add the step for a share of which nothing but metadata changes, as happens to thousands at once; return False where more may change."""
-    record = draft.records[address]
+    different = draft.comparison.different.get(address)
+    if different is None:
+        return False
+    record, new, old = different
     if (
-        address in draft.deviations
+        new is None
+        or old is None
+        or address in draft.deviations
         or address in draft.options.replaces
         or address in draft.export_changes
-        or not record.has_access(draft.desired.digests[address])
         or RECORDED_POLICY in record.attributes
     ):
         return False
-    new, there = draft.desired.like(address), listed(draft.observed, record)
+    there = listed(draft.observed, record)
     if there is not None and there.protocol not in {None, new.example.protocol}:
         return False
-    changes = _changes(draft, share_like(record), new)
+    changes = _changes(draft, old, new)
     if not changes:
         return False
     work = UpdateRecord(new.named(name_of(address)))

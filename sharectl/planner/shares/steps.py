@@ -44,7 +44,7 @@ from sharectl.planner.shares.schedules import (
     words_of_scheduled,
 )
 from sharectl.planner.snapshots import recorded_id
-from sharectl.state.rows import attributes_of, share_spec_of, spec_object_of
+from sharectl.state.rows import attributes_of, share_like, spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -177,8 +177,8 @@ def plan_beside_refusal(draft: Draft, address: Address) -> None:
 
 def recorded_as(record: Record, name: str) -> ShareSpec:
     """Return the spec of the row under the name that the share has now."""
-    spec = share_spec_of(record)
-    return spec if spec.name == name else replace(spec, name=name)
+    spec = share_like(record).named(name)
+    return spec if spec.name == name else replace(spec, name=name)  # one that no other is like
 
 
 def _recordable(old: ShareSpec, new: ShareSpec) -> ShareSpec:
