@@ -173,7 +173,7 @@ def _fold_lines(fold: Fold, column: int, said: Reached | None, *, color: bool, v
         head = paint(f"{action.value} {name}", "danger", color)
     yield f"  {head}  {visible(fold_headline(fold, verbose=verbose))}"
     if not fold.is_one:
-        named = listed([visible(each.address) for each in fold.blocks], _NAMED_IN_FOLD)
+        named = visible(listed([each.address for each in fold.blocks], _NAMED_IN_FOLD))
         yield f"{_INDENT}{named}; --verbose shows each"
     end = fate(block, sized=fold.is_one)
     if end is not None:
