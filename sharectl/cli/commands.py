@@ -6,13 +6,14 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
 from sharectl.cli.interrupts import Interrupted
 from sharectl.cli.options import Chdir
+from sharectl.model.frozen import NamedTuple
 
 
 class Entry(NamedTuple):

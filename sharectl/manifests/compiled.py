@@ -7,12 +7,13 @@ from array import array
 from dataclasses import dataclass, field
 from itertools import accumulate
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from sharectl.model.access import CLIENTS, AccessRule, options_of
 from sharectl.model.canonical import DIGEST_SIZE_BYTES, canonical_json
+from sharectl.model.frozen import NamedTuple
 from sharectl.model.kinds import Kind, address_of
 
 if TYPE_CHECKING:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from sharectl.manifests.findings import NO_FLAWS, Flaws
 from sharectl.model.access import CLIENTS, AccessRule, rule_of
 from sharectl.model.codec import Likes
+from sharectl.model.frozen import NamedTuple
 from sharectl.model.kinds import MANAGED_KINDS, Address, Kind, address_of, is_of, kind_of, name_of, split_rule_address
 from sharectl.model.specs import ClientListSpec, ShareSpec, ShareTypeSpec, SnapshotSpec
 from sharectl.model.table import SPECS

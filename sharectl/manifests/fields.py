@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import MISSING, fields
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.codec import part_of
 from sharectl.model.fields import Unit, camel, rule_of, written_name
+from sharectl.model.frozen import NamedTuple
 from sharectl.model.kinds import address_of
 from sharectl.model.quantities import SizeError, format_size, parse_size
 from sharectl.model.table import SPECS

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from sharectl.manifests.files import PROJECT_FILE, SUFFIXES, beginning_of, read_regular_file, why_unreadable
 from sharectl.model.diagnostics import Source, error, warning
+from sharectl.model.frozen import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from sharectl.model.frozen import NamedTuple
 from sharectl.model.kinds import Address, Kind, address_of
 
 if TYPE_CHECKING:

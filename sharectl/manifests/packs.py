@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from sharectl.manifests.compiled import CompiledFile, Index, Setting, decoded_index
 from sharectl.manifests.files import CHECKSUM_BYTES, checksum, read_part, write_whole
+from sharectl.model.frozen import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -6,7 +6,9 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple, overload
+from typing import TYPE_CHECKING, Final, overload
+
+from sharectl.model.frozen import NamedTuple
 
 if TYPE_CHECKING:
     from sharectl.model.kinds import Address

@@ -8,9 +8,10 @@ from dataclasses import MISSING, fields
 from functools import lru_cache, partial
 from itertools import compress
 from operator import attrgetter, ne
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
 
 from sharectl.model.fields import ANY, Policy, rule_of
+from sharectl.model.frozen import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping

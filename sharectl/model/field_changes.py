@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.codec import codec_of
+from sharectl.model.frozen import NamedTuple
 from sharectl.model.quantities import format_size
 
 if TYPE_CHECKING:

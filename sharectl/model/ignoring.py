@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sharectl.model.access import AccessType
 from sharectl.model.client_addresses import is_within
-from sharectl.model.frozen import dataclass
+from sharectl.model.frozen import NamedTuple, dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

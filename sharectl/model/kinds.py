@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+from sharectl.model.frozen import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

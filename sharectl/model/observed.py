@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from sharectl.model.access import (
     AccessRule,  # noqa: TC001 - a NamedTuple resolves its annotations at run time
     ExportSettings,  # noqa: TC001 - as above
 )
-from sharectl.model.frozen import dataclass, field
+from sharectl.model.frozen import NamedTuple, dataclass, field
 from sharectl.model.specs import SnapshotPolicy  # noqa: TC001 - as above
 
 if TYPE_CHECKING:

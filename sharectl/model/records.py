@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
-from sharectl.model.frozen import dataclass, field
+from sharectl.model.frozen import NamedTuple, dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.codec import codec_of, shapes_of
+from sharectl.model.frozen import NamedTuple
 from sharectl.model.kinds import KINDS, Kind
 from sharectl.model.networks import NetworkAllocation
 

@@ -5,9 +5,9 @@ Times are whole seconds since 1970 in UTC.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from sharectl.model.frozen import dataclass, field
+from sharectl.model.frozen import NamedTuple, dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import Enum, StrEnum, auto
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from sharectl.model.frozen import NamedTuple
 from sharectl.model.kinds import MANAGED_KINDS, Kind
 
 if TYPE_CHECKING:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from sharectl.model.access import NO_ACCESS_DIGEST
 from sharectl.model.diagnostics import counted, warning
 from sharectl.model.field_changes import FieldChange
-from sharectl.model.frozen import dataclass, field
+from sharectl.model.frozen import NamedTuple, dataclass, field
 from sharectl.model.kinds import Kind, address_of
 from sharectl.planner.observed import identity_problem
 from sharectl.planner.records import RECORDED_SETTINGS, settings_in

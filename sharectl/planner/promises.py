@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from sharectl.model.diagnostics import error, listed, warning
+from sharectl.model.frozen import NamedTuple
 from sharectl.model.quantities import GIB, format_size
 from sharectl.model.specs import ShareTypeSpec
 from sharectl.model.verbs import Effect, Verb, verbs_that

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import Severity, counted, has_errors, listed
+from sharectl.model.frozen import NamedTuple
 from sharectl.render.formats import document
 from sharectl.render.text import PLAIN, display_width, paint, visible, wrapped
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.access import protocol_words
 from sharectl.model.diagnostics import counted
+from sharectl.model.frozen import NamedTuple
 from sharectl.model.quantities import GIB, approximate_size, format_size
 from sharectl.render.explain import verdict_object
 from sharectl.render.formats import document, named_fields

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+from sharectl.model.frozen import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.access import protocols_in
+from sharectl.model.frozen import NamedTuple
 from sharectl.scheduler.errors import UnfitValueError
 from sharectl.scheduler.values import boolean
 

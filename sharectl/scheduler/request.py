@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.diagnostics import Diagnostic, error
-from sharectl.model.frozen import dataclass, field
+from sharectl.model.frozen import NamedTuple, dataclass, field
 from sharectl.model.quantities import GIB
 from sharectl.model.specs import NO_HINTS, SchedulerHints
 from sharectl.scheduler.extra_specs import Requirement, effective_specs, requirements_of, uses_thin_logic

@@ -9,10 +9,11 @@ from itertools import groupby, islice
 from math import isfinite
 from operator import attrgetter, itemgetter
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from sharectl.model.access import AccessRule
 from sharectl.model.canonical import DIGEST_SIZE_BYTES
+from sharectl.model.frozen import NamedTuple
 from sharectl.model.kinds import PLACED_KINDS, Kind
 from sharectl.model.records import HistoryEntry, HistoryLine, Record, RuleRecord, RunRecord
 from sharectl.model.verbs import Verb

@@ -8,11 +8,11 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from sharectl.model.frozen import dataclass
+from sharectl.model.frozen import NamedTuple, dataclass
 from sharectl.model.kinds import Kind, is_of
 from sharectl.model.records import (
     BeginOperation,

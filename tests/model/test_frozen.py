@@ -8,10 +8,11 @@ import inspect
 import pickle
 import subprocess
 import sys
+import typing
 
 import pytest
 
-from sharectl.model.frozen import dataclass, field
+from sharectl.model.frozen import NamedTuple, dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,3 +190,45 @@ def test_a_command_compiles_few_of_them() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 10
+
+
+class Quick(NamedTuple):
+    """A named tuple with all that one can have."""
+
+    name: str
+    sizes: tuple[int, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """The sum of the sizes."""
+        return sum(self.sizes)
+
+    @classmethod
+    def of(cls, *sizes: int) -> Quick:
+        """Return one without a name."""
+        return cls("", sizes)
+
+
+class Usual(typing.NamedTuple):
+    """Its twin, by the standard library."""
+
+    name: str
+    sizes: tuple[int, ...] = ()
+
+
+def test_a_named_tuple_is_as_the_twin_is() -> None:
+    """In what it is made of, equals, prints, is copied to and tells of itself."""
+    quick, usual = Quick("a", (1, 2)), Usual("a", (1, 2))
+    assert repr(quick) == repr(usual).replace("Usual", "Quick")
+    assert (quick, quick._asdict(), Quick("b")) == (usual, usual._asdict(), Usual("b"))
+    assert (quick.total, Quick.of(3), quick._replace(name="c")) == (3, ("", (3,)), ("c", (1, 2)))
+    assert pickle.loads(pickle.dumps(quick)) == copy.deepcopy(quick) == quick  # noqa: S301 - what was written here
+    assert typing.get_type_hints(Quick) == typing.get_type_hints(Usual)
+    assert Quick.__doc__ == "A named tuple with all that one can have."
+    assert inspect.signature(Quick).bind("a").arguments == {"name": "a"}
+    assert (Quick.__mro__[1:], Quick.__module__) == (Usual.__mro__[1:], __name__)
+    assert not hasattr(quick, "__dict__")
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'name'"):
+        Quick()  # type: ignore[call-arg]
+    with pytest.raises(AttributeError):
+        quick.name = "b"  # type: ignore[misc]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import DriverError
 from sharectl.drivers.registry import driver_factory
 from sharectl.drivers.share_checks import ChecksExtraSpecs, NamesScopes, NamesStorage
 from sharectl.model.diagnostics import did_you_mean, error, warning
+from sharectl.model.frozen import NamedTuple
 from sharectl.model.kinds import Kind, address_of
 
 if TYPE_CHECKING:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, cast
+from typing import TYPE_CHECKING, Final, NoReturn, cast
 
 from sharectl.model.access import AccessLevel, AccessType
 from sharectl.model.candidates import backends_in
 from sharectl.model.diagnostics import DiagnosticError, Severity, error, listed, warning
 from sharectl.model.field_changes import RULE_FIELD
+from sharectl.model.frozen import NamedTuple
 from sharectl.model.kinds import MANAGED_KINDS, Kind, kind_of
 from sharectl.model.plans import (
     ACTIONS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields, replace
 from itertools import chain
 from sys import intern
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from sharectl.model.access import rule_of
 from sharectl.model.backends import BackendSpec
@@ -13,6 +13,7 @@ from sharectl.model.candidates import Candidates, Place, shared_place
 from sharectl.model.codec import Shapes, shapes_of
 from sharectl.model.diagnostics import Diagnostic, Severity, Source, has_errors
 from sharectl.model.field_changes import FieldChange
+from sharectl.model.frozen import NamedTuple
 from sharectl.model.kinds import kind_of
 from sharectl.model.observed import Before
 from sharectl.model.plans import (

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from sharectl.drivers.base import Capability, ChecksConfig, DriverError
 from sharectl.drivers.registry import driver_factory
 from sharectl.drivers.share_checks import ChecksShares, configured_capabilities
 from sharectl.model.access import BOTH
 from sharectl.model.checks import ShareProblem, WantedShare
-from sharectl.model.frozen import dataclass, field
+from sharectl.model.frozen import NamedTuple, dataclass, field
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.quantities import format_size
 from sharectl.model.specs import DeletionPolicy

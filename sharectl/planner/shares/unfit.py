@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sharectl.model.access import BOTH
 from sharectl.model.diagnostics import error
+from sharectl.model.frozen import NamedTuple
 from sharectl.model.kinds import rule_address
 from sharectl.planner.shares.checks import FIELDS
 

@@ -8,8 +8,9 @@ import sqlite3
 import time
 from contextlib import closing, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from sharectl.model.frozen import NamedTuple
 from sharectl.model.records import ContentMark
 from sharectl.private import DRAFT_SUFFIX, draft_of, make_private
 from sharectl.state.document import LINEAGE

@@ -7,9 +7,10 @@ import sqlite3
 import stat
 import time
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from sharectl.model.frozen import NamedTuple
 from sharectl.private import draft_of, make_private, sync_directory
 from sharectl.state.contract import RESTORE_REMEDY, StateCorruptError, StateNotOursError, StateUnavailableError
 from sharectl.state.sqlite.errors import damaged, from_system, not_ours, translated
