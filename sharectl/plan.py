@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Held, Step
     from sharectl.model.records import StateView
-    from sharectl.planner.comparison import Comparison
     from sharectl.planner.exports import Exports
     from sharectl.planner.observed import Deviation, Observed
+    from sharectl.planner.selection import Comparison
     from sharectl.scheduler.pools import Pool
 
 _NO_OPTIONS = PlanOptions()

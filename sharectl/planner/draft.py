@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import Severity, error
 from sharectl.model.fields import rule_of, written_name
+from sharectl.model.frozen import NamedTuple
 from sharectl.model.kinds import KINDS, MANAGED_KINDS, Kind, is_of, kind_of
 from sharectl.model.plans import ACTIONS, Step, UpdateAccess, stated
 from sharectl.model.records import Record
 from sharectl.model.table import SPECS
 from sharectl.model.verbs import Effect, Verb, verbs_that
-from sharectl.planner.comparison import compare
 from sharectl.planner.exports import NO_EXPORTS
 from sharectl.planner.records import DEPOSED_MARK
-from sharectl.planner.selection import selector
+from sharectl.planner.selection import compare, selector
 from sharectl.planner.strays import stray_snapshots, strays_by_name
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from sharectl.model.plans import Action, Work
     from sharectl.model.records import StateView
     from sharectl.model.specs import ShareSpec
-    from sharectl.planner.comparison import Comparison
     from sharectl.planner.exports import ExportChange, Exports
     from sharectl.planner.observed import Deviation, Observed
     from sharectl.planner.options import PlanOptions
+    from sharectl.planner.selection import Comparison
     from sharectl.planner.shares.checks import ShareChecks
     from sharectl.planner.shares.export_names import ExportNames
     from sharectl.planner.strays import Strays

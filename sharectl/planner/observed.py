@@ -152,8 +152,12 @@ def find_deviations(state: StateView, observed: Observed) -> dict[Address, Devia
     What is on a backend that could not be read is unknown and not in the answer. Linear, and cheap where nothing deviates.
     """
     deviations: dict[Address, Deviation] = {}
-    trusted = {name: seen for name, seen in observed.items() if identity_problem(state, seen) is None}
-    for address, record in state.records.items():
+    trusted = {
+        name: seen
+        for name, seen in observed.items()
+        if (seen.shares, seen.snapshots, seen.servers) != (None, None, None) and identity_problem(state, seen) is None
+    }
+    for address, record in state.records.items() if trusted else ():
         seen = trusted.get(record.backend or "")
         if seen is None or (seen.asked_ids is not None and record.resource_id not in seen.asked_ids):
             continue

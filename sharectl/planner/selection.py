@@ -1,29 +1,79 @@
-"""Which addresses a plan is about, and what is due at them: what is new, not as its manifest says, or without a manifest."""
+"""Which addresses a plan is about, and what is due at them: manifests and rows are compared once, for all parts of a plan."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from sharectl.manifests.dependencies import dependencies_of
 from sharectl.model.diagnostics import counted, did_you_mean, error, listed, warning
+from sharectl.model.frozen import NamedTuple
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.specs import Replacement
 from sharectl.planner.records import DEPOSED_MARK, outdated_policies
-from sharectl.state.rows import spec_object_of
+from sharectl.state.rows import share_like, spec_object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sharectl.manifests.desired import Desired
+    from sharectl.model.codec import Like
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.kinds import Address
     from sharectl.model.records import Record, StateView
-    from sharectl.planner.comparison import Comparison, Difference
+    from sharectl.model.specs import ShareSpec
     from sharectl.planner.draft import Draft
     from sharectl.planner.exports import Exports
     from sharectl.planner.observed import Deviation
     from sharectl.planner.options import PlanOptions
+
+
+class Difference(NamedTuple):
+    """A share or snapshot whose row is not as its manifest says.
+
+    `wanted` is the spec in the manifest of a share, set where it is not the one in the row; `recorded` is that one, set besides where
+    the access rules stay as they are. Both stand for all that differ from them in their names alone.
+    """
+
+    record: Record
+    wanted: Like[ShareSpec] | None = None
+    recorded: Like[ShareSpec] | None = None
+
+
+class Comparison(NamedTuple):
+    """The addresses of manifests without a row, what differs, by address, and the addresses of rows without a manifest."""
+
+    missing: Sequence[Address]
+    different: Mapping[Address, Difference]
+    without_manifest: Sequence[Address]
+
+
+def compare(desired: Desired, records: Mapping[Address, Record], *, destroy: bool = False) -> Comparison:
+    """Compare the digests of manifests with those of rows (see `Record.is_applied`); where all is to be destroyed, no manifest counts.
+
+    Costs two look-ups for each resource, and more only for those that differ.
+    """
+    if destroy:
+        return Comparison((), {}, list(records))
+    digests, row_of = desired.digests, records.get
+    missing: list[Address] = []
+    different: dict[Address, Difference] = {}
+    shares: dict[Address, Like[ShareSpec] | None] = {}
+    for address, digest in digests.items():
+        record = row_of(address)
+        if record is None:
+            missing.append(address)
+        elif (spec_digest := record.spec_digest) is None or spec_digest + record.access_digest != digest:
+            if record.kind != Kind.SHARE or record.has_spec(digest):
+                different[address] = Difference(record)
+            else:
+                shares[address] = share_like(record) if record.has_access(digest) else None
+    for address, wanted in desired.likes(shares):
+        different[address] = Difference(records[address], wanted, shares[address])
+    others = (address for address in records if address not in digests)
+    count = len(records) - (len(digests) - len(missing))  # often backends alone, which come first: nobody looks further
+    return Comparison(missing, different, list(islice(others, count)))
 
 
 def left_alone(draft: Draft, removed: Iterable[Address]) -> frozenset[Address]:

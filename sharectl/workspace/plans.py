@@ -18,11 +18,10 @@ from sharectl.model.frozen import dataclass, field
 from sharectl.model.kinds import Kind, address_of, is_of, name_of, of_kind, resource_of
 from sharectl.model.specs import Protocol, Replacement
 from sharectl.plan import plan
-from sharectl.planner.comparison import compare
 from sharectl.planner.exports import export_policy, find_exports
 from sharectl.planner.observed import find_deviations
 from sharectl.planner.records import outdated_policies
-from sharectl.planner.selection import addresses_with_rules, unknown_address
+from sharectl.planner.selection import addresses_with_rules, compare, unknown_address
 from sharectl.planner.strays import IN_THE_WAY, import_address
 from sharectl.state.contract import KeepsPromises
 from sharectl.workspace.share_servers import subnets_to_check
@@ -37,10 +36,10 @@ if TYPE_CHECKING:
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan
     from sharectl.model.records import LockStatus, Promise, Record, StateView
-    from sharectl.planner.comparison import Comparison, Difference
     from sharectl.planner.exports import ExportPolicy
     from sharectl.planner.observed import Observed
     from sharectl.planner.options import PlanOptions
+    from sharectl.planner.selection import Comparison, Difference
     from sharectl.state.contract import StateStore
     from sharectl.workspace.backends import Backends
     from sharectl.workspace.repository import Repository
@@ -148,8 +147,8 @@ class Planner:
 
     def _require_targets(self, store: StateStore) -> None:
         """Refuse unknown targets with the nearest of all addresses; a plan of targets has read only those."""
-        missing = owners(self.options) - set(self.desired.addresses)
-        if missing:
+        missing = owners(self.options)
+        if missing and (missing := missing - set(self.desired.addresses)):
             with store.read() as reader:
                 missing -= reader.view(missing).records.keys()
         if missing:
@@ -229,6 +228,8 @@ def _arrived(store: StateStore, view: StateView, observed: Observed) -> frozense
         if servers is not None:
             held.update(servers.servers or ())
             held.update(allocation.share_server_id for allocation in (servers.allocations or {}).values())
+    if not held:
+        return frozenset()
     held.difference_update(record.resource_id for record in view.records.values())
     held.difference_update(operation.resource_id for operation in view.operations)
     if not held:

@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from sharectl.model.backends import CapacityPolicy, NetworkPluginSpec
 from sharectl.model.diagnostics import DiagnosticError, Source, error
 from sharectl.plan import plan
-from sharectl.planner.comparison import compare
 from sharectl.planner.exports import NO_EXPORTS
 from sharectl.planner.observed import find_deviations
 from sharectl.planner.options import PlanOptions
 from sharectl.planner.saved.document import PlanDocumentError, plan_from_document, plan_to_document
-from sharectl.planner.selection import addresses_with_rules
+from sharectl.planner.selection import addresses_with_rules, compare
 from sharectl.workspace.planfile import read_plan_file, write_plan_file
 from tests.desired import desired_of
 from tests.planner.model import settle

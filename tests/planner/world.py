@@ -20,13 +20,12 @@ from sharectl.model.settings import SafetyLimits
 from sharectl.model.share_networks import SecurityServiceSpec, ShareNetworkSpec, ShareNetworkSubnet
 from sharectl.model.specs import RevertRequest, SchedulerHints, ShareSpec, ShareTypeSpec, SnapshotSpec
 from sharectl.plan import plan
-from sharectl.planner.comparison import compare
 from sharectl.planner.draft import Draft
 from sharectl.planner.exports import NO_EXPORTS
 from sharectl.planner.observed import BackendObservation, ServerObservation, find_deviations
 from sharectl.planner.options import Import, PlanOptions
 from sharectl.planner.records import with_spec
-from sharectl.planner.selection import addresses_with_rules
+from sharectl.planner.selection import addresses_with_rules, compare
 from sharectl.scheduler.pools import pool_from_report
 from tests.desired import desired_of
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sharectl.model.specs import HourlySnapshots, ShareTypeSpec, SnapshotPolicy
-from sharectl.planner.comparison import compare
 from sharectl.planner.options import PlanOptions
+from sharectl.planner.selection import compare
 from sharectl.workspace.plans import PlanRequest, questions_for
 from tests.planner.model import settle
 from tests.planner.world import World
