@@ -335,10 +335,9 @@ def note_origin(folder: Path, project: Project) -> None:
 def _origins_of(folder: Path) -> Sequence[Origin]:
     try:
         plain = orjson.loads((folder / _ORIGINS).read_bytes())
-        origins = [Origin(**origin) for origin in plain["origins"]]
-    except (OSError, ValueError, TypeError, KeyError):
+        return [Origin(**origin) for origin in plain["origins"] if all(type(text) is str for text in origin.values())]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return ()
-    return [origin for origin in origins if all(isinstance(text, str) for text in asdict(origin).values())]
 
 
 def _without_secrets(url: str) -> str:

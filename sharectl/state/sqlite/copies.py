@@ -179,8 +179,9 @@ def _written(folder: Path, name: str) -> tuple[str, int, int]:
 
 def lineage_folders(base: Path) -> Iterator[Path]:
     """Yield the folders of lineages under `base`."""
-    with suppress(OSError):
-        yield from sorted(path for path in base.iterdir() if path.is_dir() and LINEAGE.fullmatch(path.name))
+    with suppress(OSError), os.scandir(base) as entries:  # a machine may keep those of many projects
+        names = sorted(entry.name for entry in entries if LINEAGE.fullmatch(entry.name) and entry.is_dir())
+        yield from (base / name for name in names)
 
 
 def _names(folder: Path) -> list[str]:
