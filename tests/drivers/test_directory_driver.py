@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -299,8 +299,8 @@ def test_a_name_is_not_taken_while_its_share_is_being_made(driver: FullDriver, m
     write = RecordFolder.write
     others: list[str] = []
 
-    def meanwhile(folder: RecordFolder[ShareRecord], record: ShareRecord) -> None:
-        write(folder, record)
+    def meanwhile(folder: RecordFolder[ShareRecord], record: ShareRecord, *, guard: files.Guard = nullcontext) -> None:
+        write(folder, record, guard=guard)
         if not others:
             others.append("being made")
             others.append(driver.create_share(new_request("a")).backend_id)

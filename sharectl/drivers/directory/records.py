@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -92,18 +93,18 @@ class RecordFolder(Generic[AnyRecord]):
             if record is not None:
                 yield record
 
-    def write(self, record: AnyRecord) -> None:
-        """Store the record durably."""
+    def write(self, record: AnyRecord, *, guard: files.Guard = nullcontext) -> None:
+        """Store the record durably. `guard` keeps others out, and refuses whoever comes too late; a caller that has the storage locked needs none."""
         name = f"{checked_id(record.resource_id)}{_SUFFIX}"
         plain = asdict(record)
         for newer in ("removing", "former_export_name"):
             if not plain.get(newer, True):
                 del plain[newer]  # a sharectl from before there was this field reads the record too
-        files.write_durably(self._folder, name, orjson.dumps(plain), self._private_fd)
+        files.write_durably(self._folder, name, orjson.dumps(plain), self._private_fd, guard=guard)
 
-    def remove(self, resource_id: str) -> None:
-        """Remove the record durably; a missing one is not an error."""
-        files.remove_durably(self._folder, f"{checked_id(resource_id)}{_SUFFIX}", self._private_fd)
+    def remove(self, resource_id: str, *, guard: files.Guard = nullcontext) -> None:
+        """Remove the record durably; a missing one is not an error. `guard` is as for `write`."""
+        files.remove_durably(self._folder, f"{checked_id(resource_id)}{_SUFFIX}", self._private_fd, guard=guard)
 
 
 def checked_id(resource_id: str) -> str:

@@ -97,11 +97,15 @@ class Reservations:
     def release(self, metadata: Metadata, record: ShareRecord) -> None:
         """Give up the names of a share."""
         with self._storage.locked(metadata):
-            chosen = names.ChosenName(record.directory, record.export_name)
-            names.release(metadata, record.pool, chosen, record.resource_id)
-            self._release_former(metadata, record)
+            self._release_locked(metadata, record)
+
+    def _release_locked(self, metadata: Metadata, record: ShareRecord) -> None:
+        chosen = names.ChosenName(record.directory, record.export_name)
+        names.release(metadata, record.pool, chosen, record.resource_id)
+        self._release_former(metadata, record)
 
     def forget(self, metadata: Metadata, record: ShareRecord) -> None:
         """Remove the record of a share that is gone, with its names."""
-        self.release(metadata, record)
-        metadata.shares.remove(record.resource_id)
+        with self._storage.locked(metadata):
+            self._release_locked(metadata, record)
+            metadata.shares.remove(record.resource_id)

@@ -35,7 +35,7 @@ class Serving:
         with opened_share(self._storage, share.resource_id) as (metadata, _, record):
             exported = record if record.protocol is not None else replace(record, protocol=share.protocol)
             if exported is not record:
-                metadata.shares.write(exported)
+                metadata.shares.write(exported, guard=partial(self._storage.locked, metadata))
             statuses = self._access.apply(metadata, exported, rules)
             self._reservations.end_rename(metadata, exported)
             return statuses
@@ -63,7 +63,7 @@ class Serving:
                     metadata.shares.write(record)  # before there is anything to be released
                     names.claim_export_name(metadata, record.resource_id, export_name)
                 record = replace(record, export_name=export_name, former_export_name=record.export_name)
-                metadata.shares.write(record)
+                metadata.shares.write(record, guard=partial(self._storage.locked, metadata))
                 if record.protocol is not None:
                     self._access.apply(metadata, record, rules)
                 self._reservations.end_rename(metadata, record)
@@ -82,4 +82,5 @@ class Serving:
             require_exportable(self._access.problem(protocol, record.pool, record.directory, record.export_name))
             if record.protocol != protocol:
                 self._access.withdraw_protocols(metadata, record, protocol)
-                metadata.shares.write(replace(record, protocol=protocol))
+                guard = partial(self._storage.locked, metadata)
+                metadata.shares.write(replace(record, protocol=protocol), guard=guard)

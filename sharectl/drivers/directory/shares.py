@@ -7,6 +7,7 @@ import stat
 import threading
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from sharectl.drivers.base import ConflictError, DriverError, NotFoundError, ShareInUseError, TransientError
@@ -119,7 +120,7 @@ class Shares:
             if locate(metadata, pool, record) != "trash":
                 require_live(found)
                 self._access.withdraw(metadata, record)
-                metadata.shares.write(replace(record, trashed_at=self._now()))
+                metadata.shares.write(replace(record, trashed_at=self._now()), guard=pool.locked)
                 with self._storage.locked(metadata):
                     files.rename_to_free(record.directory, pool.fd, f"trash/{record.resource_id}", pool.private_fd)
                 os.fsync(pool.fd)
@@ -145,7 +146,7 @@ class Shares:
             moved = replace(
                 record, directory=chosen.directory, export_name=chosen.export_name, placed=False, inode=inode
             )
-            metadata.shares.write(moved)
+            metadata.shares.write(moved, guard=pool.locked)
             _put_in_place(trashed, pool.private_fd, moved, pool)
             return self._placed(metadata, moved)
 
@@ -267,7 +268,7 @@ class Shares:
                 placed=False,
                 inode=inode,
             )
-            metadata.shares.write(record)
+            metadata.shares.write(record, guard=pool.locked)
             _put_in_place(TREE, work_fd, record, pool)
             return self._placed(metadata, record)
 
@@ -275,7 +276,7 @@ class Shares:
         if record.placed and record.trashed_at is None:
             return record
         record = replace(record, placed=True, trashed_at=None)
-        metadata.shares.write(record)
+        metadata.shares.write(record, guard=partial(self._storage.locked, metadata))
         return record
 
     def _prepare_new_pool(self, pool_name: str) -> None:
@@ -291,7 +292,7 @@ def _marked_as_removing(metadata: Metadata, pool: Pool, record: ShareRecord) -> 
         return record
     status = files.status_of(record.directory, pool.fd) if locate(metadata, pool, record) == "live" else None
     marked = replace(record, removing=True, inode=record.inode if status is None else status.st_ino)
-    metadata.shares.write(marked)
+    metadata.shares.write(marked, guard=pool.locked)
     return marked
 
 

@@ -46,7 +46,7 @@ class Snapshots:
             with pool.workspace(resource_id) as work_fd:
                 with files.opened_directory(share_record.directory, pool.fd) as share_fd:
                     _copy_into_workspace(share_fd, work_fd)
-                metadata.snapshots.write(record)
+                metadata.snapshots.write(record, guard=pool.locked)
                 with pool.locked():
                     files.rename_to_free(TREE, work_fd, _copy_of(resource_id), pool.private_fd)
                 files.sync_directory("copies", pool.private_fd)
@@ -65,7 +65,7 @@ class Snapshots:
                         with pool.locked():
                             os.rename(copy, "copy", src_dir_fd=pool.private_fd, dst_dir_fd=work_fd)
                         files.sync_directory("copies", pool.private_fd)
-                metadata.snapshots.remove(record.resource_id)
+                metadata.snapshots.remove(record.resource_id, guard=pool.locked)
 
     def require_fits(self, metadata: Metadata, snapshot: SnapshotRef, size_bytes: int) -> None:
         """Raise DriverError where a share of this size would be smaller than the one that the snapshot is of."""
@@ -103,7 +103,8 @@ class Snapshots:
                     # In two steps, with the newer data where a crash in between is noticed and mended.
                     with pool.locked():
                         files.rename_to_free(record.directory, pool.fd, displaced, pool.private_fd)
-                    files.rename_to_free(TREE, work_fd, record.directory, pool.fd)
+                    with pool.locked():
+                        files.rename_to_free(TREE, work_fd, record.directory, pool.fd)
                     os.rename(displaced, "displaced", src_dir_fd=pool.private_fd, dst_dir_fd=work_fd)
                 os.fsync(pool.fd)
 
