@@ -80,8 +80,7 @@ class Draft:
     other kinds, by kind. `servers` leads from the resource ids of the recorded share servers to their addresses. `awaited` leads from a new resource that
     the plan leaves out to the one without which it cannot be made, and of which is said why. `snapshotted` are the shares that new
     snapshots are of, `unsnapshotted` the hosts of the pools that say that they take none. `set_aside` are the addresses at which a
-    replacement was cut short, whose old shares are still there. `verbs` are those of all steps that were added, some of which may have
-    been taken out again: most plans have few, and need no look through all steps for others.
+    replacement was cut short, whose old shares are still there. `verbs` are those of all steps, some of which may be taken out again.
     """
 
     desired: Desired
@@ -141,23 +140,14 @@ class Draft:
     @property
     def is_stopped(self) -> bool:
         """Tell whether an error is about more than one address, so that nothing of the plan may be done."""
-        errors = sum(found.severity is Severity.ERROR for found in self.diagnostics)
-        return errors > len(self.refusals)
+        return sum(found.severity is Severity.ERROR for found in self.diagnostics) > len(self.refusals)
 
     @property
     def comparison(self) -> Comparison:
-        """Manifests and records side by side: as it was handed in, and anew once something has moved."""
+        """Manifests and records side by side: as `compared` was handed in, and anew once something has moved."""
         if self.compared is None:
             self.compared = compare(self.desired, self.records, destroy=self.options.destroy)
         return self.compared
-
-    def move(self, former: Address, address: Address) -> Record:
-        """Take a record to another address; return it as it was."""
-        record = self.records.pop(former)
-        self.records[address] = record._replace(address=address)
-        self.moved_from[address] = former
-        self.compared = None
-        return record
 
     @property
     def known_ids(self) -> AbstractSet[str]:

@@ -131,7 +131,10 @@ def was_renamed(draft: Draft, kind: Kind, former: str | None, name: str) -> bool
 
 def add_move(draft: Draft, former: Address, address: Address, reason: str) -> None:
     """Add the step that gives a recorded resource another address, under which the draft has it from here on."""
-    record = draft.move(former, address)
+    record = draft.records.pop(former)
+    draft.records[address] = record._replace(address=address)
+    draft.moved_from[address] = former
+    draft.compared = None
     spec = draft.desired.spec(address)
     draft.add(
         Verb.MOVE,
