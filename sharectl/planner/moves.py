@@ -11,7 +11,7 @@ from sharectl.model.kinds import Kind, address_of, is_of, kind_of, name_of
 from sharectl.model.plans import Move
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import SHARE_REMOVALS
-from sharectl.planner.records import DEPOSED_MARK
+from sharectl.planner.records import DEPOSED_MARK, RENAMED_ALONE
 from sharectl.state.rows import spec_object_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def plan_moves(draft: Draft) -> None:
                 former=former,
             )
         else:
-            add_move(draft, former, address, "renamed in the manifests; nothing changes on its backend")
+            add_move(draft, former, address, f"renamed in the manifests{RENAMED_ALONE}")
     take_deviations_along(draft)
 
 

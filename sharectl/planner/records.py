@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 DEPOSED_MARK = "@deposed-"
 """Stands in the address of a share that a replacement has pushed aside and that waits for its removal."""
+RENAMED_ALONE: Final = "; nothing changes on its backend"
+"""Ends the reason of a rename; it is left out where something else changes there."""
 RECORDED_SETTINGS: Final = b'"export_settings":{'
 """Stands in the attributes of a share whose export settings are recorded, and nowhere else: a quote within a text is escaped."""
 RECORDED_POLICY: Final = b'"snapshot_policy":{'

@@ -13,7 +13,7 @@ from sharectl.model.quantities import approximate_size, format_size
 from sharectl.model.share_networks import ShareServerSpec
 from sharectl.model.specs import ShareSpec, SnapshotSpec
 from sharectl.model.verbs import VERBS, Effect, Verb, verbs_that
-from sharectl.planner.records import DEPOSED_MARK
+from sharectl.planner.records import DEPOSED_MARK, RENAMED_ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _NAMED_CANDIDATES: Final = 3
 _DESTROYING: Final = frozenset(verb for verb in verbs_that(Effect.REMOVES) if VERBS[verb].destroys)
 _MAKING: Final = verbs_that(Effect.MAKES)
+_OF_THE_STATE: Final = frozenset({Verb.MOVE, Verb.UPDATE_RECORD})
 
 
 @dataclass(slots=True)
@@ -180,10 +181,14 @@ def headline(block: Block, *, verbose: bool = False) -> str:
 
 
 def reasons(steps: Sequence[Step]) -> str:
-    """Return the reasons of the steps, each once."""
+    """Return the reasons of the steps, each once; that a step asks no backend is left out beside one that changes something there."""
     if len(steps) == 1:
         return steps[0].reason
-    return "; ".join(dict.fromkeys(step.reason for step in steps))
+    said = dict.fromkeys(step.reason for step in steps)
+    if any(step.verb not in _OF_THE_STATE for step in steps):
+        of_backend = (step.reason.removesuffix(RENAMED_ALONE) for step in steps if step.verb is not Verb.UPDATE_RECORD)
+        said = dict.fromkeys(of_backend)
+    return "; ".join(said)
 
 
 def fate(block: Block, *, sized: bool = True) -> str | None:
