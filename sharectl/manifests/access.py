@@ -213,7 +213,7 @@ def _looked_up(client: str) -> str:
 
 def _networks(client: str) -> str | None:
     """Return the networks that a client in another notation stands for."""
-    for reading in (_with_mask, _shortened, _range):
+    for reading in (_with_mask, _shortened, _range, _with_port, _several):
         try:
             found = reading(client)
         except ValueError:
@@ -259,6 +259,22 @@ def _range(client: str) -> str:
         return f"the {len(networks)} networks of this range, from {networks[0]} to {networks[-1]}, each in a rule of its own"
     shown = (str(n.network_address) if n.prefixlen == n.max_prefixlen else str(n) for n in networks)
     return f"{' and '.join(shown)}{', each in a rule of its own' if len(networks) > 1 else ''}"
+
+
+def _with_port(client: str) -> str:
+    """Read `10.0.0.5:2049`."""
+    address, _, port = client.partition(":")
+    return f"{ipaddress.IPv4Address(address)}, without a port" if port.isdigit() else ""
+
+
+def _several(client: str) -> str:
+    """Read `10.0.0.5, 10.1.0.0/16`."""
+    parts = client.replace(",", " ").replace(";", " ").split()
+    if not 1 < len(parts) <= _MOST_NETWORKS:
+        return ""
+    for part in parts:
+        ipaddress.ip_network(part)
+    return f"{' and '.join(parts)}, each in a rule of its own"
 
 
 class FoundAccess(NamedTuple):

@@ -181,7 +181,12 @@ def _check_time_zone(name: str, checker: Checker) -> None:
     except (KeyError, OSError, ValueError):
         known = sorted(zoneinfo.available_timezones())
         if known:
-            remedy = did_you_mean(name, known) or "name one of IANA's database, such as Europe/Berlin"
+            same = next((zone for zone in known if zone.lower() == name.lower()), "")
+            remedy = (
+                f"write {same}"
+                if same
+                else did_you_mean(name, known) or "name one of IANA's database, such as Europe/Berlin"
+            )
             path = ("spec", "snapshotPolicy", "timeZone")
             checker.add("time-zone", f"there is no time zone {name[:60]!r}", remedy, *path)
 

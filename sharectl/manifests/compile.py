@@ -46,6 +46,7 @@ _EDGES: Final[dict[Path, str]] = {
     ("spec", "share"): "snapshots_of",
 }
 """The references of shares and snapshots that have a place of their own in the index, by the path of the field."""
+_KUSTOMIZES: Final = frozenset({"resources", "patches", "components", "namePrefix", "patchesStrategicMerge"})
 _NO_LISTS: Final = "write each item as a document of its own, with a line `---` between"
 _MOST_EXPLAINED: Final = 1000
 _SET: Final = Kind.SHARE_SET.document_kind.encode()
@@ -184,6 +185,12 @@ class _Compiler:
             remedy = f"write `apiVersion: {API_VERSION}`, or move the file out of the manifests"
             if isinstance(kind, str) and kind.endswith("List"):
                 remedy = _NO_LISTS
+            elif str(version).startswith("kustomize.config.k8s.io/") or (
+                version is None and value.keys() & _KUSTOMIZES
+            ):
+                remedy = "kustomize reads it: `kustomize build … | sharectl plan -f -`; keep it out of the folders of manifests"
+            elif str(version).startswith("sharectl/"):
+                remedy = f"write `apiVersion: {API_VERSION}`; if a newer sharectl wrote it, use that one"
             summary = f"this document {shown}, so it is not a manifest of sharectl"
             checker.add("not-a-manifest", summary, remedy, *(() if version is None else ("apiVersion",)))
             return None

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic
 
 _KIND: Final = rb"""(?m)^kind[ \t]*:[ \t]*["']?([A-Za-z]+)"""
+_STORAGE_MARKERS: Final = ("backend.json", "pool.json", "staging")
+"""What lies in the `.sharectl` of storage: of the driver `directory`, and, the last, of a pool of `linux`."""
 _LEADS_OUT: Final = "the link leads out of the manifests' folder, and of the git working tree around it"
 
 
@@ -40,6 +42,11 @@ class Walk:
 
     def folder(self, shown: str, path: str) -> None:
         """Walk the folder at `path`, shown as `shown`; its files are found in no particular order."""
+        if is_storage(path):
+            self.refuse(
+                shown, f"{shown} is not read: it is the storage of a backend", "keep manifests out of the storage"
+            )
+            return
         visited: set[tuple[int, int]] = set()
         self._folders.append((shown, path))
         while self._folders:
@@ -220,7 +227,18 @@ def holds_yaml(path: str) -> bool:
 def is_storage(path: str) -> bool:
     """Tell whether the folder is what a backend keeps shares in: what lies there is data, whatever it looks like."""
     private = os.path.join(path, ".sharectl")  # noqa: PTH118 - strings: a hundred thousand paths pass here
-    return any(os.path.lexists(f"{private}/{marker}") for marker in ("backend.json", "pool.json"))
+    return any(_is_there(f"{private}/{marker}") for marker in _STORAGE_MARKERS)
+
+
+def _is_there(path: str) -> bool:
+    """Tell whether something is at the path; of what this user must not look into, nobody knows that it is no storage."""
+    try:
+        os.lstat(path)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _yaml_files(path: str) -> Iterator[str | None]:

@@ -37,10 +37,19 @@ def why_not_exportable(name: str, protocol: str = "CIFS") -> str:
 
 def safe_name(text: str, protocol: str = "CIFS") -> str:
     """Return a name that the manifest of a share of this protocol takes, as near to `text` as can be."""
-    name = re.sub(r"\.{2,}", ".", _UNSAFE.sub("-", text.lower())).strip("-._")[:NAME_LIMIT].strip("-._")
+    name = re.sub(r"\.{2,}", ".", _UNSAFE.sub("-", _plain(text))).strip("-._")[:NAME_LIMIT].strip("-._")
     if not name:
         return "share"
     return f"share-{name}"[:NAME_LIMIT].strip("-._") if why_not_exportable(name, protocol) else name
+
+
+def _plain(text: str) -> str:
+    """Return the text in lower case, its letters without accents: `Büro` is `buro`, not `b-ro`."""
+    if text.isascii():
+        return text.lower()
+    import unicodedata  # noqa: PLC0415 - names of shares are ASCII, but for those that others gave
+
+    return "".join(each for each in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(each))
 
 
 def former_names(annotation: str) -> list[str]:

@@ -19,6 +19,7 @@ _FREE_TEXT: Final = "description"
 _TRUE: Final = frozenset({"true", "yes", "on", "y", "1", "enabled"})
 _FALSE: Final = frozenset({"false", "no", "off", "n", "0", "disabled"})
 _SIZE: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)[ _]*([A-Za-z]*)")
+_PLAIN_WORD: Final = re.compile(r"[A-Za-z0-9][\w.-]*")
 _LARGEST_NUMBER_OF_GIB: Final = 10**8
 
 NO_VARIABLES: Final = "sharectl expands no variables; let envsubst, kustomize or helm do it, and pass what they write: `… | sharectl plan -f -`"
@@ -61,6 +62,10 @@ _OTHER_CHOICES: Final = {
     "protocol": _by_word(
         {_CIFS: "smb smb3 samba", "write NFS; the backend decides which versions it speaks": "nfs3 nfs4 nfsv3 nfsv4"}
     ),
+    "squash": _by_word(
+        {"write none": "norootsquash no false off", "write root": "rootsquash yes true on", "write all": "allsquash"}
+    ),
+    "security": _by_word({"write sys": "unix authsys authunix none null"}),
     "deletionPolicy": _by_word(
         {
             "write trash": "recycle",
@@ -99,6 +104,7 @@ _IS_NAMED: Final = _by_word(
         "anonymousGid": "anongid anonymousgroup",
         "security": "sec secflavor securityflavor secflavour",
         "size": "quota capacity sizegb sizegib",
+        "address": "host hostname server managementlif endpoint",
     }
 )
 """What other programs call the fields, without separators between words."""
@@ -109,18 +115,35 @@ _ADVICE: Final = _by_word(
         "who may read and who may write is said by access rules: `level: ro` or `level: rw`": "accessmodes",
         'who comes without a password is let in by an access rule, `{type: guest, to: "*", level: ro}`': "ispublic public guestok",
         "say it with the `level: ro` of an access rule": "readonly",
-        "write it as an annotation: `metadata: {annotations: {description: …}}`": "description",
+        "write it as an annotation: `metadata: {annotations: {description: …}}`": "description comment",
+        "how a client mounts is said by the client: add it to the lines that `sharectl mounts` writes": "mountoptions",
+        "write one: `access: [{type: user, to: NAME, level: rw}]`": "users validusers writelist readlist groups hosts",
         "the name is `metadata.name`": "displayname sharename name",
         "it stands in `metadata`, and has no meaning here: a name stands for one thing in the whole project": "namespace",
         "write Manila's metadata as `metadata: {labels: {…}}`, beside `spec`": "metadata",
         "sharectl makes share servers itself, one for each network and backend": "shareserverid",
-        "to choose the pool, write `schedulerHints: {onlyHost: backend#pool}`": "host pool",
         "write `type: user` and `to: NAME`": "user",
         "write `type: ip` and `to: ADDRESS`": "ip",
         _API_SERVER: "status finalizers ownerreferences resourceversion uid creationtimestamp generation",
     }
 )
 
+
+_IN_SHARE: Final = _by_word(
+    {
+        "to choose the pool, write `schedulerHints: {onlyHost: backend#pool}`": "host pool server backend nas",
+        "the driver chooses the folder; the name that clients see is `exportName`": "path exportpath directory subdir folder",
+        "Windows does not list a share whose name ends with $: write `exportName: NAME$`": "hidden browseable browsable",
+        "for snapshots by a schedule write `snapshotPolicy: {daily: {keep: 7}}`; one that is taken once is a Snapshot": "snapshots",
+        "the share's type turns it on where the driver can do it, by an extra spec such as `linux:smb_recycle_bin: true`": "recycle recyclebin",
+        "ask for it in extraSpecs of the share's type": "thin thinprovisioning compression dedupe encrypted encryption",
+        "who owns files is decided within the share, by a client; the driver's reference says what a new share begins with": (
+            "owner group mode permissions uid gid umask"
+        ),
+        "there are none: sharectl makes no replicas of a share": "replicas replica replicationtype",
+    }
+)
+"""What to write instead of a field that would be one of a share."""
 
 _IN_ENTRY: Final = {
     "metadata": "write `labels` and `annotations` here, without `metadata` around them",
@@ -138,6 +161,8 @@ def instead_of_field(name: str, known: Sequence[str]) -> str:
         return f"write `{wanted}`"
     if joined in _IN_ENTRY and {"labels", "size"} <= set(known):
         return _IN_ENTRY[joined]
+    if joined in _IN_SHARE and "schedulerHints" in known:
+        return _IN_SHARE[joined]
     if joined in _ADVICE:
         return _ADVICE[joined]
     if name.lower().startswith(("x-", "x_")):
@@ -153,6 +178,33 @@ def instead_of_choice(field: str, value: object, choices: Sequence[str]) -> str:
         return ""
     text = str(value).lower()
     return _OTHER_CHOICES.get(field, {}).get(re.sub(r"[^a-z0-9]", "", text), "")
+
+
+def instead_of_list(value: object, *, is_access: bool) -> str:
+    """Return how to write as a list what stands where one is expected; empty where nobody can tell."""
+    if value is None:
+        return "write [], or leave the field out"
+    if isinstance(value, dict):
+        return "write a list, with `- ` in front of the first field" if value else "write []"
+    items = [] if is_access or not isinstance(value, str) else re.split(r"[\s,;:]+", value.strip())
+    return f"write a list: [{', '.join(items)}]" if items and all(map(_PLAIN_WORD.fullmatch, items)) else ""
+
+
+def instead_of_rule(value: object) -> str:
+    """Return how to write an access rule that is one text; empty where nobody can tell."""
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9A-Fa-f.:]+(?:/[0-9]+)?", value):
+        return "write `{type: ip, to: ADDRESS, level: ro}`, or `rw`"
+    return f"write {{type: ip, to: {value if value[-1] != ':' else repr(value)}, level: ro}}, or rw"
+
+
+def instead_of_number(field: str, value: object) -> str:
+    """Return what to write instead of what is no whole number of those allowed; empty where nobody can tell."""
+    text = str(value).strip()
+    if field.startswith("anonymous") and text == "-2":
+        return "exports(5) means 4294967294 by it: write that, or 65534, which is nobody on most hosts"
+    if field.startswith("anonymous") and isinstance(value, str) and not text.isdigit():
+        return f"write the number; `id {'-g' if field.endswith('Gid') else '-u'} NAME` on the server says it"
+    return f"write {text}, without quotes" if isinstance(value, str) and text.isdigit() else ""
 
 
 def instead_of_boolean(value: object) -> str:

@@ -14,6 +14,9 @@ from sharectl.manifests.proposals import (
     instead_of_boolean,
     instead_of_choice,
     instead_of_field,
+    instead_of_list,
+    instead_of_number,
+    instead_of_rule,
     instead_of_secret_name,
     instead_of_size,
     mentions_variable,
@@ -181,13 +184,26 @@ def _computed(rule: str, wanted: Any, value: object, path: Path) -> str:  # noqa
     field = next((step for step in reversed(path) if isinstance(step, str)), "")
     if isinstance(value, str) and mentions_variable(value):
         return NO_VARIABLES
-    if rule == "type" and "boolean" in wanted:
-        return instead_of_boolean(value)
-    if rule in {"type", "pattern"} and field == "size":
-        return instead_of_size(value)
     if rule == "enum":
         return instead_of_choice(field, value, [str(choice) for choice in wanted if choice is not None])
-    return ""
+    if rule in {"type", "pattern"} and field == "size":
+        return instead_of_size(value)
+    if rule == "minimum":
+        return instead_of_number(field, value)
+    return _of_another_type(wanted, value, path, field) if rule == "type" else ""
+
+
+def _of_another_type(wanted: str | list[str], value: object, path: Path, field: str) -> str:
+    """Return how what was written is said by a value of the type that is wanted; empty where that cannot be told."""
+    if "boolean" in wanted:
+        return instead_of_boolean(value)
+    if "integer" in wanted:
+        return instead_of_number(field, value)
+    if wanted == "array":
+        return instead_of_list(value, is_access=field == "access")
+    if field == "to" and isinstance(value, list):
+        return "write a rule for each; many clients may be a ClientList, and `type: clients`"
+    return instead_of_rule(value) if wanted == "object" and path[-2:-1] == ("access",) else ""
 
 
 def _within(path: Path) -> str:

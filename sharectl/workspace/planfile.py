@@ -79,7 +79,11 @@ def read_plan_file(path: Path) -> Plan:
             return plan
     except OSError as problem:
         raise DiagnosticError(
-            error("plan.unreadable", f"the plan {path} could not be read: {problem.strerror}")
+            error(
+                "plan.unreadable",
+                f"the plan {path} could not be read: {problem.strerror}",
+                remedy="name a file that `sharectl plan --out FILE` has made",
+            )
         ) from problem
     except _ChangedError:
         reason = "it was changed or cut short after it was saved"

@@ -91,7 +91,7 @@ def load_manifests(
         *(_idle_executor(project, directory) if only is None or only else ()),  # else it may be a worker who asks
         *_server_findings(loaded.readable),
         *config_findings(loaded.readable),
-        *storage_findings(loaded.readable, str(project.root), _own_folders(project), _manifest_folders(project)),
+        *_storage_findings(loaded.readable, project),
         *extra_spec_findings(loaded.readable),
     )
     return replace(loaded, diagnostics=(*wrong, *loaded.diagnostics)) if wrong else loaded
@@ -113,10 +113,13 @@ def _own_folders(project: Project) -> dict[str, str]:
     return folders
 
 
-def _manifest_folders(project: Project) -> list[str]:
-    """Return the folders, resolved, that the project keeps for manifests; its own folder holds everything else, too."""
+def _storage_findings(desired: Desired, project: Project) -> tuple[Diagnostic, ...]:
     folders = (project.root / name for name in project.manifests)
-    return [str(folder.resolve()) for folder in folders if folder.is_dir() and not folder.samefile(project.root)]
+    read = [str(folder.resolve()) for folder in folders if folder.is_dir()]
+    kept = [
+        folder for folder in read if folder != str(project.root.resolve())
+    ]  # the project's own holds everything else, too
+    return storage_findings(desired, str(project.root), _own_folders(project), read, kept)
 
 
 def secret_findings(desired: Desired, project: Project) -> tuple[Diagnostic, ...]:

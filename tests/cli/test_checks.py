@@ -8,6 +8,8 @@ import orjson
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cli.console import Console, Ended
 
 PROJECT = "apiVersion: sharectl/v1\nkind: Project\nspec: {}\n"
@@ -352,6 +354,24 @@ def test_storage_in_a_folder_with_manifests_is_a_warning(repository: Console) ->
     assert "the root of backend nas" in ended.err
     assert "is in a folder with manifests" in ended.err
     assert "1 warning" in ended.err
+
+
+def test_storage_that_is_a_folder_of_manifests_is_refused(repository: Console, tmp_path: Path) -> None:
+    """A client could write a manifest to a share, and the next plan would do what it says."""
+    repository.write(
+        "sharectl.yaml", PROJECT.replace("spec: {}", f"spec: {{state: {{file: {tmp_path}/elsewhere/state.db}}}}")
+    )
+    ended = validated(repository, backend("nas", "directory", "root: ."), share("s"))
+    assert ended.code == 1
+    assert "is a folder in which manifests are looked for" in ended.err
+    assert "1 error" in ended.err
+
+
+def test_two_backends_with_one_folder_are_one_mistake(repository: Console) -> None:
+    """And not one for each thing in it."""
+    ended = validated(repository, DIRECTORY, backend("nas2", "directory", "root: ./storage"), share("s"))
+    assert "is also the root of backend" in ended.err
+    assert "1 error" in ended.err
 
 
 def test_a_file_that_is_not_there_is_told_with_the_one_that_is(repository: Console) -> None:

@@ -234,7 +234,9 @@ def test_unmanaged_directories(quickstart: Console) -> None:
     [
         ("Projects 2024", "projects-2024"),
         ("..", "share"),
-        ("ü", "share"),
+        ("ü", "u"),
+        ("Büro Straße", "buro-strasse"),
+        ("日", "share"),
         ("a..b", "a.b"),
         ("con", "share-con"),
         ("x" * 80, "x" * 63),

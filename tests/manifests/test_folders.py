@@ -263,3 +263,12 @@ def test_a_name_that_is_not_utf_8_is_read_and_can_be_shown(tmp_path: Path) -> No
     (found,) = loaded.diagnostics
     assert str(found.source).startswith("gr\\xfc\\xdfe.yaml:")
     orjson.dumps(dataclasses.asdict(found))
+
+
+def test_a_pool_of_the_linux_driver_among_the_manifests_is_not_read(tmp_path: Path) -> None:
+    """Else whoever may write to a share could put a manifest there, and the next plan would do what it says."""
+    (tmp_path / "pool" / ".sharectl" / "staging").mkdir(parents=True)
+    (tmp_path / "pool" / "projects").mkdir()
+    (tmp_path / "pool" / "projects" / "evil.yaml").write_text(share("a"))
+    (tmp_path / "b.yaml").write_text(share("b"))
+    assert list(load_folder(tmp_path).desired.digests) == ["share/b"]

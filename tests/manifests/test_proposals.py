@@ -205,3 +205,47 @@ def test_a_description_may_mention_a_variable(tmp_path: Path) -> None:
     """Nothing depends on it."""
     spec = "{description: 'costs ${PRICE}', extraSpecs: {driver_handles_share_servers: false}}"
     assert not load_text(tmp_path, document("ShareType", "a", spec)).diagnostics
+
+
+@pytest.mark.parametrize(
+    ("written", "proposed"),
+    [
+        ("access: {type: ip, to: 10.0.0.5, level: rw}", "write a list, with `- ` in front of the first field"),
+        ("access:", "write [], or leave the field out"),
+        ("access: [10.0.0.0/8]", "write {type: ip, to: 10.0.0.0/8, level: ro}, or rw"),
+        ("access: [alice]", "write `{type: ip, to: ADDRESS, level: ro}`, or `rw`"),
+        (
+            "access: [{type: ip, to: [10.0.0.5, 10.0.0.6], level: ro}]",
+            "write a rule for each; many clients may be a ClientList",
+        ),
+        ("access: [{type: ip, to: 10.0.0.5, level: ro, security: krb5p:krb5i}]", "write a list: [krb5p, krb5i]"),
+        ("access: [{type: ip, to: 10.0.0.5, level: ro, squash: no_root_squash}]", "write none"),
+        ("access: [{type: ip, to: 10.0.0.5, level: ro, anonymousUid: -2}]", "exports(5) means 4294967294 by it"),
+        ("access: [{type: ip, to: 10.0.0.5, level: ro, anonymousGid: nogroup}]", "write the number; `id -g NAME`"),
+        ("access: [{type: ip, to: 10.0.0.5, level: ro, anonymousUid: '65534'}]", "write 65534, without quotes"),
+        ("access: [{type: ip, to: '10.0.0.5:2049', level: ro}]", "write 10.0.0.5, without a port"),
+        (
+            "access: [{type: ip, to: '10.0.0.5, 10.1.0.0/16', level: ro}]",
+            "write 10.0.0.5 and 10.1.0.0/16, each in a rule of its own",
+        ),
+        ("snapshotPolicy: {daily: {keep: 7}, timeZone: utc}", "write UTC"),
+        ("hidden: true", "Windows does not list a share whose name ends with $"),
+        ("uid: 1000", "who owns files is decided within the share"),
+        ("mountOptions: [nfsvers=4.1]", "how a client mounts is said by the client"),
+    ],
+)
+def test_what_other_programs_write_of_a_share_is_translated(tmp_path: Path, written: str, proposed: str) -> None:
+    """In the words of exports(5), smb.conf and Kubernetes."""
+    text = document("Share", "a", "").replace("spec: ", "spec:\n  size: 1GiB\n  protocol: NFS\n  " + written)
+    assert proposed in _remedy(tmp_path, text)
+
+
+def test_the_host_of_a_backend_is_no_pool(tmp_path: Path) -> None:
+    """What helps in a share would lead astray there."""
+    assert "schedulerHints" not in _remedy(tmp_path, document("Backend", "b", "{driver: open, host: x}"))
+
+
+def test_documents_of_kustomize_and_of_newer_versions_are_told_apart(tmp_path: Path) -> None:
+    """Nobody has to guess what to do with a kustomization.yaml."""
+    assert "kustomize build" in _remedy(tmp_path, "resources: [a.yaml]\n")
+    assert "a newer sharectl" in _remedy(tmp_path, share("a").replace("sharectl/v1", "sharectl/v2"))

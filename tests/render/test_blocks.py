@@ -41,7 +41,11 @@ def test_beside_a_change_on_the_backend_nothing_says_that_the_state_alone_change
     shrink = a_step("share/a", Action.UPDATE, Verb.SHRINK_SHARE, "its manifest says so")
     record = a_step("share/a", Action.UPDATE, Verb.UPDATE_RECORD, STATE_ALONE)
     move = a_step(
-        "share/a", Action.MOVE, Verb.MOVE, "renamed in the manifests; nothing changes on its backend", moved_from="share/b"
+        "share/a",
+        Action.MOVE,
+        Verb.MOVE,
+        "renamed in the manifests; nothing changes on its backend",
+        moved_from="share/b",
     )
     assert reasons([shrink, record]) == "its manifest says so"
     assert reasons([move, shrink, record]) == "renamed in the manifests; its manifest says so"

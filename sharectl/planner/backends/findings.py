@@ -297,7 +297,7 @@ def _unread_problem(draft: Draft, seen: BackendObservation, held: int) -> Diagno
         return warning(
             "backend.unknown",
             f"backend {name} could not be read",
-            detail=f"{seen.error}.{kept}",
+            detail=f"{seen.error}{'' if seen.error.endswith('?') else '.'}{kept}",
             remedy=_START_WORKER if seen.is_unserved else "see to the backend, then plan again",
             address=address_of(Kind.BACKEND, name),
         )

@@ -60,19 +60,21 @@ class _Owned(NamedTuple):
 
 
 def storage_findings(
-    desired: Desired, base_directory: str, own: Mapping[str, str], manifests: Collection[str]
+    desired: Desired, base_directory: str, own: Mapping[str, str], read: Collection[str], kept: Collection[str]
 ) -> tuple[Diagnostic, ...]:
     """Return an error for each place that two backends have, or one within another's; and for storage in one of sharectl's `own` folders.
 
     `own` says by their absolute paths what these are. Two ways to one host, or two links to one folder there, look like two places.
-    Storage within one of the folders with `manifests` is a warning.
+    Storage that is itself a folder which is `read` for manifests is an error: what clients write to a share would be read with them.
+    Storage within one of the folders that are `kept` for manifests alone is a warning.
     """
     places = [
         _Owned(name, place)
         for name, spec in desired.backends.items()
         for place in _places(desired, name, spec.driver, base_directory)
     ]
-    found = {error: [*_shared(places), *_in_own(places, own)], warning: list(_among_manifests(places, manifests))}
+    wrong = [*_shared(places), *_in_own(places, own), *_on_manifests(places, read)]
+    found = {error: wrong, warning: list(_among_manifests(places, kept))}
     return tuple(
         make(
             "backend.storage",
@@ -172,11 +174,13 @@ def _factory(driver: str) -> DriverFactory | None:
 def _shared(places: Iterable[_Owned]) -> Iterator[tuple[_Owned, str, str]]:
     """Yield each place that is another backend's, or inside one; sorted, so that what is around a place comes before it."""
     around: list[_Owned] = []
+    told: list[StoragePlace] = []
     for owned in sorted(places, key=lambda each: (each.place.host, _folder(each.place.location), each.backend)):
         while around and not _is_within(owned.place, around[-1].place):
             around.pop()
         other = next((each for each in reversed(around) if each.backend != owned.backend), None)
-        if other is not None:
+        if other is not None and not any(_is_inside(owned.place, place) for place in told):
+            told.append(owned.place)
             is_same = owned.place.location == other.place.location
             what = f"{owned.place.what} of backend {owned.backend}, {owned.place.location},"
             where = "is also" if is_same else "lies inside"
@@ -194,11 +198,22 @@ def _in_own(places: Iterable[_Owned], own: Mapping[str, str]) -> Iterator[tuple[
                 yield owned, summary, "choose a folder that holds nothing else"
 
 
+def _on_manifests(places: Iterable[_Owned], folders: Collection[str]) -> Iterator[tuple[_Owned, str, str]]:
+    for owned in places:
+        place = owned.place
+        if not place.host and place.location in folders:
+            summary = f"{place.what} of backend {owned.backend}, {place.location}, is a folder in which manifests are looked for"
+            remedy = (
+                "choose a folder of its own: a manifest that a client writes to a share would be read with the others"
+            )
+            yield owned, summary, remedy
+
+
 def _among_manifests(places: Iterable[_Owned], folders: Collection[str]) -> Iterator[tuple[_Owned, str, str]]:
     named = set()
     for owned in places:
         place = owned.place
-        around = [folder for folder in folders if _folder(place.location).startswith(_folder(folder))]
+        around = [folder for folder in folders if place.location.startswith(_folder(folder))]
         if around and not place.host and (owned.backend, place.path) not in named:
             named.add((owned.backend, place.path))
             summary = (
@@ -213,6 +228,10 @@ def _among_manifests(places: Iterable[_Owned], folders: Collection[str]) -> Iter
 
 def _is_within(place: StoragePlace, other: StoragePlace) -> bool:
     return place.host == other.host and _folder(place.location).startswith(_folder(other.location))
+
+
+def _is_inside(place: StoragePlace, other: StoragePlace) -> bool:
+    return _is_within(place, other) and place.location != other.location
 
 
 def _folder(location: str) -> str:

@@ -138,7 +138,9 @@ def _refuse_taken(  # noqa: PLR0913, PLR0917 - both sides of a clash, and what i
         address,
         f"{address} cannot be exported as {wanted!r} on {where}: {_named(draft, holder)} is exported as {holder.name!r} there",
         detail=(
-            "clients see no difference between upper and lower case."
+            "clients see no difference between upper and lower case, nor between the ways to write one accent."
+            if is_same and not (holder.name + wanted).isascii()
+            else "clients see no difference between upper and lower case."
             if is_same
             else "no server exports a path below another export."
         ),
