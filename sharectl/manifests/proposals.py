@@ -184,8 +184,6 @@ def instead_of_list(value: object, *, is_access: bool) -> str:
     """Return how to write as a list what stands where one is expected; empty where nobody can tell."""
     if value is None:
         return "write [], or leave the field out"
-    if isinstance(value, dict):
-        return "write a list, with `- ` in front of the first field" if value else "write []"
     items = [] if is_access or not isinstance(value, str) else re.split(r"[\s,;:]+", value.strip())
     return f"write a list: [{', '.join(items)}]" if items and all(map(_PLAIN_WORD.fullmatch, items)) else ""
 

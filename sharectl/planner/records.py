@@ -11,6 +11,7 @@ from sharectl.model.canonical import canonical_json, digest_of
 from sharectl.model.kinds import Kind, name_of
 from sharectl.model.records import Record
 from sharectl.model.specs import SnapshotPolicy, policy_in_force
+from sharectl.model.table import SPECS
 from sharectl.state.rows import attributes_of, spec_object_of
 
 if TYPE_CHECKING:
@@ -186,6 +187,11 @@ def with_spec(record: Record, spec: Spec) -> Record:
     return record._replace(
         spec_digest=None if is_refused else spec_digest, protect=plain.get("protect", False), spec=spec_json
     )
+
+
+def with_name(record: Record, name: str) -> Record:
+    """Return the row with another name in its spec, so that the manifest of that name says what the row says."""
+    return with_spec(record, SPECS[Kind(record.kind)].from_plain({**spec_object_of(record), "name": name}))
 
 
 def with_access(record: Record, rules: Iterable[AccessRule], *, refused: bool = False) -> Record:

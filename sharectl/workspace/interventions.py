@@ -9,11 +9,12 @@ from sharectl.engine.environment import utc_now
 from sharectl.model.canonical import canonical_json
 from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, listed
 from sharectl.model.frozen import dataclass
-from sharectl.model.kinds import Kind, kind_of, name_of
+from sharectl.model.kinds import MANAGED_KINDS, Kind, kind_of, name_of
 from sharectl.model.records import (
     AddHistory,
     EndOperation,
     HistoryEntry,
+    PutResource,
     PutRun,
     RemoveResource,
     RenameBackend,
@@ -21,7 +22,7 @@ from sharectl.model.records import (
     RunRecord,
 )
 from sharectl.model.verbs import Verb
-from sharectl.planner.records import backend_id_of
+from sharectl.planner.records import backend_id_of, with_name
 from sharectl.workspace.lookup import require_records
 
 if TYPE_CHECKING:
@@ -143,7 +144,11 @@ def rename_resource(edit: Edit, former: Address, address: Address) -> None:
         remedy = f"`sharectl state rm {address}` first, if that one is not wanted"
         raise DiagnosticError(error("state.taken", f"the state holds {address} already", remedy=remedy))
     history = edit.note(address, Verb.MOVE, reason="state mv", changes=[["address", former, address]])
-    edit.commit(RenameResource(former, address, held.version), history)
+    changes: list[Change] = [RenameResource(former, address, held.version)]
+    if held.kind in MANAGED_KINDS:  # what has a manifest: it is of the new name from now on
+        moved = held._replace(address=address, version=held.version + 1)
+        changes.append(PutResource(with_name(moved, name_of(address)), moved.version))
+    edit.commit(*changes, history)
 
 
 def expect_document(content: bytes, name: str) -> None:

@@ -177,3 +177,12 @@ def test_nothing_of_the_state_is_held_open_while_backends_are_asked(
     monkeypatch.setattr("sharectl.workspace.plans.survey", asking)
     assert applied("plan").code == 0
     assert merged == [True]
+
+
+def test_a_share_that_was_renamed_by_hand_is_as_its_manifest_says(applied: Console) -> None:
+    """It is counted, and the next plan finds nothing to look at."""
+    before = applied("plan").out
+    assert applied("state", "mv", "share/one", "share/uno").code == 0
+    manifests = applied.root / "all.yaml"
+    manifests.write_text(manifests.read_text(encoding="utf-8").replace("name: one", "name: uno"), encoding="utf-8")
+    assert applied("plan").out == before

@@ -210,7 +210,7 @@ def test_a_description_may_mention_a_variable(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "proposed"),
     [
-        ("access: {type: ip, to: 10.0.0.5, level: rw}", "write a list, with `- ` in front of the first field"),
+        ("access: {type: ip, to: 10.0.0.5, level: rw}", "put it after a dash: each item of a list begins with `- `"),
         ("access:", "write [], or leave the field out"),
         ("access: [10.0.0.0/8]", "write {type: ip, to: 10.0.0.0/8, level: ro}, or rw"),
         ("access: [alice]", "write `{type: ip, to: ADDRESS, level: ro}`, or `rw`"),

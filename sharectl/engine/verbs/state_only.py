@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Final, cast
 from sharectl.engine.verbs.base import Calls, Entry, Result, Runner, put, removed
 from sharectl.engine.verbs.share import recorded_spec
 from sharectl.executors.answers import Done
-from sharectl.model.kinds import Kind, kind_of
+from sharectl.model.kinds import Kind
 from sharectl.model.records import PutResource, RenameResource
-from sharectl.model.table import SPECS
 from sharectl.model.verbs import Verb
-from sharectl.planner.records import with_spec
-from sharectl.state.rows import spec_object_of
+from sharectl.planner.records import with_name, with_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,8 +34,7 @@ def _moved(task: Task) -> Result:
     changes: list[Change] = [RenameResource(record.address, address, record.version)]
     moved = record._replace(address=address, version=record.version + 1)
     if task.step.spec is not None:
-        plain = {**spec_object_of(record), "name": task.step.spec.name}
-        renamed = with_spec(moved, SPECS[kind_of(address)].from_plain(plain))
+        renamed = with_name(moved, task.step.spec.name)
         changes.append(PutResource(renamed, moved.version))
         moved = renamed._replace(version=moved.version + 1)
     return Result(tuple(changes), moved, None)
