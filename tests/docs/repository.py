@@ -64,7 +64,7 @@ class Repository:
     def run(self, *arguments: str) -> Ended:
         """Run the program to its end."""
         with self.start(*arguments) as process:
-            text, _ = process.communicate(timeout=60)
+            text, _ = process.communicate(timeout=300)
         return Ended(process.returncode, text)
 
     def applied(self) -> None:

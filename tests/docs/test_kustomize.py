@@ -43,7 +43,7 @@ def kustomize() -> str:
 
 def built(folder: Path) -> bytes:
     """Return what kustomize makes of a folder."""
-    return subprocess.run([kustomize(), "build", str(folder)], check=True, capture_output=True, timeout=60).stdout
+    return subprocess.run([kustomize(), "build", str(folder)], check=True, capture_output=True, timeout=300).stdout
 
 
 def planned(console: Console) -> dict[str, dict[str, Any]]:

@@ -53,7 +53,8 @@ def test_an_apply_that_is_killed_is_finished_by_the_next(repository: Repository,
 def test_ctrl_c_lets_running_steps_end_and_starts_no_new_ones(repository: Repository) -> None:
     """What was done is recorded, nothing is left open, and the next apply does the rest."""
     repository.write_backend(latency={"create_share": "2s"})
-    for name in NAMES:
+    names = [f"share-{number:02}" for number in range(60)]  # so many that they take half a minute
+    for name in names:
         repository.write_share(name)
     with repository.start("apply", "--yes") as process:
         wait_for(lambda: bool(repository.on_backend("SELECT 1 FROM calls WHERE call = 'create_share'")))
@@ -61,12 +62,12 @@ def test_ctrl_c_lets_running_steps_end_and_starts_no_new_ones(repository: Reposi
         text, _ = process.communicate(timeout=DEADLINE_SECONDS)
     assert process.returncode == 130, text
     made = repository.shares()
-    assert 0 < len(made) < len(NAMES)
+    assert 0 < len(made) < len(names)
     assert repository.run("state", "list").text.count("share/") == len(made)
     assert "unresolved" not in repository.run("plan").text
     repository.write_backend()
     repository.applied()
-    assert repository.shares() == NAMES
+    assert repository.shares() == names
 
 
 def test_a_second_apply_is_told_who_is_at_work(repository: Repository) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.drivers.linux.lab import Host
 
-_SECONDS = 30
+_SECONDS = 300
 _CHUNK_BYTES = 2048
 """libnfs 4.0 cannot send an NFSv4 WRITE of more than 3,932 bytes."""
 

@@ -55,7 +55,12 @@ def smb(  # noqa: PLR0913, PLR0917 - a case has as many parts
     """Run commands of smbclient, with `;` between them; `put` and `get` take local paths. `options` are those of smbclient."""
     with _command(host, address, share, user, password) as (argv, folder):
         result = subprocess.run(
-            [*argv, *options, "-c", commands], check=False, capture_output=True, text=True, timeout=60, cwd=folder
+            [*argv, *options, "-c", commands],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=_DEADLINE_SECONDS,
+            cwd=folder,
         )
         return Answer(f"{result.stdout}\n{result.stderr}".strip())
 
@@ -74,7 +79,9 @@ def listed(host: Host, address: str, user: str, password: str, *options: str) ->
     """Return the shares that a user is listed (`smbclient -L`); None where the server lists none to it. `options` as of `smb`."""
     with _command(host, address, "", user, password) as (argv, folder):
         asked = [*argv[:-1], *options, "--grepable", "-L", address]
-        result = subprocess.run(asked, check=False, capture_output=True, text=True, timeout=60, cwd=folder)
+        result = subprocess.run(
+            asked, check=False, capture_output=True, text=True, timeout=_DEADLINE_SECONDS, cwd=folder
+        )
     rows = [line.split("|") for line in result.stdout.splitlines()]
     if not any(row[0] == "IPC" for row in rows):
         return None
@@ -85,7 +92,7 @@ _NEGOTIATE = """
 import os, socket, struct, sys
 header = b"\\xfeSMB" + struct.pack("<HHIHHIIQIIQ16x", 64, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0)
 body = struct.pack("<HHHHI16sQHH", 36, 2, 1, 0, 0, os.urandom(16), 0, 0x0210, 0x0302)
-with socket.create_connection((sys.argv[1], 445), 30) as connection, connection.makefile("rb") as answer:
+with socket.create_connection((sys.argv[1], 445), 300) as connection, connection.makefile("rb") as answer:
     connection.sendall(struct.pack(">I", len(header + body)) + header + body)
     print(struct.unpack("<H", answer.read(72)[70:72])[0] & 2)
 """
@@ -94,7 +101,7 @@ with socket.create_connection((sys.argv[1], 445), 30) as connection, connection.
 def has_to_sign(host: Host, address: str) -> bool:
     """Tell whether the server says that clients have to sign: the security mode of its answer to NEGOTIATE (MS-SMB2, 2.2.4)."""
     argv = ["nsenter", f"--net={host.namespace_path}", "--", sys.executable, "-c", _NEGOTIATE, address]
-    done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=_DEADLINE_SECONDS)
     return done.stdout.strip() == "2"
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.drivers.linux.lab import Host
     from tests.drivers.linux.nfs_client import HeldFile
 
-_SECONDS: Final = 30
+_SECONDS: Final = 300
 _HEADER: Final = struct.Struct("<4sHHIHHIIQIIQ16s")
 _NEGOTIATE, _SESSION_SETUP, _TREE_CONNECT, _CREATE, _WRITE, _LOCK = 0, 1, 3, 5, 9, 10
 _ASYNCHRONOUS, _SIGNED = 2, 8

@@ -158,8 +158,14 @@ def test_nothing_but_the_share_server_answers_in_a_tenants_network(centre: DataC
     mine = {SERVER, _link_local(server_mac)}
     known = ["10.20.0.1", "10.20.0.255", HOST_IPV4, "192.0.2.20", "127.0.0.1", "169.254.169.254", "0.0.0.0", SERVER]  # noqa: S104 - an address to ask for
     others = centre.macs(centre.underlay)  # the host of the machines, which has its own end of the tunnel
-    answers = [answer for answer in attack(red, "arp", own=own, targets=known) if answer[0] not in others]
-    assert answers == [[server_mac, SERVER]]
+    answers = set[tuple[str, str]]()
+
+    def is_found() -> bool:
+        answers.update((mac, address) for mac, address in attack(red, "arp", own=own, targets=known))
+        return (server_mac, SERVER) in answers
+
+    wait_for(is_found, "an answer of the share server")
+    assert {answer for answer in answers if answer[0] not in others} == {(server_mac, SERVER)}
 
     macs = {EVERYBODY, server_mac, *centre.macs(centre.storage), "33:33:00:00:00:01", "01:00:5e:00:00:01"}
     for segment in segments_of(centre.storage.namespace_path):
@@ -183,10 +189,20 @@ def test_a_share_server_has_no_open_port_but_those_of_its_servers(centre: DataCe
     red = centre.machine("red")
     own, mac = _own(red, centre), centre.mac(centre.server("red"))
     targets = [[mac, SERVER], [mac, _link_local(mac)]]
-    found = attack(red, "scan", own=own, targets=targets, ports=[1, 65535])
-    assert {(address, port) for _, address, port in found if port} == {
-        (address, port) for _, address in targets for port in (445, 2049)
-    }
+    wanted = {(address, port) for _, address in targets for port in (445, 2049)}
+    assert open_ports(red, wanted, own=own, targets=targets, ports=[1, 65535]) == wanted
+
+
+def open_ports(machine: Host, wanted: set[tuple[str, int]], **values: object) -> set[tuple[str, int]]:
+    """Return the addresses and ports that are open; asked again until those are found that are wanted: a busy host drops frames."""
+    found = set[tuple[str, int]]()
+
+    def is_found() -> bool:
+        found.update((address, port) for _, address, port in attack(machine, "scan", **values) if port)
+        return found >= wanted
+
+    wait_for(is_found, "all open ports")
+    return found
 
 
 def test_with_version_3_the_ports_of_that_are_open_too(centre: DataCentre, module_directory: str) -> None:
@@ -202,8 +218,8 @@ def test_with_version_3_the_ports_of_that_are_open_too(centre: DataCentre, modul
         assert nfs(red, SERVER, "/shares/data", "put", "whose", "red", port=V3).is_done == bool(versions)
         assert nfs(blue, SERVER, "/shares/data", "cat", "whose", port=V3).text != "red"
         mac = centre.mac(centre.server("red"))
-        found = attack(red, "scan", own=_own(red, centre), targets=[[mac, SERVER]], ports=[1, last])
-        assert {port for _, _, port in found if port} == ports
+        wanted = {(SERVER, port) for port in ports}
+        assert open_ports(red, wanted, own=_own(red, centre), targets=[[mac, SERVER]], ports=[1, last]) == wanted
         sockets = centre.server("red").run("ss", "-H", "-l", "-n", "-u").stdout
         assert sockets == ""
 
@@ -278,5 +294,9 @@ def test_a_known_end_of_the_tunnels_is_heard(centre: DataCentre) -> None:
     mac = "02:77:77:77:77:77"
     packet = {"vni": 5002, "mac": mac, "victim": SERVER, "claims": "10.20.0.77"}
     via = [[centre.mac(centre.storage), HOST_IPV4]]
-    attack(centre.underlay, "poison", interface="eth0", packet=packet, via=via, sources=["192.0.2.20"])
-    wait_for(lambda: mac in centre.server("blue").run("ip", "neigh").stdout, "the neighbour")
+
+    def is_heard() -> bool:
+        attack(centre.underlay, "poison", interface="eth0", packet=packet, via=via, sources=["192.0.2.20"])
+        return mac in centre.server("blue").run("ip", "neigh").stdout
+
+    wait_for(is_heard, "the neighbour")

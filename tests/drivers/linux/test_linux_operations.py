@@ -142,7 +142,7 @@ def test_while_a_lost_share_is_withdrawn_others_read_and_write(
 
     def watched(access: Access, row: ShareRow) -> None:
         with ThreadPoolExecutor(1) as threads:
-            names.append(threads.submit(backend.listed, share).result(timeout=60).name)
+            names.append(threads.submit(backend.listed, share).result(timeout=300).name)
         backend.open().create_snapshot(ref(share), new_id(), "meanwhile")
         withdraw(access, row)
 

@@ -118,8 +118,9 @@ def test_a_smaller_count_lets_go_and_a_policy_that_ends_does_not(backend: Operat
     backend.driver.schedule_snapshots(ref(share), SnapshotPolicy(daily=DailySnapshots(keep=1)))
     keep(backend.driver, START + timedelta(minutes=1))
     assert len(taken(backend, share)) == 3
+    before = datetime.now(tz=UTC)  # when none is due, though an hour may begin meanwhile
     backend.driver.schedule_snapshots(ref(share), SnapshotPolicy(hourly=HourlySnapshots(keep=1)))
-    keep(backend.driver, datetime.now(tz=UTC))
+    keep(backend.driver, before)
     assert [START + HOUR, START + timedelta(minutes=1)] == taken(backend, share)
     backend.driver.schedule_snapshots(
         ref(share), SnapshotPolicy(hourly=HourlySnapshots(keep=0), daily=DailySnapshots(keep=0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from sharectl.model.share_networks import SecurityServiceSpec
 from tests.drivers.linux.agents import wait_for
 from tests.drivers.linux.attacker import attack
 from tests.drivers.linux.backends import PASSWORDS, environment
-from tests.drivers.linux.lab import need, restart_host, run
+from tests.drivers.linux.lab import kill_processes_of, need, restart_host, run
 from tests.drivers.linux.nfs_client import nfs
 from tests.drivers.linux.smb_client import smb, write
 from tests.drivers.linux.tenants import links_in, namespaces, segment_of, segments_of
@@ -266,8 +265,7 @@ def test_a_share_server_that_died_is_repaired(driver: LinuxDriver, switch: Switc
     share = share_on(driver, wanted.resource_id)
     grant(driver, share, RW)
     for what in ("servers", "namespace"):
-        for pid in processes_with(f"{lab_directory}/root/servers/{wanted.resource_id}"):
-            os.kill(pid, signal.SIGKILL)
+        kill_processes_of(f"{lab_directory}/root/servers/{wanted.resource_id}")
         if what == "namespace":
             run("ip", "netns", "del", f"sharectl-{wanted.resource_id}")
         (listed,) = driver.list_share_servers()
@@ -374,8 +372,14 @@ def test_a_bridge_of_the_host_is_closed_where_the_host_has_no_address_on_it(
     shown = run("ip", "-n", switch.namespace, "-o", "link", "show", "br-300").stdout
     mac = shown.partition("link/ether ")[2].split()[0]
     own = {"ipv4": "10.20.0.21", "ipv6": "fe80::21"}
-    server = attack(client, "arp", own=own, targets=["10.20.0.10", "192.0.2.10"])
-    assert [address for _, address in server] == ["10.20.0.10"]
+    found = set[str]()
+
+    def is_found() -> bool:
+        found.update(address for _, address in attack(client, "arp", own=own, targets=["10.20.0.10", "192.0.2.10"]))
+        return "10.20.0.10" in found
+
+    wait_for(is_found, "an answer of the share server")
+    assert found == {"10.20.0.10"}
     targets = [[mac, "192.0.2.10"], [mac, "ff02::1"], ["33:33:00:00:00:01", "ff02::1"]]
     assert mac not in {answer[0] for answer in attack(client, "echo", own=own, targets=targets)}
 

@@ -293,13 +293,13 @@ def test_who_watches_changes_with_the_supervisor(lab_directory: str, systemd: Sy
     told.watch("systemd").ensure()
     unit = told.process()
     assert unit == int((systemd.folder / "pid").read_text())
-    assert not lives(first)
+    wait_for(lambda: not lives(first), "the end of the first")
     systemd.calls()
 
     told.watch("process").ensure()
     assert systemd.calls() == [f"disable --now {told.place.unit}"]
     assert list(systemd.units.iterdir()) == []
-    assert not lives(unit)
+    wait_for(lambda: not lives(unit), "the end of the unit")
     last = told.process()
     told.watch("process").ensure()
     assert (told.process(), systemd.calls()) == (last, [])

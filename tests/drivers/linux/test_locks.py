@@ -61,5 +61,5 @@ def test_who_waits_for_a_resource_goes_on_when_it_is_let_go(tmp_path: Path) -> N
         waiter = threading.Thread(target=wait)
         waiter.start()
         assert not got.is_set()
-    waiter.join(30)
+    waiter.join(300)
     assert got.is_set()

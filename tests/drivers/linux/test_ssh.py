@@ -197,6 +197,8 @@ def test_a_port_that_nobody_listens_on(ssh_host: SshHost) -> None:
 
 def test_a_host_that_does_not_answer(ssh_host: SshHost) -> None:
     """After the time that the settings give it, and not after the two minutes of the kernel."""
+    neighbour = ("neigh", "add", "10.77.1.250", "lladdr", "02:00:00:00:00:fa", "dev", "eth0")  # else nobody is found
+    assert ssh_host.network.client.run("ip", *neighbour).returncode == 0
     text = refusal(ssh_host.settings(address="10.77.1.250", connect_timeout_seconds=1))
     assert "Connection timed out; see that the host is up" in text
 

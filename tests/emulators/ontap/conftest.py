@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """Run an emulator for all tests of a module."""
-    with serving(tmp_path_factory.mktemp("ontap")) as running:
+    with serving(tmp_path_factory.mktemp("ontap"), idle_seconds=300) as running:  # a pause of a test ends no connection
         yield running
 
 

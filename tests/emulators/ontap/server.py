@@ -230,7 +230,7 @@ def serving(directory: Path, world: World | None = None, **options: Any) -> Iter
         access_log=False,
         log_level="error",
         server_header=False,
-        timeout_keep_alive=IDLE_SECONDS,
+        timeout_keep_alive=how.idle_seconds,
         ssl_context_factory=lambda *_: context,
     )
     server = uvicorn.Server(config)
@@ -260,6 +260,8 @@ class Options:
     version: str = "9.16.1"
     state: Path | None = None
     """A file in which the array is kept after each change, and from which it goes on."""
+    idle_seconds: int = IDLE_SECONDS
+    """How long a connection may stay without a request, whatever the array says of it."""
 
 
 def _world_of(world: World | None, how: Options) -> World:

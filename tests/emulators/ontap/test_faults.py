@@ -14,9 +14,12 @@ import pytest
 import urllib3
 
 from tests.emulators.ontap.faults import KINDS
+from tests.emulators.ontap.server import serving
 from tests.emulators.ontap.surroundings import directory_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.emulators.ontap.client import Client
     from tests.emulators.ontap.server import Emulator
 
@@ -119,14 +122,14 @@ def test_a_connection_serves_a_hundred_requests(client: Client) -> None:
     assert client.get("/cluster").status == 200
 
 
-def test_an_idle_connection_is_closed(emulator: Emulator) -> None:
+def test_an_idle_connection_is_closed(tmp_path: Path) -> None:
     """After some seconds, as the array says it does."""
-    context = ssl.create_default_context(cafile=str(emulator.ca_file))
     with (
+        serving(tmp_path) as emulator,
         socket.create_connection(("127.0.0.1", emulator.port)) as raw,
-        context.wrap_socket(raw, server_hostname="127.0.0.1") as kept,
+        ssl.create_default_context(cafile=str(emulator.ca_file)).wrap_socket(raw, server_hostname="127.0.0.1") as kept,
     ):
-        kept.settimeout(30)
+        kept.settimeout(300)
         kept.sendall(b"OPTIONS /api/cluster HTTP/1.1\r\nHost: x\r\n\r\n")
         assert kept.recv(65_536).startswith(b"HTTP/1.1 401")
         while kept.recv(65_536):

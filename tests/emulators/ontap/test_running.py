@@ -153,7 +153,7 @@ def test_the_program_says_where_it_is_and_goes_on_from_its_state(tmp_path: Path)
                 answer = json.loads(pool.request("GET", url, headers=basic).data)
             names.append(sorted(each["name"] for each in answer["records"]))
             program.send_signal(signal.SIGTERM)
-            assert program.wait(30) == 0
+            assert program.wait(300) == 0
     assert names == [["filled_00000", "filled_00001"]] * 2
 
 

@@ -43,6 +43,7 @@ EACH: Final = (
     "alone.html",
 )
 _AT_ONCE: Final = 200
+_PATIENCE_MILLISECONDS: Final = 300_000
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         pytest.skip("needs chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium)
+        browser = playwright.chromium.launch(executable_path=chromium, timeout=_PATIENCE_MILLISECONDS)
         yield browser
         browser.close()
 
@@ -80,6 +81,7 @@ def large_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _tab(browser: Browser, **choices: Any) -> Iterator[Tab]:  # noqa: ANN401 - those of playwright
     """Yield a tab of its own, in which nothing may go wrong unseen."""
     context = browser.new_context(**choices)
+    context.set_default_timeout(_PATIENCE_MILLISECONDS)
     tab = context.new_page()
     wrong: list[str] = []
     tab.on("console", lambda message: wrong.append(message.text))
@@ -220,7 +222,8 @@ def test_without_a_script_the_lists_are_read_part_by_part(browser: Browser, larg
         _open(tab, large_site, "shares.html")
         assert tab.locator("tbody tr").count() == ROWS
         assert tab.locator("input, button, select").count() == 0
-        tab.get_by_role("link", name="Next").click()
+        with tab.expect_navigation():
+            tab.get_by_role("link", name="Next").click()
         assert _names(tab)[0] == f"share-{ROWS:05}"
 
 
@@ -232,7 +235,8 @@ def test_hostile_text_does_nothing(browser: Browser, tmp_path: Path) -> None:
         _open(tab, tmp_path / "site", "shares.html")
         assert _names(tab) == [shown]
         tab.get_by_label("Search").fill("onerror")
-        tab.locator("tbody th a").click()
+        with tab.expect_navigation():
+            tab.locator("tbody th a").click()
         assert tab.url == (tmp_path / "site" / share_page(HOSTILE)).as_uri()
         assert tab.locator("h1").inner_text() == shown
         for page in ("index.html", "history.html", "access.html", "drift.html", "plan.html"):

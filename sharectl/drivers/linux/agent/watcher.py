@@ -19,8 +19,8 @@ from sharectl.drivers.linux.agent.watching import Place, loaded_digest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_LOOK_SECONDS: Final = 1.0
-"""Who looks whether somebody watches holds the lock for an instant."""
+_LOOK_SECONDS: Final = 10.0
+"""Who looks whether somebody watches holds the lock for an instant, which may be long on a machine that stands still meanwhile."""
 _POLL_SECONDS: Final = 1.0
 _ROUND_SECONDS: Final = 10.0
 """Between two rounds where no process ended: a disk may have come, or an address."""

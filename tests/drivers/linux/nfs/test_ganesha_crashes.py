@@ -94,7 +94,9 @@ def test_the_same_calls_finish_what_a_killed_agent_began(
     for name in ("data-1", "data-2", "data-3", "moved"):
         Path(lab_directory, name).mkdir()
     argv = [sys.executable, "-m", __name__, lab_directory, network.server.namespace_path, str(mount_port or "")]
-    total = int(subprocess.run([*argv, "-1"], check=True, capture_output=True, text=True, timeout=60, cwd=_ROOT).stdout)
+    total = int(
+        subprocess.run([*argv, "-1"], check=True, capture_output=True, text=True, timeout=500, cwd=_ROOT).stdout
+    )
     wanted = work(lab_directory, network.server.namespace_path, mount_port)
     assert {number: export.path for number, export in wanted.items()} == {
         1: f"{lab_directory}/data-1",
@@ -103,7 +105,7 @@ def test_the_same_calls_finish_what_a_killed_agent_began(
     for effect in range(0, total, _STRIDE):
         GaneshaServer(Instance("main", f"{lab_directory}/main")).stop()
         shutil.rmtree(f"{lab_directory}/main")
-        killed = subprocess.run([*argv, str(effect)], check=False, timeout=60, cwd=_ROOT)
+        killed = subprocess.run([*argv, str(effect)], check=False, timeout=500, cwd=_ROOT)
         assert killed.returncode in (KILLED, 0)  # 0: this run had fewer effects, for it waited less
         assert work(lab_directory, network.server.namespace_path, mount_port) == wanted
     GaneshaServer(Instance("main", f"{lab_directory}/main")).stop()

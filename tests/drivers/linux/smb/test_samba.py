@@ -135,7 +135,7 @@ def test_a_server_that_was_killed_is_started_again(own_lab: Lab) -> None:
     with session:
         assert session.write("a").is_ok
         os.kill(own_lab.pid(), signal.SIGKILL)
-        assert daemons.holds_within(lambda: not own_lab.server.is_running(), 20)
+        assert daemons.holds_within(lambda: not own_lab.server.is_running(), 300)
         assert own_lab.server.live() == {}
         section = own_lab.put("killed", readers="alice")
         own_lab.server.ensure_running(whole)
@@ -285,13 +285,14 @@ def test_a_start_that_a_killed_run_began_is_not_doubled(own_lab: Lab) -> None:
 
 def test_a_server_that_does_not_answer_is_said(own_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stopped smbd takes messages and does nothing; the change is made when it goes on."""
-    monkeypatch.setattr(shares, "_ANSWER_SECONDS", 1)
     section = own_lab.section("asleep", writers="alice")
     pid = own_lab.pid()
     os.kill(pid, signal.SIGSTOP)
     try:
-        with pytest.raises(Problem, match="does not answer") as caught:
-            own_lab.server.put(section)
+        with monkeypatch.context() as patched:
+            patched.setattr(shares, "_ANSWER_SECONDS", 1)
+            with pytest.raises(Problem, match="does not answer") as caught:
+                own_lab.server.put(section)
     finally:
         os.kill(pid, signal.SIGCONT)
     assert caught.value.kind is ProblemKind.TRANSIENT
@@ -398,9 +399,15 @@ def test_what_a_program_of_samba_refuses_is_said(own_lab: Lab) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_program_of_samba_that_hangs_is_said(own_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_of_samba_that_hangs_is_said(
+    own_lab: Lab, lab_directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After a while, and it is ended."""
-    monkeypatch.setattr(smb_host, "_COMMAND_SECONDS", 0.001)
+    program = Path(lab_directory, "pdbedit")
+    program.write_text("#!/bin/sh\nexec tail -f /dev/null\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{lab_directory}:{os.environ['PATH']}")
+    monkeypatch.setattr(smb_host, "_COMMAND_SECONDS", 0.2)
     with pytest.raises(Problem, match="pdbedit of the SMB server 'own' did not end"):
         own_lab.server.users()
 
@@ -408,8 +415,10 @@ def test_a_program_of_samba_that_hangs_is_said(own_lab: Lab, monkeypatch: pytest
 def test_a_server_that_dies_during_a_change_is_said(own_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """The change is stored, and in force from the next start."""
     section = own_lab.section("during", writers="alice")
+    pid = own_lab.pid()
+    os.kill(pid, signal.SIGKILL)
+    daemons.wait_until(lambda: not daemons.is_process(pid, "/"), "it does not end")
     monkeypatch.setattr(smb_host.Host, "pid", lambda _: 1)
-    os.kill(own_lab.pid(), signal.SIGKILL)
     with pytest.raises(Problem, match="did not accept the reload-config message") as caught:
         own_lab.server.put(section)
     assert caught.value.kind is ProblemKind.TRANSIENT

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.drivers.linux.lab import Network
 
-_SECONDS = 30.0
+_SECONDS = 300.0
 
 
 @pytest.fixture(scope="module")

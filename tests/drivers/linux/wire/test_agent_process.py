@@ -260,7 +260,7 @@ def test_the_refusal_of_another_user_names_the_host(wire: Wire, monkeypatch: pyt
 def _run(argv: tuple[str, ...], archive: bytes, *messages: dict[str, Any], **options: Any) -> bytes:  # noqa: ANN401 - parts of documents have many types
     data = archive + b"".join(encode(message) for message in messages)
     done = subprocess.run(
-        (*argv, bootstrap(archive)), input=data, check=True, stdout=subprocess.PIPE, timeout=60, **options
+        (*argv, bootstrap(archive)), input=data, check=True, stdout=subprocess.PIPE, timeout=SECONDS, **options
     )
     return done.stdout
 
@@ -306,7 +306,7 @@ def test_the_real_operations_are_opened() -> None:
     program = "from sharectl.drivers.linux.agent.main import main; main()"
     here = Path(__file__).resolve().parents[4]
     from_sources = subprocess.run(
-        (sys.executable, "-c", program), input=data, check=True, capture_output=True, timeout=60, cwd=here
+        (sys.executable, "-c", program), input=data, check=True, capture_output=True, timeout=SECONDS, cwd=here
     )
     for out in (from_sources.stdout, _run(PYTHON, agent_archive(), hello(**settings))):
         answer = read_frame(io.BytesIO(out.removeprefix(READY)))
@@ -347,7 +347,11 @@ def test_every_module_of_the_agent_stands_on_the_standard_library_and_jeepney() 
     try:
         os.write(file, agent_archive())
         out = subprocess.run(
-            (*PYTHON, program, f"/proc/self/fd/{file}"), check=True, capture_output=True, pass_fds=(file,), timeout=60
+            (*PYTHON, program, f"/proc/self/fd/{file}"),
+            check=True,
+            capture_output=True,
+            pass_fds=(file,),
+            timeout=SECONDS,
         ).stdout
     finally:
         os.close(file)
@@ -360,7 +364,7 @@ def test_every_module_of_the_agent_stands_on_the_standard_library_and_jeepney() 
 def test_an_old_python_is_told_from_the_first_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything that it would not understand."""
     monkeypatch.setattr(shipping, "OLDEST_PYTHON", (99, 1))
-    done = subprocess.run((*PYTHON, bootstrap(b"")), check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run((*PYTHON, bootstrap(b"")), check=False, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 1
     assert done.stderr == f"Python 99.1 or newer is needed, and this is {sys.version.split()[0]}\n"
 
@@ -368,7 +372,7 @@ def test_an_old_python_is_told_from_the_first_line(monkeypatch: pytest.MonkeyPat
 def test_a_zip_that_is_cut_short_ends_the_process() -> None:
     """The connection was lost while it was sent."""
     done = subprocess.run(
-        (*PYTHON, bootstrap(fake_archive())), input=b"PK", check=False, capture_output=True, timeout=60
+        (*PYTHON, bootstrap(fake_archive())), input=b"PK", check=False, capture_output=True, timeout=SECONDS
     )
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS: Final = 0.005
 _START_SECONDS: Final = 20.0
 _COMMAND_SECONDS: Final = 30.0
-_EXECVE_SECONDS: Final = 0.1
+_EXECVE_SECONDS: Final = 5.0
 _HOST_NAME: Final = "localhost"  # in every /etc/hosts; a name with dots would be searched for in a domain
 _RESOLVER: Final = {"RES_OPTIONS": "timeout:1 attempts:1"}
 _ROOT: Final = "0"
