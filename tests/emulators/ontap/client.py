@@ -47,7 +47,7 @@ class Client:
         """Open the pool."""
         host, _, port = self.emulator.address.partition(":")
         self.pool = urllib3.HTTPSConnectionPool(
-            host, int(port), ca_certs=str(self.emulator.ca_file), retries=False, timeout=20
+            host, int(port), ca_certs=str(self.emulator.ca_file), retries=False, timeout=300
         )
 
     def send(self, method: str, path: str, body: object = None, **headers: str) -> Got:
