@@ -17,7 +17,7 @@ from sharectl.model.access import rule_of
 from sharectl.model.codec import codec_of
 from sharectl.model.field_changes import RULE_FIELD, FieldChange
 from sharectl.model.frozen import dataclass
-from sharectl.model.kinds import MANAGED_KINDS, Kind, is_of
+from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of
 from sharectl.model.specs import DeletionPolicy, ShareSpec
 from sharectl.model.table import row_shapes
 from sharectl.model.verbs import Effect, Verb, verbs_that
@@ -32,6 +32,7 @@ from sharectl.workspace.undo_words import (
     KEPT,
     LOST,
     OF_NETWORK,
+    PROTECTED,
     REPLACED,
     THINNED,
     begun_text,
@@ -53,7 +54,10 @@ if TYPE_CHECKING:
 _MAKING: Final = verbs_that(Effect.MAKES, managed=True)
 _TAKING_OVER: Final = verbs_that(Effect.TAKES_OVER, managed=True)
 _REMOVING: Final = verbs_that(Effect.REMOVES, managed=True)
+_ADDRESS: Final = "address"
 _EXPORT: Final = "export/"
+_REFERENCES: Final = {"share": Kind.SHARE, "source_snapshot": Kind.SNAPSHOT}
+"""The fields of shares and snapshots that name another of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,9 @@ def undo_of(changes: RunChanges, desired: Desired, project: Project) -> Undo:
         by_address[address] = _clear(work, address, deeds)
     work.made = {address for address, deeds in by_address.items() if _is_made(deeds) and address not in work.replaced}
     work.run_changes = {address: _folded(deeds) for address, deeds in by_address.items()}
+    work.renamed = {
+        changed[_ADDRESS][0]: address for address, changed in work.run_changes.items() if _ADDRESS in changed
+    }
     for address, deeds in sorted(by_address.items()):
         if deeds:
             work.undo(address, deeds)
@@ -144,6 +151,7 @@ class _Undoing:
     follows: list[Remark] = dataclasses.field(default_factory=list)
     made: set[Address] = dataclasses.field(default_factory=set)
     replaced: set[Address] = dataclasses.field(default_factory=set)
+    renamed: Mapping[Address, Address] = dataclasses.field(default_factory=dict)
     run_changes: Mapping[Address, Mapping[str, tuple[Any, Any]]] = dataclasses.field(default_factory=dict)
     documents: list[ManifestDocument] = dataclasses.field(default_factory=list)
 
@@ -210,6 +218,9 @@ class _Undoing:
             text = f"it was there before the run, and without its manifest deletionPolicy {policy} would remove it: set retain, apply, and take the manifest away then"
             self.edits.leave(address, text)
             return
+        if plain.get("protect"):
+            self.edits.leave(address, PROTECTED)
+            return
         changed = (
             []
             if was_there
@@ -257,6 +268,8 @@ class _Undoing:
                 continue
             if not is_same(plain.get(known), plain_value(name, after)):
                 self.edits.leave(address, changed_text(name, after, plain.get(known)))
+            elif (gone := self._renamed_away(known, wanted)) is not None:
+                self.edits.leave(address, gone)
             elif wanted is None:
                 target.pop(known, None)
             else:
@@ -269,6 +282,16 @@ class _Undoing:
         plan_own(self.edits, self.desired, address, field_edits(cls, plain, target))
         if is_of(Kind.SHARE, address):
             self._access.turn_back(address, changes)
+
+    def _renamed_away(self, known: str, wanted: Any) -> str | None:  # noqa: ANN401 - JSON
+        """Return why a field cannot name again what it named: the run has renamed that, and a patch does not; None where it can."""
+        kind = _REFERENCES.get(known)
+        if kind is None or wanted is None or address_of(kind, wanted) not in self.renamed:
+            return None
+        former = address_of(kind, wanted)
+        return (
+            f"its {known} was {former}, which is {self.renamed[former]} now: change it by hand, together with that name"
+        )
 
     @staticmethod
     def _elsewhere(name: str, before: Any, after: Any, plain: JsonObject) -> str | None:  # noqa: ANN401 - JSON

@@ -28,6 +28,9 @@ OF_NETWORK: Final = (
 THINNED: Final = "its snapshot policy kept fewer snapshots: those that were let go are gone"
 NO_RULE: Final = "access {} is nothing that a manifest can ask for"
 REPLACED: Final = "it was replaced or made again, and was there before: its manifest is left as it is; git has the former one, where that was another"
+PROTECTED: Final = (
+    "it is protected, and a plan refuses to remove it: write `protect: false`, apply, and take the manifest away then"
+)
 KEPT: Final = {
     Verb.TRASH_SHARE: "it lies in the trash, if that was not emptied: `sharectl trash list` names it, and `sharectl import {address} ID` brings it back "
     "with its data before the manifest is applied",

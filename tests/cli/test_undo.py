@@ -376,3 +376,30 @@ def test_git_takes_the_patch_of_any_name(tmp_path: Path, name: str) -> None:
     assert (tmp_path / name).read_text(encoding="utf-8") == "a\nc\n"
     assert (tmp_path / f"new-{name}").read_text(encoding="utf-8") == "n\n"
     assert not (tmp_path / f"gone-{name}").exists()
+
+
+def test_a_protected_share_that_the_run_has_made_keeps_its_manifest(repository: Console) -> None:
+    """A plan would refuse to remove it: people are told what comes first."""
+    share = "apiVersion: sharectl/v1\nkind: Share\nmetadata: {name: new}\nspec: {size: 1GiB, protocol: NFS, protect: true}\n"
+    repository.write("manifests/new.yaml", share)
+    assert repository("apply", "--yes").code == 0
+    ended = repository("undo", "last")
+    assert (ended.code, ended.out) == (1, "")
+    assert "share/new: it is protected, and a plan refuses to remove it: write `protect: false`" in ended.err
+
+
+def test_a_snapshot_does_not_go_back_to_a_name_that_its_share_has_no_more(repository: Console) -> None:
+    """The rename of the share is not in the patch: with the snapshot's part of it alone, no plan could be made."""
+    snapshot = "apiVersion: sharectl/v1\nkind: Snapshot\nmetadata: {name: s}\nspec: {share: two}\n"
+    repository.write("manifests/snapshots.yaml", snapshot)
+    assert repository("apply", "--yes").code == 0
+    repository.write("manifests/snapshots.yaml", snapshot.replace("two", "second"))
+    renamed = "metadata: {name: second, annotations: {sharectl/moved-from: two}}"
+    apply(repository, ("metadata: {name: two}", renamed), ("[two, three]", "[second, three]"))
+    ended = repository("undo", "last")
+    assert ended.code == 1
+    assert "snapshots.yaml" not in ended.out
+    assert "snapshot/s: its share was share/two, which is share/second now: change it by hand" in ended.err
+    if ended.out:
+        git(repository.root, "apply", stdin=ended.out)
+    assert repository("validate").code == 0
