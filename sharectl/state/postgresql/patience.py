@@ -20,6 +20,8 @@ _GRACE_SECONDS: Final = 15.0
 """How long the server's word is waited for that a statement has taken longer than it is granted."""
 _ASKING_SECONDS: Final = 10.0
 """After a silence of this length the server is asked over another connection whether it answers at all."""
+_STANDSTILL_SECONDS: Final = 1.0
+"""psycopg looks ten times a second. Where a look comes later, this process stood still, and what it waited for may just be on its way: no more than this counts."""
 _NOBODY_THERE: Final = ("refused", "closed the connection", "reset by peer", "No such file")
 """What libpq says where nobody speaks PostgreSQL: a way whose other end has gone accepts, and hangs up."""
 
@@ -50,19 +52,25 @@ class PatientConnection(psycopg.Connection[tuple[Any, ...]]):
 
 
 def _until(
-    waits: Generator[Any, Any, _Result], most_seconds: float, is_answering: Callable[[], bool] | None = None
+    waits: Generator[Any, Any, _Result],
+    most_seconds: float,
+    is_answering: Callable[[], bool] | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Generator[Any, Any, _Result]:
     """Yield what `waits` does, which psycopg asks again at short intervals, until nothing has been heard for so long.
 
     Where it is asked earlier whether the server `is_answering`, and does not, that is the end.
     """
-    heard_at = asked_at = time.monotonic()
+    heard_at = asked_at = clock()
     is_hung = False
     try:
         wanted = next(waits)
         while True:
+            looked_at = clock()
             is_ready = yield wanted
-            now = time.monotonic()
+            now = clock()
+            stood_still_seconds = max(0.0, now - looked_at - _STANDSTILL_SECONDS)
+            heard_at, asked_at = heard_at + stood_still_seconds, asked_at + stood_still_seconds
             if is_ready:
                 heard_at = asked_at = now
                 is_hung = False
@@ -74,7 +82,7 @@ def _until(
                 raise UnansweredError(message)
             elif is_answering is not None and now - asked_at >= _ASKING_SECONDS:
                 is_hung = not is_answering()  # and then looked at once more
-                asked_at = time.monotonic()
+                asked_at = clock()
             wanted = waits.send(is_ready)
     except StopIteration as ended:
         found: _Result = ended.value

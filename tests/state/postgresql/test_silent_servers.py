@@ -20,13 +20,14 @@ from sharectl.model.usage import BackendUse
 from sharectl.state.contract import StateUnavailableError
 from sharectl.state.postgresql import connections, patience, store
 from sharectl.state.postgresql.connections import Connections
+from sharectl.state.postgresql.errors import UnansweredError
 from sharectl.state.postgresql.store import open_url
 from sharectl.state.testing.samples import ALICE, PATIENCE_SECONDS, document_of, make_record, whole_view
 from tests.postgresql import DATABASE, USER, new_name
 from tests.state.postgresql.proxy import CuttingProxy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sharectl.model.records import Lease
     from sharectl.state.postgresql.store import PostgresqlStore
@@ -156,3 +157,25 @@ def test_who_finds_a_server_away_that_others_have_waited_for_waits_no_more(
                 WAYS[way](opened, lease)
             monkeypatch.setattr(Connections, "pause", lambda _, seconds: pauses.append(seconds))
         assert (len(told), pauses) == (1, [])
+
+
+def test_the_time_in_which_this_process_stood_still_is_not_its_server_s() -> None:
+    """A machine that was suspended looks again before it says that there was no answer; then it waits as long as ever."""
+    now = 0.0
+
+    def endless() -> Iterator[object]:
+        while True:
+            yield "to be read"
+
+    def look_after(pauses_seconds: Sequence[float]) -> None:
+        nonlocal now
+        for pause_seconds in pauses_seconds:
+            now += pause_seconds
+            waits.send(0)
+
+    waits = patience._until(endless(), 15.0, clock=lambda: now)  # type: ignore[arg-type, type-var] - it never returns
+    next(waits)
+    look_after([0.1] * 50 + [600.0] + [0.1] * 50)
+    with pytest.raises(UnansweredError, match="no answer within 15 s"):
+        look_after([0.1] * 50)
+    assert 614.0 < now < 616.0
