@@ -181,11 +181,11 @@ def instead_of_choice(field: str, value: object, choices: Sequence[str]) -> str:
 
 
 def instead_of_list(value: object, *, is_access: bool) -> str:
-    """Return how to write as a list what stands where one is expected; empty where nobody can tell."""
+    """Return how to write as a list several items that stand in one text, or nothing; empty for anything else."""
     if value is None:
         return "write [], or leave the field out"
     items = [] if is_access or not isinstance(value, str) else re.split(r"[\s,;:]+", value.strip())
-    return f"write a list: [{', '.join(items)}]" if items and all(map(_PLAIN_WORD.fullmatch, items)) else ""
+    return f"write a list: [{', '.join(items)}]" if len(items) > 1 and all(map(_PLAIN_WORD.fullmatch, items)) else ""
 
 
 def instead_of_rule(value: object) -> str:
