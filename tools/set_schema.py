@@ -63,7 +63,7 @@ def share_set_schema() -> str:
     schema = {
         **share,
         "title": "Share set",
-        "description": "Many alike shares in one document. Each is a share as any other, with an address of its own (`share/home-alice`); "
+        "description": "Many similar shares in one document. Each is a share like any other, with an address of its own (`share/home-alice`); "
         "the set has none, and its name is for people. A name that is taken out is a share whose document is gone.",
         "properties": {
             **share["properties"],

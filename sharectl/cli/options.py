@@ -65,7 +65,7 @@ class ExecutorName(StrEnum):
 Executor = Annotated[
     ExecutorName | None,
     typer.Option(
-        help="Who makes the calls, other than sharectl.yaml says: this process, or workers, told by the database or the broker."
+        help="Who makes the calls, whatever sharectl.yaml says: this process, or workers, called through the database or the broker."
     ),
 ]
 Metrics = Annotated[

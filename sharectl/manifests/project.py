@@ -219,9 +219,8 @@ def _checked(data: bytes, shown: str) -> tuple[JsonObject | None, list[Diagnosti
     elif not problems:
         number = documents[1].number if documents else 0
         remedy = f"write one document with `apiVersion: {API_VERSION}` and `kind: Project`; other documents go into other files"
-        findings.append(
-            Finding("project.documents", f"{shown} holds {len(documents)} documents, not one", "", remedy, number)
-        )
+        summary = f"{shown} holds {len(documents)} documents, not one" if documents else f"{shown} holds no document"
+        findings.append(Finding("project.documents", summary, "", remedy, number))
     problems += [finding.diagnostic(positions) for finding in findings]
     problems.sort(key=_place)
     return spec, problems

@@ -87,7 +87,9 @@ def _diagnostic(desired: Desired, address: Address, found: Found, told: Mapping[
         )
     code = "scheduler.capability" if path[:1] and path[0] in {*FIELDS, "snapshots"} else "share.unfit"
     source = place_of(desired, address, path)
-    return error(code, f"{address} cannot be made on {where}: {summary}", remedy=remedy, address=address, source=source)
+    return error(
+        code, f"{address} is not possible on {where}: {summary}", remedy=remedy, address=address, source=source
+    )
 
 
 def place_of(desired: Desired, address: Address, path: tuple[str, ...]) -> Source | None:
