@@ -25,9 +25,10 @@ from sharectl.planner.records import DEPOSED_MARK
 from sharectl.planner.report import drift_report, summarize
 from sharectl.planner.safety import check_empty
 from sharectl.planner.selection import find_due, is_quiet, tell_unknown_addresses
+from sharectl.planner.snapshots import removes_data
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sharectl.manifests.desired import Desired
     from sharectl.model.diagnostics import Diagnostic
@@ -95,7 +96,13 @@ def plan(  # noqa: PLR0913, PLR0917 - the four inputs of the design, and what th
         backends={name: desired.backends[name] for name in backends_of(steps) if name in desired.backends},
         extra_specs=_extra_specs(desired, steps),
         unread=unread,
+        overridden=tuple(sorted(_removed(steps) & options.override_protection)) if options.override_protection else (),
     )
+
+
+def _removed(steps: Iterable[Step]) -> set[Address]:
+    """Return the shares that the steps take from their backends, those that are replaced by the name that they had."""
+    return {step.address.partition(DEPOSED_MARK)[0] for step in steps if removes_data(step)}
 
 
 def _steps(

@@ -368,8 +368,8 @@ class Plan:
     `steps` are in an order that honours `waits_for`. `backends` and `extra_specs` (by share type) are all that apply needs of the
     manifests, so that a saved plan runs without them. `lineage` and `serial` name the state it was made from. `unread` are the
     backends that could not be looked at although that was asked for. `held` is what was
-    asked for and is not done; all else in `steps` does not depend on it. A plan that `is_stopped` is for reading only. `origin` is set
-    in a plan that is saved.
+    asked for and is not done; all else in `steps` does not depend on it. A plan that `is_stopped` is for reading only. `overridden` are
+    the shares that it removes with whatever snapshots they have, as it was told to. `origin` is set in a plan that is saved.
     """
 
     lineage: str
@@ -383,6 +383,7 @@ class Plan:
     unread: tuple[UnreadBackend, ...] = ()
     held: tuple[Held, ...] = ()
     is_stopped: bool = False
+    overridden: tuple[Address, ...] = ()
     origin: Origin | None = None
 
     @property

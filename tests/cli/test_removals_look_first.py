@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -76,3 +77,75 @@ def test_snapshots_that_cannot_be_listed_keep_their_share(simulated: Console) ->
     ended = simulated("plan", "--allow-empty", "--allow-deletions", "9")
     assert ended.code == 1
     assert "error[share.unseen-snapshots]" in ended.err
+
+
+def _takes_snapshot_by_hand(console: Console) -> None:
+    """Let the backend hold a snapshot that nobody has told sharectl of."""
+    with closing(sqlite3.connect(console.root / "sim.db")) as connection, connection:
+        connection.execute(
+            "INSERT INTO snapshots SELECT 'by-hand', 'by-hand', share_resource_id, share_backend_id, pool, size_bytes, used_bytes, content"
+            " FROM snapshots"
+        )
+
+
+@pytest.mark.parametrize("manifests", [GONE, REPLACED, REPLACED.replace("deleteFirst", "createFirst")])
+def test_a_snapshot_that_was_taken_since_a_plan_was_saved_keeps_its_share(simulated: Console, manifests: str) -> None:
+    """Nobody has reviewed that it would go; all else in the plan is done."""
+    simulated.write("all.yaml", DELETED)
+    assert simulated("apply", "--yes").code == 0
+    simulated.write("all.yaml", manifests.rpartition("---")[0] if "Snapshot" in manifests else manifests)
+    simulated.write("more.yaml", DELETED.split("---\n")[1].replace("name: one", "name: three"))
+    lifted = ("--allow-empty", "--allow-deletions", "9", "--out", "p")
+    assert simulated("plan", *lifted).code == 0
+    _takes_snapshot_by_hand(simulated)
+    ended = simulated("apply", "p")
+    assert ended.code == 1
+    assert "error[plan.stale]: the backends hold what this plan has not seen: share/two\n" in ended.err
+    assert "by-hand, which the state does not know and which would go with it" in ended.err
+    with closing(sqlite3.connect(simulated.root / "sim.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM snapshots WHERE name = 'by-hand'").fetchone() == (1,)
+    held = simulated("state", "list").out
+    assert "share/two " in held
+    assert "deposed" not in held
+    assert "share/three" in held
+
+
+def test_what_a_saved_plan_was_told_to_take_along_goes(simulated: Console) -> None:
+    """The option is in the plan, with its addresses."""
+    simulated.write("all.yaml", DELETED)
+    assert simulated("apply", "--yes").code == 0
+    forgets_snapshot(simulated)
+    simulated.write("all.yaml", DELETED.split("---\n", maxsplit=1)[0] + "---\n" + DELETED.split("---\n")[1])
+    assert simulated("plan", "--override-protection", "share/two", "--out", "p").code == 0
+    assert json.loads((simulated.root / "p").read_bytes())["plan"]["overridden"] == ["share/two"]
+    ended = simulated("apply", "p")
+    assert "share/two" not in simulated("state", "list").out, ended.err
+
+
+def test_snapshots_that_cannot_be_listed_before_a_saved_plan_is_applied_keep_their_share(simulated: Console) -> None:
+    """What is not known is not removed."""
+    simulated.write("all.yaml", DELETED)
+    assert simulated("apply", "--yes").code == 0
+    fault = "faults: [{call: list_snapshots, effect: unavailable, nth: 2}]\n    pools:"
+    simulated.write("all.yaml", GONE.replace("pools:", fault))
+    assert simulated("plan", "--allow-empty", "--allow-deletions", "9", "--out", "p").code == 0
+    ended = simulated("apply", "p")
+    assert ended.code == 1
+    assert "share/two: the snapshots on backend sim cannot be listed" in ended.err
+    assert "share/two " in simulated("state", "list").out
+    assert snapshots(simulated) == 1
+
+
+def test_a_name_that_was_taken_since_a_plan_was_saved_keeps_the_share_that_was_to_go_first(simulated: Console) -> None:
+    """The old share would be gone, and the new one could not be made."""
+    simulated.write("all.yaml", DELETED)
+    assert simulated("apply", "--yes").code == 0
+    simulated.write("all.yaml", REPLACED.rpartition("---")[0])
+    assert simulated("plan", "--allow-deletions", "9", "--out", "p").code == 0
+    with closing(sqlite3.connect(simulated.root / "sim.db")) as connection, connection:
+        connection.execute("UPDATE shares SET resource_id = NULL WHERE name = 'one'")
+        connection.execute("UPDATE shares SET name = 'two' WHERE name = 'one'")
+    ended = simulated("apply", "p")
+    assert ended.code == 1
+    assert "has its name, and sharectl did not make it" in ended.err
+    assert "share/two " in simulated("state", "list").out

@@ -49,8 +49,8 @@ _WITHOUT_BACKEND: Final = frozenset({Verb.FORGET, Verb.MOVE, Verb.UPDATE_RECORD,
 _TYPES: Final = frozenset(map(str, AccessType))
 _LEVELS: Final = frozenset(map(str, AccessLevel))
 _NAMED: Final = 3
-_CODE: Final = "plan.stale"
-_NEW_PLAN: Final = "make a new plan with `sharectl plan --out FILE`, look at it, and apply that"
+STALE: Final = "plan.stale"
+NEW_PLAN: Final = "make a new plan with `sharectl plan --out FILE`, look at it, and apply that"
 _REMOVES: Final = verbs_that(Effect.REMOVES)
 _SNAPSHOT_REMOVAL: Final = f"{Verb.DELETE_SNAPSHOT}:"
 
@@ -178,13 +178,13 @@ def current_part(plan: Plan, rows: CurrentRows) -> Plan:
     """
     if plan.lineage and rows.lineage and plan.lineage != rows.lineage:
         summary = "the plan was made from another state, and nothing of it was done"
-        raise DiagnosticError(error("plan.other-state", summary, remedy=_NEW_PLAN))
+        raise DiagnosticError(error("plan.other-state", summary, remedy=NEW_PLAN))
     done, changed = _sorted_out(plan, rows)
     if not done and not changed:
         return plan
     plan = _without_done(plan, done, rows)
     left = [step for step in plan.steps if step.address not in done]
-    kept, entries = held_by(left, changed, _CODE)
+    kept, entries = held_by(left, changed, STALE)
     held = {step.step_id for step in left} - {step.step_id for step in kept}
     found = tuple(_diagnostics(plan, done, changed, held, rows))
     if changed and not kept:
@@ -359,14 +359,14 @@ def _diagnostics(
     wasted = len(held) == len(plan.steps) - counts[True]
     ends = {step.address for step in plan.steps if step.step_id in held and _would_end_access(step, rows)}
     yield error(
-        _CODE,
+        STALE,
         f"the state has changed since this plan was made: {listed(sorted(changed), _NAMED)}",
         detail=(
             f"{len(held)} of {len(plan.steps)} steps are not done because of that; "
             + ("no other is left, and nothing was begun." if wasted else "the others do not depend on them.")
             + (f" Access that they would have ended goes on: {listed(sorted(ends), _NAMED)}." if ends else "")
         ),
-        remedy=_NEW_PLAN,
+        remedy=NEW_PLAN,
     )
 
 

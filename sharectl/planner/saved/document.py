@@ -60,6 +60,7 @@ _SHAPES: Final[Mapping[str, Shapes]] = {
             "drift": _LIST,
             "diagnostics": _LIST,
             "held": f"{_LIST} | None",
+            "overridden": "tuple[str, ...] | None",
             "unreadable": f"{_LIST} | None",
             "backends": "Mapping[str, Any]",
             "extra_specs": "Mapping[str, Mapping[str, str]]",
@@ -169,6 +170,7 @@ def plan_to_document(plan: Plan) -> JsonObject:
         "backends": {name: asdict(backend) for name, backend in sorted(plan.backends.items())},
         "extra_specs": {name: dict(specs) for name, specs in sorted(plan.extra_specs.items())},
         "unreadable": unread_to_list(plan),
+        **({"overridden": list(plan.overridden)} if plan.overridden else {}),
         **({} if plan.origin is None else {"origin": asdict(plan.origin)}),
         "steps": [step_to_object(step) for step in plan.steps],
     }
@@ -208,6 +210,7 @@ def plan_from_document(document: object, more_steps: Iterable[object] = ()) -> P
             backends={name: BackendSpec.checked(backend) for name, backend in plain["backends"].items()},
             extra_specs=plain["extra_specs"],
             unread=tuple(map(_unread, plain.get("unreadable") or ())),
+            overridden=tuple(plain.get("overridden") or ()),
             origin=None if origin is None else Origin(**_checked("origin", origin)),
         )
     except ValueError as error:
