@@ -286,6 +286,8 @@ def test_nested_pools_are_named_at_their_line(repository: Console) -> None:
         ("simulated", 'stateFile: "a\\0b"', 12, "a path cannot contain a NUL character"),
         ("directory", 'root: "a\\0b"', 7, "a path cannot contain a NUL character"),
         ("directory", 'exportPath: "/a\\0b"', 13, "a path cannot contain a NUL character"),
+        ("directory", 'exportPath: "/a\\nb"', 13, "a path cannot contain a line break or another control character"),
+        ("directory", 'root: "a\\eb"', 7, "a path cannot contain a line break or another control character"),
     ],
 )
 def test_what_a_driver_cannot_use_of_its_configuration_is_an_error_at_its_line(

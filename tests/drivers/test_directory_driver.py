@@ -76,6 +76,7 @@ def leftovers(root: Path) -> list[str]:
         ({}, "does not meet the schema"),
         ({"root": 3}, "does not meet the schema"),
         ({"root": "a\0b"}, "NUL"),
+        ({"root": "a", "exportPath": "/a\nb"}, "line break"),
         ({"root": "r", "shareMode": "9"}, "shareMode|invalid literal"),
         ({"root": "r", "pools": {"a": ".", "b": "b"}}, "inside the pool"),
         ({"root": "r", "pools": {"a": "x", "b": "x"}}, "inside the pool"),

@@ -13,7 +13,7 @@ from sharectl.drivers.directory.access import (
     render_fragments,
     size_problem,
 )
-from sharectl.drivers.directory.settings import absolute_path, backend_id_of, read_settings
+from sharectl.drivers.directory.settings import absolute_path, backend_id_of, path_problem, read_settings
 from sharectl.drivers.directory.storage import PRIVATE
 from sharectl.model.access import CIFS, protocols_in
 from sharectl.model.checks import ConfigProblem, ShareProblem, StoragePlace
@@ -86,8 +86,9 @@ def config_problems(config: Mapping[str, object]) -> Iterator[ConfigProblem]:
         return
     paths: dict[tuple[str, ...], str] = {("root",): root, ("exportPath",): str(config.get("exportPath", ""))}
     paths |= {("pools", name): path for name, path in named.items()}
-    if (bad := next((place for place, path in paths.items() if "\0" in path), None)) is not None:
-        yield ConfigProblem(bad, "a path cannot contain a NUL character", "name a folder")
+    bad = [(place, problem) for place, path in paths.items() if (problem := path_problem(path)) is not None]
+    if bad:
+        yield ConfigProblem(*bad[0], "name a folder")
         return
     pools = {name: absolute_path(path, absolute_path(root, "/")) for name, path in named.items()}
     for name, path in pools.items():

@@ -110,7 +110,7 @@ def read_settings(config: Mapping[str, Any], base_directory: str) -> DirectorySe
             root=root,
             pools=pools,
             export_host=config.get("exportHost") or os.uname().nodename,
-            export_path=config.get("exportPath") or root,
+            export_path=_checked(config.get("exportPath") or root),
             anonymous_uid=config.get("anonymousUid"),
             anonymous_gid=config.get("anonymousGid"),
             share_mode=int(config.get("shareMode", "0770"), 8),
@@ -125,12 +125,24 @@ def read_settings(config: Mapping[str, Any], base_directory: str) -> DirectorySe
     return settings
 
 
+def _checked(path: str) -> str:
+    if (problem := path_problem(path)) is not None:
+        raise ValueError(problem)
+    return path
+
+
+def path_problem(path: str) -> str | None:
+    """Return why a text is no path for shares, or None: export locations and the lines of mounts are made of it."""
+    if "\0" in path:
+        return "a path cannot contain a NUL character"
+    if any(character < " " or "\x7f" <= character <= "\x9f" for character in path):
+        return "a path cannot contain a line break or another control character"
+    return None
+
+
 def absolute_path(path: str, base: str) -> str:
     """Return `path` below `base` unless it is absolute, without `.` and `..`; raises ValueError for what is not a path."""
-    if "\0" in path:
-        message = "a path cannot contain a NUL character"
-        raise ValueError(message)
-    return os.path.normpath(os.path.join(base, path))  # noqa: PTH118 - pathlib does not take out `..` by text alone
+    return os.path.normpath(os.path.join(base, _checked(path)))  # noqa: PTH118 - pathlib does not take out `..` by text alone
 
 
 def _check_pools(pools: Mapping[str, str]) -> None:
