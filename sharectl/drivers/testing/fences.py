@@ -10,17 +10,24 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sharectl.drivers.base import (
+    ChangesProtocols,
     Driver,
     ExtendsShares,
     FencedError,
     FencesEachLease,
+    NamesExports,
     RefusesOldFences,
+    RevertsShares,
+    SchedulesSnapshots,
+    ShrinksShares,
     SnapshotsShares,
     TrashesShares,
 )
-from sharectl.drivers.testing.references import new_id, ref
+from sharectl.drivers.testing.references import new_id, ref, snapshot_ref
 from sharectl.drivers.testing.suite import Suite
+from sharectl.model.access import BOTH
 from sharectl.model.quantities import GIB
+from sharectl.model.specs import HourlySnapshots, SnapshotPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,20 +52,35 @@ class FenceTests(Suite):
             with pytest.raises(FencedError):
                 call()
         assert self.shares(driver) == [share]
+        if isinstance(other, SnapshotsShares):
+            (snapshot,) = other.list_snapshots()
+            other.delete_snapshot(snapshot_ref(snapshot, share))
         other.delete_share(ref(share))
         assert self.shares(driver) == []
         other.close()
 
     def _changes(self, driver: Driver, share: ObservedShare) -> Iterator[Callable[[], object]]:
-        """Yield calls that would change something."""
+        """Yield calls that would change something; what they need is made meanwhile."""
         request, known, rules = self.request(driver, "fresh"), ref(share), self.rules[:1]
         yield lambda: driver.create_share(request)
         yield lambda: driver.update_access(known, rules, rules, [])
         yield lambda: driver.update_access(known, rules, [], [])
         if isinstance(driver, ExtendsShares):
             yield lambda: driver.extend_share(known, 2 * GIB)
+        if isinstance(driver, ShrinksShares):
+            yield lambda: driver.shrink_share(known, GIB // 2)
+        if isinstance(driver, NamesExports) and self.export_names:
+            yield lambda: driver.rename_export(known, self.export_names[0])
+        if isinstance(driver, ChangesProtocols) and {"NFS", "CIFS"} <= set(driver.report().protocols):
+            yield lambda: driver.change_protocols(known, BOTH)
+        if isinstance(driver, SchedulesSnapshots):
+            yield lambda: driver.schedule_snapshots(known, SnapshotPolicy(HourlySnapshots(24)))
         if isinstance(driver, SnapshotsShares):
+            snapshot = snapshot_ref(driver.create_snapshot(known, new_id(), "early"), share)
             yield lambda: driver.create_snapshot(known, new_id(), "late")
+            if isinstance(driver, RevertsShares):
+                yield lambda: driver.revert_share(known, snapshot)
+            yield lambda: driver.delete_snapshot(snapshot)
         if isinstance(driver, TrashesShares):
             yield lambda: driver.trash_share(known)
         yield lambda: driver.delete_share(known)
