@@ -94,6 +94,11 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     return f'did you mean "{near[0]}"?' if near else ""
 
 
+def one_of(word: str, known: Sequence[str]) -> str:
+    """Return what to name instead of `word`: the nearest known name, or some of all where none is near."""
+    return did_you_mean(word, known) or (f"there are: {listed(known)}" if known else "there is none yet")
+
+
 def _likeliest(word: str, known: Sequence[str]) -> list[str]:
     """Return the names whose beginning and end have most in common with those of `word`, which a slip in one place leaves alone.
 

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from sharectl.manifests.dependencies import dependencies_of
-from sharectl.model.diagnostics import counted, did_you_mean, error, listed, warning
+from sharectl.model.diagnostics import counted, did_you_mean, error, listed, one_of, warning
 from sharectl.model.frozen import NamedTuple
 from sharectl.model.kinds import MANAGED_KINDS, Kind, address_of, is_of, name_of, resource_of
 from sharectl.model.specs import Replacement
@@ -182,7 +182,7 @@ def tell_unknown_addresses(draft: Draft) -> None:
             error,
             "plan.unknown-backend",
             f"there is no backend named {backend}",
-            remedy=did_you_mean(backend, sorted(desired.backends)) or "name one that has a Backend manifest",
+            remedy=one_of(backend, sorted(desired.backends)),
             address=address_of(Kind.BACKEND, backend),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, warning
+from sharectl.model.diagnostics import DiagnosticError, error, one_of, warning
 from sharectl.model.frozen import dataclass
 from sharectl.model.kinds import Kind, address_of
 from sharectl.model.plans import CreateShare, ResizeShare
@@ -67,7 +67,7 @@ def pools_of_type(project: Project, desired: Desired, pools: Sequence[Pool], sha
 
     if share_type not in desired.share_types:
         known = sorted(desired.share_types)
-        remedy = did_you_mean(share_type, known) or f"there are: {', '.join(known) or 'none'}"
+        remedy = one_of(share_type, known)
         raise DiagnosticError(error("pools.unknown-type", f"there is no share type named {share_type}", remedy=remedy))
     return suitable_pools(pools, project.scheduler, desired.share_types[share_type])
 

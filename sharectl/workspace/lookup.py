@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, listed
+from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error, listed, one_of
 from sharectl.model.kinds import split_rule_address
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ def require_user(store: StateStore, user: str) -> None:
         names = {name for run in reader.runs() for name in (run.user, run.actor, run.author) if name}
     if any(user.lower() in name.lower() for name in names):
         return
-    remedy = did_you_mean(user, sorted(names)) or f"there are: {listed(sorted(names), _MOST_NAMED) or 'none'}"
-    raise DiagnosticError(error("run.unknown-user", f"no run is of a user called {user}", remedy=remedy))
+    summary = f"no run is of a user called {user}"
+    raise DiagnosticError(error("run.unknown-user", summary, remedy=one_of(user, sorted(names))))
 
 
 def require_backends(
@@ -106,8 +106,7 @@ def require_backends(
     """Return the names. Raises DiagnosticError for one that is not `known`, with the nearest that is."""
     chosen, there = frozenset(names), sorted(known)
     for name in sorted(chosen.difference(there)):
-        remedy = did_you_mean(name, there) or f"there are: {', '.join(there) or 'none'}"
-        raise DiagnosticError(error(code, f"{what} {name}", remedy=remedy))
+        raise DiagnosticError(error(code, f"{what} {name}", remedy=one_of(name, there)))
     return chosen
 
 

@@ -154,6 +154,7 @@ def test_shrinking_is_found_without_asking_a_backend(applied: Console) -> None:
         (("refresh", "--target", "share/ona"), 'did you mean "share/one"?'),
         (("plan", "--exclude", "share/ona"), 'did you mean "share/one"?'),
         (("plan", "--backend", "sin"), 'did you mean "sim"?'),
+        (("plan", "--backend", "nas"), "there are: sim"),
         (("refresh", "--backend", "sin"), 'did you mean "sim"?'),
         (("show", "share/ona"), 'did you mean "share/one"?'),
         (("explain", "share/ona"), 'did you mean "share/one"?'),
