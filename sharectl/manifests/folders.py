@@ -42,7 +42,7 @@ class Walk:
 
     def folder(self, shown: str, path: str) -> None:
         """Walk the folder at `path`, shown as `shown`; its files are found in no particular order."""
-        if is_storage(path):
+        if is_storage(path, in_doubt=False):  # the `.sharectl` of a project may be closed to whoever only validates
             self.refuse(
                 shown, f"{shown} is not read: it is the storage of a backend", "keep manifests out of the storage"
             )
@@ -60,8 +60,11 @@ class Walk:
                     for entry in entries:
                         self._entry(entry, shown, is_root=len(visited) == 1)
             except OSError as failure:
-                summary = f"cannot read the folder {shown}: {why_unreadable(failure, path)}"
-                self.refuse(shown, summary, "fix its permissions")
+                self._refuse_folder(shown, path, failure)
+
+    def _refuse_folder(self, shown: str, path: str, failure: OSError) -> None:
+        summary = f"cannot read the folder {shown}: {why_unreadable(failure, path)}"
+        self.refuse(shown, summary, "fix its permissions")
 
     def refuse(self, shown: str, summary: str, remedy: str) -> None:
         """Record that something cannot be read."""
@@ -109,12 +112,16 @@ class Walk:
         if not is_storage(entry.path):
             self._folders.append((shown, entry.path))
             return
-        with os.scandir(entry.path) as entries:
-            for inside in entries:
-                if inside.name.endswith(SUFFIXES) and inside.is_file(follow_symlinks=False):
-                    summary = f"{shown}/{inside.name} is not read: {shown} is the storage of a backend"
-                    self.refuse(shown, summary, "keep manifests out of the storage")
-                    return
+        try:
+            with os.scandir(entry.path) as entries:
+                files = (each.name for each in entries if each.is_file(follow_symlinks=False))
+                found = next((name for name in files if name.endswith(SUFFIXES)), None)
+        except OSError as failure:
+            self._refuse_folder(shown, entry.path, failure)
+            return
+        if found is not None:
+            summary = f"{shown}/{found} is not read: {shown} is the storage of a backend"
+            self.refuse(shown, summary, "keep manifests out of the storage")
 
     def _link(self, entry: os.DirEntry[str], shown: str) -> None:
         """Follow a link to a folder; one to a place that may hold manifests and must not be read, or that is not there, is an error."""
@@ -224,18 +231,20 @@ def holds_yaml(path: str) -> bool:
     return next(_yaml_files(path), "") != ""
 
 
-def is_storage(path: str) -> bool:
-    """Tell whether the folder is what a backend keeps shares in: what lies there is data, whatever it looks like."""
+def is_storage(path: str, *, in_doubt: bool = True) -> bool:
+    """Tell whether the folder is what a backend keeps shares in: what lies there is data, whatever it looks like.
+
+    `in_doubt` is the answer where this user must not look into its private folder.
+    """
     private = os.path.join(path, ".sharectl")  # noqa: PTH118 - strings: a hundred thousand paths pass here
-    return any(_is_there(f"{private}/{marker}") for marker in _STORAGE_MARKERS)
+    return any(_is_there(f"{private}/{marker}", in_doubt=in_doubt) for marker in _STORAGE_MARKERS)
 
 
-def _is_there(path: str) -> bool:
-    """Tell whether something is at the path; of what this user must not look into, nobody knows that it is no storage."""
+def _is_there(path: str, *, in_doubt: bool) -> bool:
     try:
         os.lstat(path)
     except PermissionError:
-        return True
+        return in_doubt and os.path.lexists(os.path.dirname(path))  # noqa: PTH120 - strings, as above
     except OSError:
         return False
     return True

@@ -99,10 +99,17 @@ def test_a_file_beyond_all_measure_is_not_read(tmp_path: Path) -> None:
 
 
 def test_a_file_without_permission_is_diagnosed(tmp_path: Path) -> None:
-    """Also a folder; tried as an ordinary user, since root may read everything."""
+    """Also a folder; tried as an ordinary user, since root may read everything.
+
+    The project's own `.sharectl` may be closed; a folder below it that has such a one may be storage, and is not read.
+    """
     (tmp_path / "a.yaml").write_text(share("a"))
     (tmp_path / "a.yaml").chmod(0)
-    (tmp_path / "sub").mkdir(mode=0)
+    (tmp_path / "pool" / "projects").mkdir(parents=True)
+    (tmp_path / "pool" / "projects" / "of-a-client.yaml").write_text("kind: [")
+    closed = [tmp_path / name for name in ("sub", ".sharectl", "pool/.sharectl")]
+    for folder in closed:
+        folder.mkdir(mode=0)
     program = (
         "import os, pathlib, sys\n"
         "from sharectl.manifests.loader import load\n"
@@ -119,7 +126,8 @@ def test_a_file_without_permission_is_diagnosed(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
     )
-    (tmp_path / "sub").chmod(0o755)
+    for folder in closed:
+        folder.chmod(0o755)
     assert (
         result.stdout.strip()
         == "['cannot read a.yaml: permission denied', 'cannot read the folder sub: permission denied']"
