@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sharectl.model.diagnostics import DiagnosticError
+from sharectl.state.rows import spec_object_of
 from sharectl.workspace.interventions import Edit, forget_resources, read_document, rename_resource
 from sharectl.workspace.lookup import read_record
 from sharectl.workspace.run import describe_run, held_lease
@@ -53,11 +54,12 @@ def test_forgetting_is_all_or_nothing(site: Site) -> None:
 
 
 def test_a_renamed_row_keeps_its_rules(site: Site) -> None:
-    """Nothing changes on the backend."""
+    """Nothing changes on the backend; its spec has the new name, so that the manifest of that name finds it as it should be."""
     edit(site, rename_resource, "share/x", "share/z")
     with site.store() as store:
         record, rules = read_record(store, "share/z")
-    assert record.version == 3
+    assert record.version == 4
+    assert spec_object_of(record)["name"] == "z"
     assert [rule.rule.key for rule in rules] == ["ip:10.0.0.0/8"]
     assert site.history("share/z")[0].entry.verb == "move"
 
