@@ -72,11 +72,13 @@ def chart(label: str, lines: Sequence[Line]) -> Markup:
 
 
 def _pygal() -> Any:  # noqa: ANN401 - it has no types
-    """Return pygal, without what it adds to the imports of the whole process to find plugins: an old form, of which Python 3.11 warns."""
-    finders = list(sys.meta_path)
+    """Return pygal, without what it adds to the imports of the whole process to find plugins: an old form, of which Python 3.11 warns.
+
+    What the packages that it uses add stays: without it no installed package, and so no driver of another one, is found any more.
+    """
     import pygal  # noqa: PLC0415 - an extra
 
-    sys.meta_path[:] = [finder for finder in sys.meta_path if finder in finders]
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != pygal.__name__]
     return pygal
 
 

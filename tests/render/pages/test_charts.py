@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 from sharectl.render.pages.charts import SPARK_HEIGHT, SPARK_WIDTH, Line, chart, spark
 
@@ -35,3 +37,15 @@ def test_a_small_line_fills_its_frame_from_side_to_side() -> None:
     assert spark([(0, 0), (50, 5), (100, 10)], 10) == f"M0.0 48.0 L120.0 24.0 L{SPARK_WIDTH}.0 0.0"
     assert spark([(0, 10), (100, 20)], 10).endswith(" 0.0")
     assert spark([(5, 0)], 0) == f"M0.0 {SPARK_HEIGHT}.0"
+
+
+def test_what_draws_them_leaves_the_imports_of_the_process_as_they_are() -> None:
+    """Packages that are installed are found after it, as drivers of others are; tried in a process that has drawn nothing yet."""
+    code = (
+        "import sys; from importlib.metadata import entry_points, version\n"
+        "from sharectl.render.pages.charts import Line, chart\n"
+        "chart('Capacity', [Line('Used', [(0, 0), (3600, 0)])])\n"
+        "print(version('pygal') != '', bool(entry_points(group='console_scripts')), [f for f in sys.meta_path if 'pygal' in repr(f)])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
+    assert done.stdout == "True True []\n"
