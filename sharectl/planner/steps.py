@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sharectl.model.candidates import backends_in
 from sharectl.model.kinds import Kind, address_of, is_of, kind_of, of_kind
 from sharectl.model.plans import CreateShare
 from sharectl.model.verbs import Verb
@@ -21,8 +22,9 @@ from sharectl.planner.shares.steps import plan_beside_refusal, plan_new_share
 from sharectl.planner.strays import forget_given_up_imports, plan_imports, refuse_unfinished_import
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
+    from sharectl.model.candidates import Candidate
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Held, Step
     from sharectl.model.settings import SchedulerSettings
@@ -114,19 +116,23 @@ def _can_be_placed(draft: Draft, address: Address) -> bool:
     return False
 
 
-def _refuse_halves(draft: Draft, placed: Collection[Address]) -> None:
+def _refuse_halves(draft: Draft, placed: Placement) -> None:
     """Refuse replacements of which only the removal would be left, unless what keeps the new share from being made is a refusal: that holds both."""
-    unplaced = draft.replaced.keys() - placed
-    if not unplaced:
+    if not draft.replaced:
         return
     refused = {each.address for each in draft.refusals if each.verbs is None or Verb.CREATE_SHARE in each.verbs}
     explained = {diagnostic.address for diagnostic in draft.diagnostics} | draft.awaited.keys()
-    for address in sorted(unplaced - refused):
+    for address in sorted(draft.replaced.keys() - refused):
+        unread = _unread_backends(draft, placed[address]) if address in placed else None
+        if unread == "":
+            continue
         why, remedy = (
             "would be on a backend that this plan leaves out",
             "plan without --backend, or name the new backend too",
         )
-        if address in explained:
+        if unread is not None:
+            why, remedy = f"would be on backend {unread}, which cannot be read", "see to the backend, then plan again"
+        elif address in explained:
             why, remedy = "cannot be made yet", "mend what it waits for first"
         draft.refuse(
             "share.half-replaced",
@@ -135,6 +141,13 @@ def _refuse_halves(draft: Draft, placed: Collection[Address]) -> None:
             remedy=remedy,
             holds=MAKING | REMOVING,
         )
+
+
+def _unread_backends(draft: Draft, candidates: Sequence[Candidate]) -> str:
+    """Return the backends of candidates where none of these can be read, for a sentence; nothing where one can."""
+    names = backends_in(candidates)
+    seen = [draft.observed[name] for name in names]
+    return " or ".join(sorted(names)) if all(each.error is not None and each.shares is None for each in seen) else ""
 
 
 def _is_free(draft: Draft, address: Address) -> bool:

@@ -48,8 +48,8 @@ def _part_that_may_remove(plan: Plan, store: StateStore, backends: Backends) -> 
     if not asked:
         return plan
     specs = {name: plan.backends[name] for name in asked}
-    questions = {name: Question(all_snapshots=True, strays=lists_shares) for name, lists_shares in asked.items()}
-    observed = survey(specs, backends, questions).observed
+    questions = {name: Question(all_snapshots=True, strays=each, pools=each) for name, each in asked.items()}
+    found = survey(specs, backends, questions)
     rows = rows_of_removals(plan)
     with store.read() as reader:
         records = reader.view(rows.values()).records
@@ -58,4 +58,4 @@ def _part_that_may_remove(plan: Plan, store: StateStore, backends: Backends) -> 
             return {record.resource_id for record in reader.with_ids(resource_ids).values()}
 
         by_step = {address: records[row] for address, row in rows.items() if row in records}
-        return part_that_may_remove(plan, observed, by_step, known)
+        return part_that_may_remove(plan, found.observed, found.pools, by_step, known)

@@ -100,7 +100,7 @@ def test_a_snapshot_that_was_taken_since_a_plan_was_saved_keeps_its_share(simula
     _takes_snapshot_by_hand(simulated)
     ended = simulated("apply", "p")
     assert ended.code == 1
-    assert "error[plan.stale]: the backends hold what this plan has not seen: share/two\n" in ended.err
+    assert "error[plan.stale]: the backends are not as they were when this plan was made: share/two\n" in ended.err
     assert "by-hand, which the state does not know and which would go with it" in ended.err
     with closing(sqlite3.connect(simulated.root / "sim.db")) as connection:
         assert connection.execute("SELECT count(*) FROM snapshots WHERE name = 'by-hand'").fetchone() == (1,)
@@ -149,3 +149,108 @@ def test_a_name_that_was_taken_since_a_plan_was_saved_keeps_the_share_that_was_t
     assert ended.code == 1
     assert "has its name, and sharectl did not make it" in ended.err
     assert "share/two " in simulated("state", "list").out
+
+
+MOVED = (
+    DELETED.partition("---")[0]
+    + "---\n"
+    + DELETED.partition("---")[0]
+    .replace("name: sim", "name: new")
+    .replace("sim.db", "new.db")
+    .replace("pools: [", "pools: [{name: small, total: 1GiB, thin: false}, ")
+    + "---\n"
+    + "\n---\n".join(
+        f"apiVersion: sharectl/v1\nkind: ShareType\nmetadata: {{name: on-{name}}}\nspec: {{extraSpecs: {{share_backend_name: {name}}}}}"
+        for name in ("sim", "new")
+    )
+    + "\n---\n"
+    + DELETED.split("---\n")[2].replace("spec: {", "spec: {type: on-sim, ")
+)
+"""The share two on the backend sim, whose next type is on the backend new."""
+
+
+def _saves_a_move(console: Console, order: str, fault: str = "") -> None:
+    """Save a plan that replaces the share by one on the other backend, and makes a third share on the one where it is."""
+    console.write("all.yaml", MOVED)
+    assert console("apply", "--yes").code == 0
+    wanted = MOVED.replace("type: on-sim", f"type: on-new, replacement: {order}")
+    console.write(
+        "all.yaml", wanted.replace("stateFile: new.db", f"stateFile: new.db\n    {fault}") if fault else wanted
+    )
+    console.write("more.yaml", DELETED.split("---\n")[1].replace("spec: {", "spec: {type: on-sim, "))
+    saved = console("plan", "--allow-deletions", "9", "--out", "p")
+    assert saved.code == 0, saved.err
+    assert "share/two" in saved.out
+
+
+def _keeps_the_share(console: Console, why: str) -> None:
+    """Hold the plan's word that the share is kept whole, and that all else was done."""
+    ended = console("apply", "p")
+    assert ended.code == 1
+    assert "error[plan.stale]" in ended.err
+    assert why in ended.err
+    held = console("state", "list").out
+    assert "share/two " in held
+    assert "deposed" not in held
+    assert "share/one" in held
+    with closing(sqlite3.connect(console.root / "sim.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM shares WHERE name = 'two'").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("order", ["deleteFirst", "createFirst"])
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        (
+            "faults: [{call: list_shares, effect: unavailable, nth: 2}]",
+            "share/two: backend new, where the new share would be, cannot be read (simulated fault: unavailable in list_shares)",
+        ),
+        (
+            "faults: [{call: pools, effect: half-list, nth: 2}]",
+            "share/two: the new share would be in new#gold1, which is not there now",
+        ),
+    ],
+)
+def test_a_share_stays_where_the_one_in_its_place_can_be_made_nowhere(
+    simulated: Console, order: str, fault: str, why: str
+) -> None:
+    """Neither removed nor set aside: it is what people work on until there is another."""
+    _saves_a_move(simulated, order, fault)
+    _keeps_the_share(simulated, why)
+
+
+@pytest.mark.parametrize("order", ["deleteFirst", "createFirst"])
+def test_a_share_stays_where_another_storage_is_behind_the_backend_of_the_new_one(
+    simulated: Console, order: str
+) -> None:
+    """Its intents would be refused there, after the old share was gone."""
+    _saves_a_move(simulated, order)
+    with closing(sqlite3.connect(simulated.root / "new.db")) as connection, connection:
+        assert connection.execute("UPDATE backend SET identity = 'another'").rowcount == 1
+    ended = simulated("apply", "p")
+    assert ended.code == 1
+    assert "error[backend.identity]" in ended.err
+    held = simulated("state", "list").out
+    assert "share/two " in held
+    assert "deposed" not in held
+    assert "share/one" in held
+
+
+@pytest.mark.parametrize("order", ["deleteFirst", "createFirst"])
+def test_a_replacement_is_not_begun_where_the_names_on_its_backend_cannot_be_read(
+    simulated: Console, order: str
+) -> None:
+    """Its pools are told, and whether the new share can be made there is not known."""
+    simulated.write("all.yaml", MOVED)
+    assert simulated("apply", "--yes").code == 0
+    fault = "faults: [{call: list_shares, effect: unavailable}]\n    stateFile: new.db"
+    simulated.write(
+        "all.yaml",
+        MOVED.replace("type: on-sim", f"type: on-new, replacement: {order}").replace("stateFile: new.db", fault),
+    )
+    ended = simulated("apply", "--yes", "--allow-deletions", "9", "--allow-unreadable", "new")
+    assert ended.code == 1
+    assert "error[share.half-replaced]: share/two would be removed" in ended.err
+    held = simulated("state", "list").out
+    assert "share/two " in held
+    assert "deposed" not in held

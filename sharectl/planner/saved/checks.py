@@ -26,7 +26,7 @@ from sharectl.model.plans import (
 from sharectl.model.quantities import format_size
 from sharectl.model.verbs import VERBS, Effect, Verb, verbs_that
 from sharectl.planner.draft import MAKING, RESIZING, SHARE_REMOVALS
-from sharectl.planner.records import policy_in
+from sharectl.planner.records import DEPOSED_MARK, policy_in
 from sharectl.planner.report import summarize
 from sharectl.planner.saved.surroundings import changed_surroundings
 from sharectl.state.rows import share_spec_of, spec_object_of
@@ -223,6 +223,17 @@ def held_by(
         for (address, cause), verbs in sorted(_by_address(steps, held).items())
     )
     return tuple(step for step in steps if step.step_id not in held), entries
+
+
+def with_replacements(steps: Iterable[Step], reasons: Mapping[Address, str]) -> dict[Address, str]:
+    """Return the reasons with those of what is one thing with their addresses: an old share that is set aside for a new one, which stays as it is."""
+    found = dict(reasons)
+    for step in steps:
+        owner, mark, _ = step.address.partition(DEPOSED_MARK)
+        cause = owner if owner in reasons else step.former or ""
+        if mark and cause in reasons:
+            found.setdefault(step.address, reasons[cause])
+    return found
 
 
 def row_of(step: Step, origins: Mapping[Address, Address]) -> Address:

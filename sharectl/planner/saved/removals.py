@@ -1,4 +1,4 @@
-"""What a saved plan removes, held to what its backends hold by now: snapshots that nobody has reviewed, and names that others have taken."""
+"""What a saved plan removes, held to what its backends hold by now: snapshots that nobody has reviewed, and places where the next share cannot be."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from sharectl.manifests.names import safe_name
 from sharectl.model.candidates import backends_in
 from sharectl.model.diagnostics import DiagnosticError, error, listed
 from sharectl.model.kinds import name_of
-from sharectl.model.plans import Action, CreateShare
+from sharectl.model.plans import REPLACING, CreateShare
 from sharectl.planner.records import DEPOSED_MARK, backend_id_of
-from sharectl.planner.saved.checks import NEW_PLAN, STALE, held_by, rest_of, row_of
+from sharectl.planner.saved.checks import NEW_PLAN, STALE, held_by, rest_of, row_of, with_replacements
 from sharectl.planner.snapshots import removes_data
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from sharectl.model.kinds import Address
     from sharectl.model.plans import Plan, Step
     from sharectl.model.records import Record
     from sharectl.planner.observed import Observed
+    from sharectl.scheduler.pools import Pool
 
     KnownAmong = Callable[[Collection[str]], Collection[str]]
     """Tells which of these resource ids are in the state."""
@@ -29,11 +30,11 @@ _NAMED: Final = 3
 
 
 def backends_to_list(plan: Plan) -> dict[str, bool]:
-    """Return the backends whose snapshots are to be listed before shares are removed, and whether their shares are, too."""
+    """Return the backends whose snapshots are to be listed before shares are removed, and whether their shares and pools are, too."""
     names = {step.backend: False for step in _removals(plan) if step.backend is not None}
-    for step in _made_last(plan):
+    for step in _successors(plan):
         names.update(dict.fromkeys(backends_in(step.candidates), True))
-    return {name: lists_shares for name, lists_shares in names.items() if name in plan.backends}
+    return {name: takes_successors for name, takes_successors in names.items() if name in plan.backends}
 
 
 def rows_of_removals(plan: Plan) -> dict[Address, Address]:
@@ -42,24 +43,28 @@ def rows_of_removals(plan: Plan) -> dict[Address, Address]:
     return {step.address: row_of(step, origins) for step in _removals(plan)}
 
 
-def part_that_may_remove(plan: Plan, observed: Observed, records: Mapping[Address, Record], known: KnownAmong) -> Plan:
+def part_that_may_remove(
+    plan: Plan, observed: Observed, pools: Sequence[Pool], records: Mapping[Address, Record], known: KnownAmong
+) -> Plan:
     """Return the plan without the removals that would take along what was not reviewed, or give up a share for one that cannot be made.
 
     A replacement is held whole. `records` are by the addresses of the steps. Raises DiagnosticError where nothing is left.
     """
-    reasons = dict((*_doubtful_removals(plan, observed, records, known), *_taken_names(plan, observed)))
-    if not reasons:
+    named = dict(
+        (
+            *_doubtful_removals(plan, observed, records, known),
+            *_taken_names(plan, observed),
+            *_lacking_places(plan, observed, pools),
+        )
+    )
+    if not named:
         return plan
-    named = dict(reasons)
-    for step in plan.steps:
-        owner = step.address.partition(DEPOSED_MARK)[0]
-        if owner in named or (step.former in named and DEPOSED_MARK in step.address):
-            reasons.setdefault(step.address, named[owner])
+    reasons = with_replacements(plan.steps, named)
     kept, entries = held_by(plan.steps, reasons, STALE)
     begun = "the rest of the plan is done" if kept else "nothing was begun"
     found = error(
         STALE,
-        f"the backends hold what this plan has not seen: {listed(sorted(named), _NAMED)}",
+        f"the backends are not as they were when this plan was made: {listed(sorted(named), _NAMED)}",
         detail="".join(f"{address}: {named[address]}.\n" for address in sorted(named)[:_NAMED])
         + f"What is removed cannot be brought back, so these stay as they are; {begun}.",
         remedy=NEW_PLAN,
@@ -76,10 +81,10 @@ def _removals(plan: Plan) -> Iterator[Step]:
             yield step
 
 
-def _made_last(plan: Plan) -> Iterator[Step]:
-    """Yield the steps that make a share when the one that it replaces is gone."""
+def _successors(plan: Plan) -> Iterator[Step]:
+    """Yield the steps that make a share in place of another."""
     for step in plan.steps:
-        if step.action is Action.DELETE_THEN_CREATE and isinstance(step.work, CreateShare):
+        if step.action in REPLACING and isinstance(step.work, CreateShare):
             yield step
 
 
@@ -112,9 +117,9 @@ def _doubtful_removals(
 
 
 def _taken_names(plan: Plan, observed: Observed) -> Iterator[tuple[Address, str]]:
-    """Yield each share that could not be made when the one that it replaces is gone, since others have its name by now, and where."""
+    """Yield each share that could not be made in place of another, since others have its name by now, and where."""
     wanted: dict[str, list[Step]] = {}
-    for step in _made_last(plan):
+    for step in _successors(plan):
         wanted.setdefault(name_of(step.address), []).append(step)
     for backend, seen in observed.items() if wanted else ():
         for share in seen.unmanaged:
@@ -124,3 +129,23 @@ def _taken_names(plan: Plan, observed: Observed) -> Iterator[tuple[Address, str]
                         step.address,
                         f"{share.backend_id} on backend {backend} has its name, and sharectl did not make it",
                     )
+
+
+def _lacking_places(plan: Plan, observed: Observed, pools: Sequence[Pool]) -> Iterator[tuple[Address, str]]:
+    """Yield each share that can be made in place of another nowhere, and what its first place lacks."""
+    hosts = {pool.host for pool in pools}
+    for step in _successors(plan):
+        lacking = [_lack(each.backend, each.host, observed, hosts) for each in step.candidates]
+        if all(lacking):
+            yield step.address, lacking[0]
+
+
+def _lack(backend: str, host: str, observed: Observed, hosts: Collection[str]) -> str:
+    """Return why a new share cannot be in a pool; nothing where it may."""
+    seen = observed.get(backend)
+    if seen is None:
+        return ""
+    if seen.shares is None:
+        why = f" ({seen.error})" if seen.error else ""
+        return f"backend {backend}, where the new share would be, cannot be read{why}"
+    return "" if host in hosts else f"the new share would be in {host}, which is not there now"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sharectl.model.candidates import backends_in
 from sharectl.model.diagnostics import DiagnosticError, Severity, listed
-from sharectl.planner.saved.checks import held_by, rest_of
+from sharectl.planner.saved.checks import held_by, rest_of, with_replacements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +40,7 @@ def part_on_known_storage(plan: Plan, problems: Mapping[str, Diagnostic]) -> Pla
                 refused[name].append(step.address)
     if not reasons:
         return plan
+    reasons = with_replacements(plan.steps, reasons)
     kept, entries = held_by(plan.steps, reasons, next(iter(problems.values())).code)
     begun = "the rest of the plan is done" if kept else "nothing was begun"
     found = tuple(

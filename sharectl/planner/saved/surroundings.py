@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.kinds import Kind, address_of
-from sharectl.model.plans import Action, CreateShare, DriftKind, RevertShare
+from sharectl.model.plans import REPLACING, CreateShare, DriftKind, RevertShare
 from sharectl.model.verbs import Verb
 from sharectl.planner.draft import MAKING, REMOVING
 
@@ -48,7 +48,7 @@ def changed_surroundings(
             if record is None or record.resource_id != resource_id:
                 state = "gone" if record is None else "another one"
                 yield rows[step.step_id], f"{address}, which it is about, is {state} since the plan was made"
-        if step.action is Action.DELETE_THEN_CREATE and step.candidates:
+        if step.action in REPLACING and step.candidates:
             lacking = [_gone(place, there) for place in step.candidates]
             if all(lacking):
                 yield (
