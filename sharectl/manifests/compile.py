@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from sharectl.manifests.defaults import Defaults
     from sharectl.manifests.findings import Path
+    from sharectl.manifests.forms import Forms
     from sharectl.manifests.reader import Reading
     from sharectl.manifests.schemas import DriverSchemas
     from sharectl.model.kinds import Address
@@ -53,10 +54,15 @@ _SET: Final = Kind.SHARE_SET.document_kind.encode()
 _NAME_IN_TEXT: Final = re.compile(rb"\bname[\"']?\s*:\s*[\"']?([a-z0-9._-]+)")
 
 
-def compile_file(data: bytes, drivers: DriverSchemas, defaults: Defaults | None = None) -> tuple[CompiledFile, Reading]:
-    """Return the compiled form of a file's bytes with the project's defaults, its findings included, and what reading it gave."""
+def compile_file(
+    data: bytes, drivers: DriverSchemas, defaults: Defaults | None = None, forms: Forms | None = None
+) -> tuple[CompiledFile, Reading]:
+    """Return the compiled form of a file's bytes with the project's defaults, its findings included, and what reading it gave.
+
+    With `forms`, documents of forms that were met in other files are not parsed again.
+    """
     compiler = _Compiler(drivers, defaults, may_hold_variables=b"$" in data or b"{{" in data)
-    reading = read_documents(data, compiler.take)
+    reading = read_documents(data, compiler.take) if forms is None else forms.read(data, compiler.take)
     compiled = compiler.finish()
     compiled.findings += reading.problems
     return compiled, reading

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sharectl.manifests.defaults import Defaults
     from sharectl.manifests.findings import Finding
     from sharectl.manifests.findings import Path as FieldPath
+    from sharectl.manifests.forms import Forms
     from sharectl.manifests.linked import Linked
     from sharectl.manifests.positions import FilePositions
     from sharectl.manifests.schemas import DriverSchemas
@@ -182,6 +183,7 @@ class _Loader:
         self.hides_backends = False
         self.diagnostics: list[Diagnostic] = []
         self._files: list[SourceFile] = []
+        self._forms: Forms | None = None
         self._cache = cache
         self._drivers = drivers
         self._defaults = defaults
@@ -234,9 +236,12 @@ class _Loader:
             file.forget()
             return compiled
         from sharectl.manifests.compile import compile_file, names_in_text  # noqa: PLC0415 - unchanged files are not compiled
+        from sharectl.manifests.forms import Forms  # noqa: PLC0415 - as above
 
+        if self._forms is None:
+            self._forms = Forms()
         data = file.data  # once: it may be another the next time
-        compiled, reading = compile_file(data, self._drivers, self._defaults)
+        compiled, reading = compile_file(data, self._drivers, self._defaults, self._forms)
         for text in reading.unread:
             self.possible_names |= names_in_text(text)
             self.hides_backends |= _BACKEND in text or not text.isascii()

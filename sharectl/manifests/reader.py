@@ -102,10 +102,13 @@ _NO_KEY: Final = object()
 _IN_LIST: Final = object()
 
 
-def read_documents(data: bytes, take: Callable[[Document], None] | None = None) -> Reading:
+def read_documents(
+    data: bytes, take: Callable[[Document], None] | None = None, *, first_document: int = 0, first_line: int = 1
+) -> Reading:
     """Return all documents of `data` and all that is wrong with it; after an error, reading resumes at the next `---`.
 
-    With `take`, each document is handed to it as soon as it is read, and not kept.
+    With `take`, each document is handed to it as soon as it is read, and not kept. The rest of a file is read from document `first_document` on,
+    which begins in `first_line`; all lines before it are blank.
 
     Never raises for whatever bytes. Values are dicts with string keys, lists, strings, numbers, booleans and None; an
     alias is the same object as its anchor, so values must not be changed.
@@ -116,7 +119,7 @@ def read_documents(data: bytes, take: Callable[[Document], None] | None = None) 
         reading.problems.append(unreadable)
         reading.unread.append(data)
         return reading
-    for segment in segments(data, reading.problems, reading.unread):
+    for segment in segments(data, reading.problems, reading.unread, first_document, first_line):
         segment.read(_SegmentReader(reading, segment.first_document, take or reading.documents.append).read)
     return reading
 

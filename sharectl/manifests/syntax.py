@@ -211,14 +211,18 @@ class Segment:
 
 
 def segments(
-    data: bytes, problems: list[Finding] | None = None, unread: list[bytes] | None = None
+    data: bytes,
+    problems: list[Finding] | None = None,
+    unread: list[bytes] | None = None,
+    first_document: int = 0,
+    first_line: int = 1,
 ) -> Iterator[Segment]:
     """Yield the file as one segment, and after each segment that could not be read to its end, the rest from the next `---`.
 
     The caller reads each segment before it asks for the next. What could not be read is added to `problems`, and its text to `unread`.
     """
     # YAML allows a byte order mark before each document, at the beginning of a line.
-    segment = Segment(data.replace(b"\n" + _MARK, b"\n") if b"\n" + _MARK in data else data, 0)
+    segment = Segment(data.replace(b"\n" + _MARK, b"\n") if b"\n" + _MARK in data else data, first_document, first_line)
     for _ in range(_MAX_RESUMES):
         yield segment
         problem = segment.problem
