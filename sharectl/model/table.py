@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sharectl.model.codec import codec_of, shapes_of
+from sharectl.model.fields import rule_of, written_name
 from sharectl.model.frozen import NamedTuple
 from sharectl.model.kinds import KINDS, Kind
 from sharectl.model.networks import NetworkAllocation
@@ -49,6 +51,22 @@ class Prerequisite(NamedTuple):
 
     kind: Kind
     name: str
+
+
+@cache
+def _written_names() -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for kind in SPECS:
+        if KINDS[kind].records_spec:
+            for field in fields(SPECS[kind]):
+                parts = fields(cast("Any", field.default)) if rule_of(field).is_flat else (field,)
+                found.update({part.name: name for part in parts if (name := written_name(part))})
+    return found
+
+
+def written_field(name: str) -> str:
+    """Return what manifests call a field that has changed; one that no manifest holds keeps its name."""
+    return _written_names().get(name, name)
 
 
 def prerequisites_of(spec: Spec) -> Iterator[Prerequisite]:

@@ -48,7 +48,7 @@ _UNKNOWN: Final = "unknown"
 def list_lines(listing: Listing, look: Look = PLAIN) -> Iterator[str]:
     """Yield a table of the shares; under it, why those are not well that are not."""
     notes: list[str] = []
-    yield from _table(listing.shares, _COLUMNS, look, notes)
+    yield from _table(listing, _COLUMNS, look, notes)
     if notes:
         yield ""
         yield from notes
@@ -56,7 +56,7 @@ def list_lines(listing: Listing, look: Look = PLAIN) -> Iterator[str]:
 
 def list_wide(listing: Listing, look: Look = PLAIN) -> Iterator[str]:
     """Yield the same with all columns."""
-    return _table(listing.shares, _WIDE, look, [])
+    return _table(listing, _WIDE, look, [])
 
 
 def list_names(listing: Listing) -> Iterator[str]:
@@ -64,10 +64,11 @@ def list_names(listing: Listing) -> Iterator[str]:
     return (visible(share.address) for share in listing.shares)
 
 
-def _table(shares: Iterator[ListedShare], columns: tuple[Column, ...], look: Look, notes: list[str]) -> Iterator[str]:
+def _table(listing: Listing, columns: tuple[Column, ...], look: Look, notes: list[str]) -> Iterator[str]:
+    shares = listing.shares
     first = next(shares, None)
     if first is None:
-        yield "No share in the state matches."
+        yield "No share in the state matches." if listing.is_narrow else "The state has no shares."
         return
     is_wide = columns is _WIDE
 

@@ -8,6 +8,7 @@ from sharectl.model.access import protocol_words
 from sharectl.model.diagnostics import SHARE_HELD, Severity, counted, listed
 from sharectl.model.field_changes import RULE_FIELD
 from sharectl.model.plans import Action
+from sharectl.model.table import written_field
 from sharectl.render.text import paint, visible
 
 if TYPE_CHECKING:
@@ -109,8 +110,8 @@ def change_action(change: FieldChange) -> Action:
 
 
 def change_text(change: FieldChange) -> str:
-    """Return `size  100GiB → 200GiB`, `access ip:10.0.0.0/8 rw` or `access ip:10.0.0.0/8 ro → rw`."""
-    name = visible(change.field)
+    """Return `size  100GiB → 200GiB`, `access ip:10.0.0.0/8 rw` or `access ip:10.0.0.0/8 ro → rw`; fields have the names that manifests give them."""
+    name = visible(written_field(change.field))
     gap = "  "
     if name.startswith(RULE_FIELD):
         name, gap = f"access {name[len(RULE_FIELD) :]}", " "

@@ -87,6 +87,11 @@ class ListWanted:
     export_locations: bool = True
 
     @property
+    def is_narrow(self) -> bool:
+        """Tell whether some shares are not asked for."""
+        return bool(self.labels or self.backends or self.full_above is not None or self.broken)
+
+    @property
     def may_be_cut(self) -> bool:
         """Tell whether the first so many that the state names are those that are meant."""
         return not (self.labels or self.full_above is not None or self.broken) and self.order in {
@@ -96,10 +101,11 @@ class ListWanted:
 
 
 class Listing(NamedTuple):
-    """The shares, made as they are drawn, while the state is open; and how old what is said of them is."""
+    """The shares, made as they are drawn, while the state is open; how old what is said of them is, and whether others may have been left out."""
 
     shares: Iterator[ListedShare]
     freshness: Freshness
+    is_narrow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +143,7 @@ def list_shares(store: StateStore, reader: StateReader, wanted: ListWanted) -> L
     needs_none = is_ranked and not (wanted.labels or wanted.backends or wanted.broken)
     meant = None if needs_none else _addresses(reader, conditions, wanted)
     if meant is not None and wanted.names_alone and wanted.may_be_cut:
-        return Listing((ListedShare(address, Condition.OK) for address in meant), freshness)
+        return Listing((ListedShare(address, Condition.OK) for address in meant), freshness, wanted.is_narrow)
     largest = _largest(store, reader, wanted) if meant is None else None
     if largest is not None:
         addresses: Sequence[Address] = largest
@@ -148,10 +154,10 @@ def list_shares(store: StateStore, reader: StateReader, wanted: ListWanted) -> L
     shares = _chosen(_pages(reader, addresses), conditions, use_of, wanted)
     unmade = (
         ()
-        if wanted.labels or wanted.backends or wanted.full_above is not None
-        else _unmade(reader, conditions, freshness)
+        if wanted.labels or wanted.full_above is not None
+        else _unmade(reader, conditions, freshness, wanted.backends)
     )
-    return Listing(_first((*unmade,), shares, wanted.limit), freshness)
+    return Listing(_first((*unmade,), shares, wanted.limit), freshness, wanted.is_narrow)
 
 
 def _first(unmade: Iterable[ListedShare], shares: Iterator[ListedShare], limit: int | None) -> Iterator[ListedShare]:
@@ -289,19 +295,36 @@ def _ranked(
     return [address for _, address in found]
 
 
-def _unmade(reader: StateReader, conditions: _Conditions, freshness: Freshness) -> Iterator[ListedShare]:
-    """Yield the shares of which there is no row: what is being made, and what the last run could not make; what failed before that may not be wanted any more."""
+def _unmade(
+    reader: StateReader, conditions: _Conditions, freshness: Freshness, backends: Collection[str]
+) -> Iterator[ListedShare]:
+    """Yield the shares of which there is no row: what is being made, and what the last run could not make; what failed before that may not be wanted any more.
+
+    Where a share failed is not recorded: of `backends`, if any are named, only what is being made there is.
+    """
     last = None if freshness.run is None else freshness.run.run_id
     failed = {
         address: entry
         for address, entry in conditions.failures.items()
-        if is_of(Kind.SHARE, address) and entry.run_id == last
+        if not backends and is_of(Kind.SHARE, address) and entry.run_id == last
     }
-    begun = {address: each for address, each in conditions.operations.items() if is_of(Kind.SHARE, address)}
+    begun = {
+        address: each
+        for address, each in conditions.operations.items()
+        if is_of(Kind.SHARE, address) and (not backends or each.backend in backends)
+    }
     known = reader.view({*failed, *begun}).records if failed or begun else {}
     for address in sorted({*failed, *begun} - known.keys()):
         if address in begun:
-            yield ListedShare(address, Condition.HALF_DONE, _open_note(begun[address]))
+            each = begun[address]
+            yield ListedShare(
+                address,
+                Condition.HALF_DONE,
+                _open_note(each),
+                backend=each.backend,
+                pool=each.pool,
+                resource_id=each.resource_id,
+            )
         else:
             yield ListedShare(address, Condition.FAILED, _failure_note(failed[address]))
 

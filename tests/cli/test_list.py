@@ -202,6 +202,20 @@ def test_a_share_that_is_being_made_is_half_done(tmp_path: Path, capsys: pytest.
         lease = store.acquire(ALICE, duration_seconds=60)
         store.commit(lease, [PutRun(RUN), BeginOperation(operation)])
         store.release(lease)
-    [found] = shares(Console(tmp_path, capsys), "--broken")
-    assert (found["address"], found["state"]) == ("share/new", "half-done")
+    console = Console(tmp_path, capsys)
+    [found] = shares(console, "--broken")
+    assert (found["address"], found["state"], found["backend"]) == ("share/new", "half-done", "filer")
+    assert found["resource_id"] == operation.resource_id
     assert "create-share began at" in found["note"]
+    shown = console("list").out.splitlines()
+    assert shown[1].split() == ["share/new", "half-done", "unknown", "filer"]
+    assert shown[3].startswith("share/new: create-share began at")
+
+
+def test_a_state_without_shares_says_so(console: Console) -> None:
+    """And not that none matches, unless something was asked of them."""
+    console.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\n")
+    open_store(console.root / ".sharectl/state.db", create=True).close()
+    assert console("list").out == console("list", "-o", "wide").out == "The state has no shares.\n"
+    assert console("list", "--broken").out == "No share in the state matches.\n"
+    assert console("list", "--label", "a=b").out == "No share in the state matches.\n"
