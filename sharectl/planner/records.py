@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.access import NO_ACCESS_DIGEST, access_digest, may_become
@@ -12,6 +13,7 @@ from sharectl.model.kinds import Kind, name_of
 from sharectl.model.records import Record
 from sharectl.model.specs import SnapshotPolicy, policy_in_force
 from sharectl.model.table import SPECS
+from sharectl.state.columns import batches_of
 from sharectl.state.rows import attributes_of, spec_object_of
 
 if TYPE_CHECKING:
@@ -60,13 +62,14 @@ def share_attributes(observed: ObservedShare, *, with_settings: bool = True) -> 
 
 def has_attributes(record: Record, observed: ObservedShare) -> bool:
     """Tell whether the row says of a share what its backend lists; export settings are compared apart."""
-    recorded = RECORDED_SETTINGS in record.attributes
-    if share_attributes(observed, with_settings=recorded) == record.attributes:
+    if share_attributes(observed) == record.attributes:
         return True
-    if not recorded:
-        return False
-    known = {name: value for name, value in attributes_of(record).items() if name != "export_settings"}
-    return share_attributes(observed, with_settings=False) == canonical_json(known)
+    known = record.attributes
+    if RECORDED_SETTINGS in known:
+        known = canonical_json(
+            {name: value for name, value in attributes_of(record).items() if name != "export_settings"}
+        )
+    return share_attributes(observed, with_settings=False) == known
 
 
 def settings_in(record: Record) -> ExportSettings | None:
@@ -298,6 +301,8 @@ def outdated_policies(desired: Desired, records: Mapping[Address, Record]) -> se
     Linear, and a row is decoded only where its bytes do not show that it is as it should be.
     """
     of_types = {name: each.snapshot_policy for name, each in desired.share_types.items() if each.snapshot_policy}
+    if not of_types and not _mention_policies(records.values()):
+        return set()
     texts = {name.encode(): _text(policy) for name, policy in of_types.items() if not policy.is_empty}
     return {
         address
@@ -309,6 +314,12 @@ def outdated_policies(desired: Desired, records: Mapping[Address, Record]) -> se
     }
 
 
+def _mention_policies(records: Iterable[Record]) -> bool:
+    """Tell whether any row mentions a snapshot policy: many are looked through as one text, which takes a third of the time."""
+    return any(RECORDED_POLICY in b"".join(map(texts_of, rows)) for rows in batches_of(records) for texts_of in _TEXTS)
+
+
+_TEXTS: Final = tuple(itemgetter(Record._fields.index(name)) for name in ("spec", "attributes"))
 _POLICY: Final = re.compile(rb'"snapshot_policy":\{(?:[^{}]|\{[^{}]*\})*\}')
 _SHARE_TYPE: Final = re.compile(rb'"share_type":"([^"]*)","size_bytes":[0-9]')
 """The name of the type in a row's spec, whose fields are sorted; a label of that name has a text after it."""

@@ -306,13 +306,18 @@ class Revision(NamedTuple):
 
 @contextmanager
 def collection_paused() -> Iterator[None]:
-    """Keep Python's cyclic collector from walking the same rows over and over while hundreds of thousands arrive, which hold no cycles."""
-    was_enabled = gc.isenabled()
+    """Keep Python's cyclic collector from walking the same rows over and over while hundreds of thousands arrive, which hold no cycles.
+
+    Where so many have arrived that it would walk them all soon afterwards, it never does.
+    """
+    was_enabled, before = gc.isenabled(), gc.get_count()[0]
     gc.disable()
     try:
         yield
     finally:
         if was_enabled:
+            if gc.get_count()[0] - before > gc.get_threshold()[0] / 2:
+                gc.freeze()
             gc.enable()
 
 

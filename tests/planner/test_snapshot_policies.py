@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
+from sharectl.model.canonical import canonical_json
 from sharectl.model.observed import ScheduledSnapshots
 from sharectl.model.plans import ScheduleSnapshots
 from sharectl.model.specs import DailySnapshots, HourlySnapshots, ShareTypeSpec, SnapshotPolicy
 from sharectl.model.verbs import Verb
 from sharectl.plan import plan
+from sharectl.planner.records import outdated_policies
 from sharectl.planner.saved.document import plan_from_document, plan_to_document
+from sharectl.state.rows import attributes_of, spec_object_of
+from sharectl.state.testing.samples import make_record
 from tests.planner.model import settle
 from tests.planner.world import World
 
@@ -282,3 +286,18 @@ def test_a_pool_that_takes_no_snapshots_refuses_them_of_its_shares() -> None:
     assert all(host in each.summary for each in found.diagnostics)
     assert found.steps == ()
     assert without_snapshots(world, "nas#another").steps == world.plan().steps
+
+
+@pytest.mark.parametrize("place", ["spec", "attributes"])
+@pytest.mark.parametrize("number", [0, 999, 1_000, 2_500])
+def test_a_policy_is_found_in_any_of_many_rows(number: int, place: str) -> None:
+    """Rows are looked through many at a time: one in force that nobody asks for any more, and one that is asked for and not in force."""
+    rows = [make_record(f"s{each}") for each in range(2_501)]
+    plain = {"spec": spec_object_of, "attributes": attributes_of}[place](rows[number])
+    odd = {place: canonical_json({**plain, "snapshot_policy": HOURLY.as_plain()})}
+    records = {row.address: row for row in rows}
+    desired = World().desired()
+    assert outdated_policies(desired, records) == set()
+    assert outdated_policies(desired, {**records, f"share/s{number}": rows[number]._replace(**odd)}) == {
+        f"share/s{number}"
+    }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
-from sharectl.state.columns import expect_records, records_of
+from sharectl.state.columns import collection_paused, expect_records, records_of
 from sharectl.state.contract import DamagedRowError
 from sharectl.state.testing.samples import make_record
 
@@ -28,3 +30,21 @@ def test_a_size_of_another_type_is_found_beside_an_equal_one(size: float) -> Non
     for mixed in (rows, rows[::-1]):
         with pytest.raises(DamagedRowError, match=f"its size_bytes is {size!r}"):
             records_of(mixed)
+
+
+@pytest.mark.parametrize(("rows", "is_walked"), [(1_000, True), (9_000, False)])
+def test_rows_that_would_be_walked_soon_are_left_out_of_garbage_collection(rows: int, *, is_walked: bool) -> None:
+    """Not those of a short answer: what is garbage by then is never found either."""
+    threshold = gc.get_threshold()
+    gc.collect()
+    frozen = gc.get_freeze_count()
+    gc.set_threshold(10_000)
+    try:
+        with collection_paused():
+            held = [[number] for number in range(rows)]
+        assert gc.isenabled()
+        assert (gc.get_freeze_count() - frozen < rows) is is_walked
+        assert len(held) == rows
+    finally:
+        gc.set_threshold(*threshold)
+        gc.unfreeze()
