@@ -81,6 +81,7 @@ class Draft:
     the plan leaves out to the one without which it cannot be made, and of which is said why. `snapshotted` are the shares that new
     snapshots are of, `unsnapshotted` the hosts of the pools that say that they take none. `set_aside` are the addresses at which a
     replacement was cut short, whose old shares are still there. `verbs` are those of all steps, some of which may be taken out again.
+    `room_from` leads from a step that extends a share to those that make the room for it in its pool.
     """
 
     desired: Desired
@@ -97,6 +98,7 @@ class Draft:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     new: list[Address] = field(default_factory=list)
     replaced: dict[Address, Action] = field(default_factory=dict)
+    room_from: dict[str, tuple[str, ...]] = field(default_factory=dict)
     removals: list[Address] = field(default_factory=list)
     recreations: list[Address] = field(default_factory=list)
     revocations: list[Address] = field(default_factory=list)

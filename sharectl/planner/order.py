@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sharectl.planner.draft import Draft
 
 _INDEPENDENT: Final = RESIZING | {Verb.UPDATE_ACCESS, Verb.UPDATE_RECORD, Verb.SCHEDULE_SNAPSHOTS}
-"""In a plan of these alone no step waits for another."""
+"""In a plan of these alone no step waits for another, but for room."""
 _MAKES: Final = verbs_that(Effect.MAKES, managed=True)
 _MAKERS: Final[Mapping[Kind, tuple[Verb, ...]]] = {
     kind: tuple(verb for verb in Verb if verb in MAKING and VERBS[verb].kind in {None, kind}) for kind in MANAGED_KINDS
@@ -36,7 +36,7 @@ def linked_steps(draft: Draft) -> tuple[Step, ...]:
 
     A rename that the plan is not about is dropped, unless another step needs it.
     """
-    if draft.verbs <= _INDEPENDENT:
+    if draft.verbs <= _INDEPENDENT and not draft.room_from:
         return tuple(_by_address(draft))
     waits = _waits(draft)
     if draft.options.narrows:
@@ -84,7 +84,10 @@ def needs_of_steps(draft: Draft, verbs: Container[Verb] = frozenset(Verb)) -> It
         ids = [step_id(verb, address) for verb, address in _needed(step, snapshots_of, asides) if verb in verbs]
         if step.verb is Verb.FORGET:
             ids += forgotten.get(step.address, ())
-        yield step, dict.fromkeys((*ids, *taken.get(name, ()), *on_servers.get(name, ())))
+        yield (
+            step,
+            dict.fromkeys((*ids, *taken.get(name, ()), *on_servers.get(name, ()), *draft.room_from.get(name, ()))),
+        )
 
 
 def _waits(draft: Draft) -> dict[str, tuple[str, ...]]:

@@ -397,6 +397,25 @@ def test_what_is_new_in_the_pool_takes_its_room_first() -> None:
     assert found.fits.summary == ("the new share has a place; share/a has no room to grow (needs 3 GiB, 2.0 GiB free)")
 
 
+@pytest.mark.parametrize(("size", "lack"), [("4GiB", ""), ("6GiB", "needs 5 GiB, 4.0 GiB free")])
+def test_a_share_waits_for_the_room_that_another_gives_back(size: str, lack: str) -> None:
+    """Side by side, it would find the pool full as long as the other is large; what fits without waits for nobody."""
+    world = World("b").has_backend("b", pools={"p": 6}).wants("a").wants("b", "4GiB", allow_shrink=True)
+    settle(world)
+    plan = world.wants("a", size).wants("b", "1GiB", allow_shrink=True).plan()
+    assert {step.step_id: step.waits_for for step in plan.steps} == {
+        "shrink-share:share/b": (),
+        "extend-share:share/a": ("shrink-share:share/b",),
+    }
+    told = [each for each in plan.diagnostics if each.code == "share.no-room"]
+    assert [each.summary for each in told] == (
+        ["b#p has no room for share/a to grow, even when others have shrunk"] if lack else []
+    )
+    assert all(lack in each.detail for each in told)
+    assert review_of(plan).fits.verdict == ("no" if lack else "yes")
+    assert all(not step.waits_for for step in world.wants("a", "2GiB").plan().steps)
+
+
 def test_nothing_is_said_of_room_that_nobody_has_looked_at() -> None:
     """In a plan that asked nobody, and in one that was saved before it was noted."""
     world = World("b").has_backend("b", pools={"p": 6}).wants("a")
