@@ -27,7 +27,7 @@ from sharectl.model.state_urls import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sharectl.model.canonical import JsonObject
     from sharectl.model.diagnostics import Diagnostic
@@ -38,6 +38,7 @@ _CACHE_DIRECTORY: Final = ".sharectl/cache"
 _STATE_FILE: Final = ".sharectl/state.db"
 _COPIES_KEPT: Final = 10
 _DEFAULTS: Final = ("spec", "defaults")
+_LINK_LEADS_OUT: Final = "the link leads out of its folder, and of the git working tree around it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,9 @@ def find_project(start: Path, choices: ProjectChoices = AS_WRITTEN) -> Project:
             spec, problems = _read(file, _shown(file, start))
             project = None if spec is None else _project(folder, file, spec)
             if project is not None:
+                problems += _that_lead_out(project, (spec or {}).get("outside", ()), start)
+                if any(problem.code == "project.link" for problem in problems):
+                    raise ProjectError(problems)  # nobody knows which manifests are meant
                 project, found = _chosen(project, replace(choices, executor=None) if problems else choices, start)
                 if any(problem.code == "project.state" for problem in problems):
                     found = []  # what does not go with the state's default is not what is wrong
@@ -164,14 +168,12 @@ def _read(file: Path, shown: str) -> tuple[JsonObject | None, list[Diagnostic]]:
     """Return the settings, or those that are right, and what is wrong."""
     import orjson  # noqa: PLC0415 - a folder without a project file needs none
 
+    if file.is_symlink() and _leads_out(file, file.parent):
+        return None, [_unreadable(shown, _LINK_LEADS_OUT, "put the file itself here")]
     try:
         _, data = read_regular_file(str(file))
     except OSError as failure:
-        summary = f"cannot read {shown}: {failure.strerror or failure}"
-        problem = error(
-            "project.unreadable", summary, remedy="fix the file or its permissions", source=Source(shown, 1, 1)
-        )
-        return None, [problem]
+        return None, [_unreadable(shown, failure.strerror or str(failure), "fix the file or its permissions")]
     kept, key = f"{file.parent}/{_CACHE_DIRECTORY}/project", f"{__version__}\0".encode() + schemas_digest() + data
     entry = read_checked(kept, key)
     if entry is not None:
@@ -181,6 +183,30 @@ def _read(file: Path, shown: str) -> tuple[JsonObject | None, list[Diagnostic]]:
     if not problems and (file.parent / _CACHE_DIRECTORY).parent.is_dir():
         write_checked(kept, key, orjson.dumps(spec))
     return spec, problems
+
+
+def _unreadable(shown: str, why: str, remedy: str) -> Diagnostic:
+    return error("project.unreadable", f"cannot read {shown}: {why}", remedy=remedy, source=Source(shown, 1, 1))
+
+
+def _leads_out(path: Path, root: Path, outside: Iterable[str] = ()) -> bool:
+    from sharectl.manifests.links import leads_out  # noqa: PLC0415 - only where there is a link, or a path is named
+
+    return leads_out(str(path), str(root), (str(root / folder) for folder in outside))
+
+
+def _that_lead_out(project: Project, outside: Iterable[str], start: Path) -> list[Diagnostic]:
+    """Return an error for each of the manifests' paths that is a link, or runs through one, to a place which the project does not name."""
+    return [
+        error(
+            "project.link",
+            f"{name!r} is not read: {_LINK_LEADS_OUT}",
+            remedy="put the file or folder itself here, or list the folder that it is in under `outside`",
+            source=setting_source(project, ("manifests", number), start),
+        )
+        for number, name in enumerate(project.manifests)
+        if name != "." and _leads_out(project.root / name, project.root, outside)
+    ]
 
 
 def _checked(data: bytes, shown: str) -> tuple[JsonObject | None, list[Diagnostic]]:
@@ -248,7 +274,7 @@ def _with_those_of_defaults(findings: list[Finding], spec: JsonObject, document:
 def _take_out_misplaced(spec: JsonObject, document: int) -> list[Finding]:
     """Remove the paths that cannot be used, and return what is wrong with them."""
     findings = []
-    outside = tuple(map(normpath, spec.pop("outside", ())))
+    outside = tuple(map(normpath, spec.get("outside", ())))
     for number, name in enumerate(spec.get("manifests", ())):
         if not _may_be_read(name, outside):
             summary = f"{name!r} leads out of the project"

@@ -17,7 +17,8 @@ def git_lines(folder: Path, *arguments: str) -> list[str]:
         return []
     import subprocess  # noqa: PLC0415 - only where git is asked
 
-    command = ["git", "-C", str(folder), *arguments]
+    # A folder of the checkout that looks like a bare repository is anybody's: its commits and settings are not those of the checkout.
+    command = ["git", "-c", "safe.bareRepository=explicit", "-C", str(folder), *arguments]
     try:
         answer = subprocess.run(  # noqa: S603 - fixed commands
             command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_SECONDS, check=False

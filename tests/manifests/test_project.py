@@ -172,3 +172,42 @@ def test_a_state_in_a_database_is_called_as_its_project(tmp_path: Path) -> None:
     assert find_project(tmp_path).state_location.endswith("schema sharectl_nas")
     write(tmp_path, head + "spec: {state: {url: 'postgresql:///x?name=other'}}\n")
     assert find_project(tmp_path).state_location.endswith("schema sharectl_other")
+
+
+@pytest.mark.parametrize("name", ["manifests", "manifests/", "own.yaml"])
+def test_a_named_path_that_is_a_link_leads_to_no_place_that_is_not_named(tmp_path: Path, name: str) -> None:
+    """What a pull request links to would be read aloud by the job that plans it; with `outside` it is meant."""
+    secret = tmp_path / "elsewhere" / "id_rsa"
+    secret.parent.mkdir()
+    secret.write_text("PRIVATE: [key")
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / name.rstrip("/")).symlink_to(secret if name == "own.yaml" else secret.parent)
+    write(root, HEAD + f"spec:\n  manifests:\n    - {name}\n")
+    with pytest.raises(DiagnosticError) as caught:
+        find_project(root)
+    [found] = caught.value.diagnostics
+    assert (str(found.source), found.code) == ("sharectl.yaml:5:7", "project.link")
+    write(root, HEAD + f"spec:\n  outside: [../elsewhere]\n  manifests:\n    - {name}\n")
+    assert find_project(root).manifests == (name,)
+
+
+def test_a_project_file_that_is_a_link_stays_in_the_working_tree(tmp_path: Path) -> None:
+    """One that leads out of it is not read, and nothing of it is shown; a checkout may itself be reached by a link."""
+    (tmp_path / "environ").write_text("TOKEN=hunter2\0")
+    root = tmp_path / "tree" / "nas"
+    root.mkdir(parents=True)
+    (root / "sharectl.yaml").symlink_to(tmp_path / "environ")
+    with pytest.raises(DiagnosticError) as caught:
+        find_project(root)
+    [found] = caught.value.diagnostics
+    assert found.code == "project.unreadable"
+    assert "leads out" in found.summary
+    assert found.source is not None
+    assert found.source.excerpt is None
+    (root / "sharectl.yaml").unlink()
+    write(root.parent, HEAD)
+    (root / "sharectl.yaml").symlink_to("../sharectl.yaml")
+    (tmp_path / "tree" / ".git").mkdir()
+    (tmp_path / "checkout").symlink_to(root)
+    assert find_project(tmp_path / "checkout").manifests == (".",)

@@ -1,0 +1,25 @@
+"""Where links of a project lead: a repository may be anybody's, and what it names is read aloud where it is wrong."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sharectl.manifests.sources import working_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def leads_out(path: str, root: str, outside: Iterable[str] = ()) -> bool:
+    """Tell whether a path, all links followed, is neither in the folder `root`, nor in one of `outside`, nor in the git working tree around `root`."""
+    real, base = os.path.realpath(path), os.path.realpath(root)
+    if _is_within(real, base):
+        return False
+    top = working_tree(base)
+    allowed = (*(() if top is None else (top,)), *map(os.path.realpath, outside))
+    return not any(_is_within(real, folder) for folder in allowed)
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
