@@ -176,16 +176,17 @@ def describe_run(command: str, directory: Path, environ: Mapping[str, str]) -> R
     """
     commit, author = _commit_of(directory)
     actor = next((environ[name] for name in _ACTOR_VARIABLES if environ.get(name)), None)
+    url = _ci_job_url(environ)
     return RunRecord(
         run_id=new_resource_id(),
-        command=command,
-        user=_user(),
+        command=_stored(command),
+        user=_stored(_user(), _LONGEST_NAME),
         host=os.uname().nodename,
         started_at=utc_now(),
         git_commit=commit,
-        ci_job_url=_stored(_ci_job_url(environ), _LONGEST_URL),
-        actor=_stored(actor, _LONGEST_NAME),
-        author=_stored(author, _LONGEST_NAME),
+        ci_job_url=None if url is None else _stored(url, _LONGEST_URL),
+        actor=None if actor is None else _stored(actor, _LONGEST_NAME),
+        author=None if author is None else _stored(author, _LONGEST_NAME),
     )
 
 
@@ -197,9 +198,9 @@ def _commit_of(directory: Path) -> tuple[str | None, str | None]:
     return lines[0].removeprefix("commit "), "\n".join(lines[1:]) or None
 
 
-def _stored(text: str | None, longest: int) -> str | None:
+def _stored(text: str, longest: int | None = None) -> str:
     """Return the text as UTF-8 can say it, of at most so many characters."""
-    return None if text is None else text[:longest].encode(errors="replace").decode()
+    return text[:longest].encode(errors="replace").decode()
 
 
 def _user() -> str:
