@@ -13,6 +13,7 @@ from sharectl.manifests.proposals import NO_VARIABLES, mentions_variable
 from sharectl.manifests.rule_options import written_options
 from sharectl.model.access import ANYBODY, CLIENTS, AccessLevel, AccessRule, AccessType
 from sharectl.model.client_addresses import nobody_at, without_ipv6_notation
+from sharectl.model.letters import is_seen
 from sharectl.model.specs import Protocol
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _checked_name(name: str, what: str, remedy: str) -> str:
 def _problem_of_name(user: str, what: str) -> str:
     if len(user) > MAX_USER_CHARACTERS:
         return f"it is longer than {MAX_USER_CHARACTERS} characters"
-    if any(unicodedata.category(character)[0] == "C" or character in "\u2028\u2029" for character in user):
+    if any(unicodedata.category(each)[0] == "C" or each in "\u2028\u2029" for each in user) or not is_seen(user):
         return "it holds control or invisible characters"
     forbidden = sorted(_FORBIDDEN_IN_USER.intersection(user))
     if forbidden:

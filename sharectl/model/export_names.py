@@ -6,6 +6,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
+from sharectl.model.letters import is_seen
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -61,7 +63,7 @@ def _problem_anywhere(name: str) -> str | None:
         return f"it is empty, or longer than the {MOST_CHARACTERS} characters that Windows takes"
     if name != name.strip() or "  " in name:
         return "servers and clients drop spaces at an end and side by side"
-    if any(_is_unprinted(character) for character in name):
+    if any(_is_unprinted(character) for character in name) or not is_seen(name):
         return "it has control characters, or others that do not show"
     return None
 

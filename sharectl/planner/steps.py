@@ -67,6 +67,10 @@ def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerS
         from sharectl.planner.defaults import tell_changed_defaults  # noqa: PLC0415 - most projects have none
 
         tell_changed_defaults(draft)
+    if any(not change.field.isascii() for step in draft.steps.values() for change in step.changes):
+        from sharectl.planner.names import tell_misleading_names  # noqa: PLC0415 - most plans name nobody so
+
+        tell_misleading_names(draft)
     if Verb.EXTEND_SHARE in draft.verbs:
         from sharectl.planner.shares.room import note_room  # noqa: PLC0415 - most plans extend nothing
 

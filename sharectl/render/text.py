@@ -8,6 +8,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.frozen import NamedTuple
+from sharectl.model.letters import INVISIBLE, is_seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,6 +34,7 @@ _ASCII_STAND_INS: Final = str.maketrans(
 _NOT_OF_A_TERMINAL: Final = re.compile(r"\x1b(?!\[[0-9;]{0,16}m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
 _OF_A_RUNNER: Final = re.compile(r"^\s*:(?=:)|#(?=#\[)", re.MULTILINE)
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+_BYTE_OF_A_NAME, _LAST_BYTE_OF_A_NAME = "\udc80", "\udcff"
 _GAP: Final = re.compile(r"(?<=\S) {2,}(?=\S)")
 _SECONDS_PER_MINUTE: Final = 60
 _SECONDS_PER_HOUR: Final = 3600
@@ -49,14 +51,14 @@ PLAIN: Final = Look()
 
 
 def visible(text: str) -> str:
-    r"""Return `text` on one line, each character that does not print itself written as an escape (`\n`, `\x1b`, `\u202e`).
+    r"""Return `text` on one line, each character that does not print itself or shows nothing written as an escape (`\n`, `\u202e`, `\xff`).
 
     What comes from manifests, backends and the state goes through here before a person sees it: it can neither move the
     cursor of a terminal, nor colour it, nor reverse the reading order.
     """
-    if text.isprintable():
+    if text.isprintable() and is_seen(text):
         return text
-    return "".join(char if char.isprintable() else _escape(char) for char in text)
+    return "".join(char if char.isprintable() and char not in INVISIBLE else _escape(char) for char in text)
 
 
 def harmless(text: str) -> str:
@@ -205,6 +207,8 @@ def roughly(seconds: float) -> str:
 
 
 def _escape(char: str) -> str:
+    if _BYTE_OF_A_NAME <= char <= _LAST_BYTE_OF_A_NAME:  # as Python has those bytes of a path that are not UTF-8
+        return f"\\x{ord(char) & 0xFF:02x}"
     return char.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from sharectl.manifests.access import writable_access
+from sharectl.manifests.access import AccessError, canonical_group, canonical_user, writable_access
 from sharectl.model.access import AccessRule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NETWORK = AccessRule("ip", "10.0.0.0/8", "rw")
 
@@ -52,3 +57,11 @@ def test_two_that_come_to_one_address_with_two_levels() -> None:
     found = writable_access([AccessRule("ip", "10.0.0.1", "rw"), mapped], "NFS")
     assert (found.rules, found.left_out[0][0]) == ((AccessRule("ip", "10.0.0.1", "rw"),), mapped)
     assert writable_access([mapped, mapped._replace(access_to="10.0.0.1")], "NFS").left_out == ()
+
+
+@pytest.mark.parametrize("canonical", [canonical_user, canonical_group])
+@pytest.mark.parametrize("hidden", ["\u3164", "\ufe0f", "\u2800"])
+def test_a_name_has_no_characters_that_show_nothing(canonical: Callable[[str], str], hidden: str) -> None:
+    """Two users that no reviewer can tell apart are two users to a server."""
+    with pytest.raises(AccessError, match="invisible"):
+        canonical(f"alice{hidden}")

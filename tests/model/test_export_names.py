@@ -56,6 +56,7 @@ def test_names_with_a_meaning_of_their_own_are_for_nfs_alone(name: str) -> None:
             "a\nb",
             "a\u00a0b",
             "a\u202eb",
+            "a\u3164b",
             "a\u2028b",
             "e\u0301",
             "x" * 81,

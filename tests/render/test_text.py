@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -33,6 +34,18 @@ def test_visible_text_prints_and_stays_on_one_line(text: str) -> None:
     assert len(shown.splitlines()) <= 1
 
 
+@pytest.mark.parametrize("hidden", ["\u3164", "\u115f", "\ufe0f", "\u034f", "\u2800", "\U000e0101"])
+def test_what_prints_nothing_is_shown(hidden: str) -> None:
+    """Unicode has letters and marks that no terminal and no browser draws."""
+    assert hidden.isprintable()
+    assert visible(f"alice{hidden}") == f"alice{hidden.encode('unicode_escape').decode()}"
+
+
+def test_a_byte_of_a_path_is_shown_as_a_shell_takes_it() -> None:
+    """And not as the surrogate by which Python keeps it."""
+    assert visible(os.fsdecode(b"shares/caf\xe9.yaml")) == r"shares/caf\xe9.yaml"
+
+
 @settings(deadline=None)
 @given(st.text(st.characters(categories=["L", "N", "P", "S"])))
 def test_visible_text_keeps_what_prints(text: str) -> None:
@@ -46,7 +59,7 @@ def test_visible_text_keeps_what_prints(text: str) -> None:
         ("a\nb", "a\\nb"),
         ("\x1b[31mred", "\\x1b[31mred"),
         ("\u202egnp", "\\u202egnp"),
-        ("\udcff", "\\udcff"),
+        ("\ud800", "\\ud800"),
         ("naïve 共有", "naïve 共有"),
     ],
 )
