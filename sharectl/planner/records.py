@@ -14,7 +14,7 @@ from sharectl.model.records import Record
 from sharectl.model.specs import SnapshotPolicy, policy_in_force
 from sharectl.model.table import SPECS
 from sharectl.state.columns import batches_of
-from sharectl.state.rows import attributes_of, spec_object_of
+from sharectl.state.rows import attributes_of, share_like, spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -192,8 +192,16 @@ def with_spec(record: Record, spec: Spec) -> Record:
     )
 
 
+def recorded_as(record: Record, name: str) -> ShareSpec:
+    """Return the spec of the row under the name that the share has now."""
+    spec = share_like(record).named(name)
+    return spec if spec.name == name else replace(spec, name=name)  # one that no other is like
+
+
 def with_name(record: Record, name: str) -> Record:
     """Return the row with another name in its spec, so that the manifest of that name says what the row says."""
+    if record.kind == Kind.SHARE:
+        return with_spec(record, recorded_as(record, name))
     return with_spec(record, SPECS[Kind(record.kind)].from_plain({**spec_object_of(record), "name": name}))
 
 

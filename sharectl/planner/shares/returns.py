@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharectl.planner.moves import add_move, take_deviations_along
-from sharectl.planner.records import DEPOSED_MARK
-from sharectl.planner.shares.steps import changes_beyond_place, recorded_as
+from sharectl.planner.records import DEPOSED_MARK, recorded_as
+from sharectl.planner.shares.steps import changes_beyond_place
 
 if TYPE_CHECKING:
     from sharectl.model.kinds import Address

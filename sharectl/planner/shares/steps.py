@@ -30,7 +30,7 @@ from sharectl.planner.draft import (
 )
 from sharectl.planner.moves import was_renamed
 from sharectl.planner.observed import before_of
-from sharectl.planner.records import DEPOSED_MARK, as_asked, deposed_address, recorded_revert
+from sharectl.planner.records import DEPOSED_MARK, as_asked, deposed_address, recorded_as, recorded_revert
 from sharectl.planner.share_servers.places import server_of_lost_share
 from sharectl.planner.shares.access import access_in_force, plan_access, renames
 from sharectl.planner.shares.changes import holds_growth, may_be_cloned, plan_resize, plan_revert
@@ -44,7 +44,7 @@ from sharectl.planner.shares.schedules import (
     words_of_scheduled,
 )
 from sharectl.planner.snapshots import recorded_id
-from sharectl.state.rows import attributes_of, share_like, spec_object_of
+from sharectl.state.rows import attributes_of, spec_object_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -173,12 +173,6 @@ def plan_beside_refusal(draft: Draft, address: Address) -> None:
     if reachable and (old.protocol, old.share_network) == (new.protocol, new.share_network):
         plan_access(draft, address, record, seen.observed if seen else None)
     _plan_record(draft, address, record, old, _recordable(old, new), None)
-
-
-def recorded_as(record: Record, name: str) -> ShareSpec:
-    """Return the spec of the row under the name that the share has now."""
-    spec = share_like(record).named(name)
-    return spec if spec.name == name else replace(spec, name=name)  # one that no other is like
 
 
 def _recordable(old: ShareSpec, new: ShareSpec) -> ShareSpec:
