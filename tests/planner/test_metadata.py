@@ -12,6 +12,7 @@ from sharectl.model.field_changes import FieldChange
 from sharectl.model.specs import HourlySnapshots, RevertRequest, SnapshotPolicy
 from sharectl.model.verbs import Verb
 from sharectl.planner.exports import ExportChange
+from sharectl.planner.moves import plan_moves
 from sharectl.planner.observed import find_deviations
 from sharectl.planner.shares.metadata import plan_metadata
 from sharectl.planner.shares.steps import plan_changed_share
@@ -136,3 +137,30 @@ def test_labels_of_shares_that_are_alike_are_one_change() -> None:
     changes = [step.stated_changes for step in world.plan().steps if step.verb is Verb.UPDATE_RECORD]
     assert len(changes) == len(NAMES)
     assert len(set(map(id, changes))) == 1
+
+
+@pytest.mark.parametrize("field", sorted(FIELDS))
+def test_of_a_renamed_share_nothing_is_left_where_the_long_way_finds_nothing(field: str) -> None:
+    """Whatever else it has, gets at the same time, or has on its backend; and where a rule of it was refused."""
+    found = set()
+    for (before, after), by_hand, is_refused in product(product(FIELDS[field], repeat=2), BY_HAND[:2], (False, True)):
+        if before is not None and field in {"revert_to", "export_name", "availability_zone"}:
+            continue  # as above
+        world = settled(**{field: before})
+        becomes(world, **{"labels": {"team": "red"}, field: after})
+        for name in NAMES:
+            world.by_hand(f"share/{name}", **by_hand).renames(f"share/{name}", f"share/new-{name}")
+            if is_refused:
+                world.records[f"share/{name}"] = world.records[f"share/{name}"]._replace(spec_digest=None)
+        short, long = world.draft(), world.draft()
+        for draft in (short, long):
+            draft.deviations = find_deviations(draft.state, draft.observed)
+            plan_moves(draft)
+        for address in [f"share/new-{name}" for name in NAMES]:
+            is_short = plan_metadata(short, address)
+            found.add(is_short)
+            if is_short:
+                plan_changed_share(long, address)
+        assert short.steps == long.steps
+        assert (short.diagnostics, short.removals, short.replaced) == (long.diagnostics, long.removals, long.replaced)
+    assert found == {False, True}
