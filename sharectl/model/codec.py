@@ -10,6 +10,7 @@ from itertools import compress
 from operator import attrgetter, ne
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
 
+from sharectl.model.canonical import canonical_json
 from sharectl.model.fields import ANY, Policy, rule_of
 from sharectl.model.frozen import NamedTuple
 
@@ -181,12 +182,13 @@ class Like(Generic[Named]):
     Each is equal to itself alone. One that is not `shared` is of a single spec.
     """
 
-    __slots__ = ("_make", "_values", "example")
+    __slots__ = ("_around", "_make", "_values", "example")
 
     def __init__(self, example: Named, make: Callable[..., Named], values: tuple[Any, ...] | None) -> None:
         """Know one of them, and the `values` of its fields after the name, which all share; None where there is just this one."""
         self.example: Final = example
         self._make, self._values = make, values
+        self._around: tuple[bytes, bytes] | None = None
 
     @property
     def is_shared(self) -> bool:
@@ -196,6 +198,14 @@ class Like(Generic[Named]):
     def named(self, name: str) -> Named:
         """Return the one of that name."""
         return self.example if self._values is None else self._make(name, *self._values)
+
+    def json_named(self, name: str) -> bytes:
+        """Return the canonical JSON of the one of that name, of those that are shared: around the name it is the same for all."""
+        if self._around is None:
+            text = canonical_json(self.example.as_plain())
+            head, field, tail = text.partition(b'"name":')  # there is no other of that name (see `Likes.like`)
+            self._around = head + field, tail.removeprefix(canonical_json(self.example.name))
+        return canonical_json(name).join(self._around)
 
 
 class Likes(Generic[Named]):

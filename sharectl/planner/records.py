@@ -201,7 +201,13 @@ def recorded_as(record: Record, name: str) -> ShareSpec:
 def with_name(record: Record, name: str) -> Record:
     """Return the row with another name in its spec, so that the manifest of that name says what the row says."""
     if record.kind == Kind.SHARE:
-        return with_spec(record, recorded_as(record, name))
+        like = share_like(record)
+        if not like.is_shared or like.example.revert_to is not None:  # which the digest may leave out
+            return with_spec(record, recorded_as(record, name))
+        spec_json, is_refused = like.json_named(name), record.spec_digest is None
+        return record._replace(
+            spec_digest=None if is_refused else digest_of(spec_json), protect=like.example.protect, spec=spec_json
+        )
     return with_spec(record, SPECS[Kind(record.kind)].from_plain({**spec_object_of(record), "name": name}))
 
 

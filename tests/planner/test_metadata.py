@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from sharectl.model.field_changes import FieldChange
-from sharectl.model.specs import HourlySnapshots, RevertRequest, SnapshotPolicy
+from sharectl.model.specs import HourlySnapshots, RevertRequest, ShareSpec, SnapshotPolicy
 from sharectl.model.verbs import Verb
 from sharectl.planner.exports import ExportChange
 from sharectl.planner.moves import plan_moves
 from sharectl.planner.observed import find_deviations
+from sharectl.planner.records import with_name, with_spec
 from sharectl.planner.shares.metadata import plan_metadata
 from sharectl.planner.shares.steps import plan_changed_share
+from sharectl.state.rows import spec_object_of
 from tests.planner.model import settle
 from tests.planner.world import World
 
@@ -164,3 +166,19 @@ def test_of_a_renamed_share_nothing_is_left_where_the_long_way_finds_nothing(fie
         assert short.steps == long.steps
         assert (short.diagnostics, short.removals, short.replaced) == (long.diagnostics, long.removals, long.replaced)
     assert found == {False, True}
+
+
+@pytest.mark.parametrize("field", sorted(FIELDS))
+def test_the_row_of_a_renamed_share_is_that_of_its_spec_under_the_new_name(field: str) -> None:
+    """Digest, protection and text, whatever the spec holds and whatever the name."""
+    for value, withdrawn in product(FIELDS[field], (False, True)):
+        world = settled()
+        spec = replace(world.shares["a"], **({} if field in {"size", "access", "different_host"} else {field: value}))
+        if spec.revert_to is not None:
+            spec = replace(spec, revert_to=replace(spec.revert_to, withdrawn=withdrawn))
+        row = with_spec(world.records["share/a"], spec)
+        for each, name in product(
+            (row, row._replace(spec_digest=None, protect=not row.protect)), ("b", 'q"\\\u00e9', "name")
+        ):
+            plain = {**spec_object_of(each), "name": name}
+            assert with_name(each, name) == with_spec(each, ShareSpec.from_plain(plain))
