@@ -313,12 +313,12 @@ def apply_figures(shares: int) -> Sequence[Figure]:
     ]
 
 
-def lanes_row(name: str, limit: float, waiting: float | None, shown: str) -> Row:
+def lanes_row(name: str, limit: float | None, waiting: float | None, shown: str, processes: int = 0) -> Row:
     """Return the row of slow backends, against the lower bound: the most work that one lane has, divided by its width."""
 
     def sample(site: Site) -> Samples:
         latency = f"{LATENCY_SECONDS * 1e3:g}ms"
-        workload = Workload(min(site.shares, ENGINE_SHARES), latency=latency, waiting=waiting)
+        workload = Workload(min(site.shares, ENGINE_SHARES), latency=latency, waiting=waiting, processes=processes)
         environment = waiting_environment(site)
         root = planned(site, name, workload, environment)
         steps = json.loads((root / "plan.json").read_bytes())["plan"]["steps"]
@@ -389,7 +389,9 @@ ROWS: Final = (
     ),
     Row("renames", sample_renames, lambda n: cost_figures(f"apply of {n} renames", seconds=20, mib=400), rounds=1),
     Row("apply", sample_apply, apply_figures, rounds=2),
-    lanes_row("lanes-waiting", 1.1, LATENCY_SECONDS, "calls that only wait"),
-    lanes_row("lanes-simulated", 1.2, None, "simulated backends"),
+    lanes_row("lanes-waiting", None, LATENCY_SECONDS, "calls that only wait"),
+    lanes_row("lanes-simulated", None, None, "simulated backends"),
+    lanes_row("processes-waiting", 1.1, LATENCY_SECONDS, "calls that only wait, in a process", processes=1),
+    lanes_row("processes-simulated", 1.2, None, "simulated backends, in a process", processes=1),
     Row("scheduler", sample_scheduler, scheduler_figures, rounds=1),
 )

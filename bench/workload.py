@@ -19,7 +19,7 @@ class Workload:
     """How many shares, and how they differ from the plainest.
 
     `generation` counts renames: shares of the generation n > 0 say that they were moved from those of n - 1. With `waiting` the
-    backends are those of `waiting_driver`, which only wait for so many seconds.
+    backends are those of `waiting_driver`, which only wait for so many seconds. An apply makes its calls in so many further `processes`.
     """
 
     shares: int
@@ -31,13 +31,14 @@ class Workload:
     label: str = "team"
     first_size_gib: int = 10
     generation: int = 0
+    processes: int = 0
 
     def write(self, root: Path) -> None:
         """Write the project under `root`; the backends keep their state under `root/backends`."""
         manifests = root / "manifests"
         manifests.mkdir(parents=True, exist_ok=True)
         (root / "backends").mkdir(exist_ok=True)
-        (root / "sharectl.yaml").write_text(_PROJECT, encoding="utf-8")
+        (root / "sharectl.yaml").write_text(_PROJECT + self._execution(), encoding="utf-8")
         (manifests / "backends.yaml").write_text("".join(map(self._backend, range(BACKENDS))), encoding="utf-8")
         (manifests / "types.yaml").write_text("".join(map(_share_type, range(SHARE_TYPES))), encoding="utf-8")
         self.write_shares(root)
@@ -73,6 +74,10 @@ class Workload:
         )
         snapshots = (_SNAPSHOT.format(name=f"{name}-{n}", share=name) for n in range(self.snapshots_per_share))
         return share + "".join(snapshots)
+
+    def _execution(self) -> str:
+        """Return nothing where the process of the command makes the calls, as older versions know nothing else."""
+        return f"  execution: {{processes: {self.processes}}}\n" if self.processes else ""
 
     def _backend(self, number: int) -> str:
         if self.waiting is not None:

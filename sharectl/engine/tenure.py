@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sharectl.drivers.base import FencesEachLease, RefusesOldFences
 from sharectl.state.contract import LeaseLostError, StateUnavailableError
@@ -46,6 +46,11 @@ class Tenure:
         self._until_seconds = since_seconds + self._usable_seconds
         self._renewing = threading.Lock()
         self._lost: LeaseLostError | None = None
+
+    @property
+    def until_seconds(self) -> float:
+        """Until when calls may begin without a renewal, on the clock; minus infinity where the lease is lost."""
+        return self._until_seconds
 
     def left_seconds(self) -> float:
         """Return for how long calls may still begin without a renewal; negative where it is needed now."""
@@ -95,10 +100,20 @@ class Permitted:
         return getattr(self._driver, name)
 
 
+class Right(Protocol):
+    """The right to begin calls under a lease."""
+
+    lease: Lease
+
+    def require(self) -> None:
+        """Return where a call may begin now; raises where it may not, or nobody can tell."""
+        ...
+
+
 class Fence:
     """The token of a run's lease, which grows with every run of a state, raised once for each driver that the run opens."""
 
-    def __init__(self, lineage: str, tenure: Tenure) -> None:
+    def __init__(self, lineage: str, tenure: Right) -> None:
         """Stand for the run whose lease `tenure` watches over, of the state called `lineage`."""
         self._lineage = lineage
         self._tenure = tenure

@@ -15,7 +15,7 @@ from collections import deque
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sharectl.executors.answers import Failure, FailureKind
 from sharectl.executors.base import GATHERING_SECONDS, Began, Report
@@ -50,6 +50,40 @@ _WITHOUT_THREADS_SECONDS: Final = 1.0
 
 class _AbandonedError(BaseException):
     """Nobody waits for the call any more. No Exception, so that no handler takes it for a failure of the driver."""
+
+
+class Hold(Protocol):
+    """Says whether calls may begin. `set` may be called inside a signal handler."""
+
+    def set(self) -> None:
+        """Let none begin."""
+        ...
+
+    def clear(self) -> None:
+        """Let them begin."""
+        ...
+
+    def is_set(self) -> bool:
+        """Tell whether none may begin."""
+        ...
+
+
+class _Hold:
+    """A Hold of this process alone."""
+
+    __slots__ = ("_is_set",)
+
+    def __init__(self) -> None:
+        self._is_set = False
+
+    def set(self) -> None:
+        self._is_set = True
+
+    def clear(self) -> None:
+        self._is_set = False
+
+    def is_set(self) -> bool:
+        return self._is_set
 
 
 class _Lane:
@@ -97,8 +131,9 @@ class Lanes:
         permit: Permit,
         width: Callable[[str], int],
         clock: Callable[[], float] = monotonic,
+        hold: Hold | None = None,
     ) -> None:
-        """Make calls with `execute`, each request of them only where `permit` returns."""
+        """Make calls with `execute`, each request of them only where `permit` returns; somebody else may have the `hold`, too."""
         self._execute = execute
         self._permit = permit
         self._width = width
@@ -114,7 +149,7 @@ class Lanes:
         self._is_woken = False
         self._pace = _PACE
         self._is_closed = False
-        self._is_held = False
+        self._hold = hold or _Hold()
         self._check_at = 0.0
 
     def width(self, backend: str) -> int:
@@ -196,11 +231,11 @@ class Lanes:
 
     def hold(self) -> None:
         """See Executor."""
-        self._is_held = True
+        self._hold.set()
 
     def go_on(self) -> None:
         """See Executor."""
-        self._is_held = False
+        self._hold.clear()
 
     def close(self) -> None:
         """See Executor."""
@@ -217,7 +252,7 @@ class Lanes:
 
         Those of short calls one by one in turn; those of others a few at once, since they are soon out of the way.
         """
-        if self._is_held:
+        if self._hold.is_set():
             return False
         lacking = sorted((lane for lane in self._lanes.values() if lane.lacks_threads), key=lambda lane: lane.busy)
         short = [lane for lane in lacking if lane.is_short][: self._pace]
@@ -288,14 +323,14 @@ class Lanes:
 
     def _next(self, lane: _Lane) -> Submission | None:
         try:
-            return None if self._is_held else lane.queue.popleft()
+            return None if self._hold.is_set() else lane.queue.popleft()
         except IndexError:
             return None
 
     def _rests(self, lane: _Lane, woken: SimpleQueue[None]) -> bool:
         """Wait to be woken, unless there is something to do by now that nobody wakes this thread for: then return False at once."""
         lane.idle.append(woken)
-        if self._is_closed or (self._is_listening and lane.queue and not self._is_held):
+        if self._is_closed or (self._is_listening and lane.queue and not self._hold.is_set()):
             with suppress(ValueError):
                 lane.idle.remove(woken)
                 return False

@@ -1,60 +1,71 @@
-"""An executor for backends of which some are served by workers elsewhere, and the others by lanes of this process."""
+"""An executor of which some calls are made elsewhere, by workers or in other processes, and the others by lanes of this process."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from sharectl.executors.base import Began
-from sharectl.executors.workers.executor import POLL_SECONDS
+from sharectl.executors.base import Began, Executor
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Callable, Sequence
 
-    from sharectl.executors.base import Executor, Report, Submission
-    from sharectl.executors.lanes import Lanes
-    from sharectl.executors.workers.executor import Workers
+    from sharectl.executors.base import Report, Submission
+
+
+class Looking(Executor, Protocol):
+    """An executor that can be looked at."""
+
+    def look(self) -> list[Report]:
+        """Return what there is to report, and wait for nothing."""
+        ...
 
 
 class Several:
     """An Executor."""
 
     def __init__(
-        self, lanes: Lanes, workers: Workers, remote: Container[str], own_networks: Container[str] = frozenset()
+        self,
+        here: Executor,
+        elsewhere: Looking,
+        is_elsewhere: Callable[[str], bool],
+        poll_seconds: float,
+        is_here: Callable[[Submission], bool] = lambda _: False,
     ) -> None:
-        """Have calls on `remote` backends made by `workers`, others by `lanes`, which also ask the network services of `own_networks`."""
-        self._lanes = lanes
-        self._workers = workers
-        self._remote = remote
-        self._own_networks = own_networks
+        """Have calls made `elsewhere` on the backends that are, but for those that are made `here` all the same.
+
+        While calls are under way at both, what is elsewhere is looked at once in `poll_seconds`.
+        """
+        self._executor_here = here
+        self._executor_elsewhere = elsewhere
+        self._is_elsewhere = is_elsewhere
+        self._is_here = is_here
+        self._poll_seconds = poll_seconds
         self._elsewhere: set[int] = set()
         self._here: set[int] = set()
 
     def width(self, backend: str) -> int:
         """See Executor."""
-        return (self._workers if backend in self._remote else self._lanes).width(backend)
+        return (self._executor_elsewhere if self._is_elsewhere(backend) else self._executor_here).width(backend)
 
     def submit(self, submission: Submission) -> None:
         """See Executor."""
-        if submission.backend in self._remote and not self._is_of_own_network(submission):
+        if self._is_elsewhere(submission.backend) and not self._is_here(submission):
             self._elsewhere.add(submission.number)
-            self._workers.submit(submission)
+            self._executor_elsewhere.submit(submission)
         else:
             self._here.add(submission.number)
-            self._lanes.submit(submission)
-
-    def _is_of_own_network(self, submission: Submission) -> bool:
-        return submission.call.of_network and submission.backend in self._own_networks
+            self._executor_here.submit(submission)
 
     def reports(self, timeout_seconds: float) -> Sequence[Report]:
         """See Executor."""
         if not self._here:
-            found = list(self._workers.reports(timeout_seconds))
+            found = list(self._executor_elsewhere.reports(timeout_seconds))
         elif not self._elsewhere:
-            found = list(self._lanes.reports(timeout_seconds))
+            found = list(self._executor_here.reports(timeout_seconds))
         else:
-            found = self._workers.look()
-            wait_seconds = 0.0 if _has_outcome(found) else min(timeout_seconds, POLL_SECONDS)
-            found += self._lanes.reports(wait_seconds)
+            found = self._executor_elsewhere.look()
+            wait_seconds = 0.0 if _has_outcome(found) else min(timeout_seconds, self._poll_seconds)
+            found += self._executor_here.reports(wait_seconds)
         for report in found:
             if not isinstance(report.outcome, Began):
                 self._forget(report.number)
@@ -74,26 +85,26 @@ class Several:
 
     def wake(self) -> None:
         """See Executor."""
-        self._workers.wake()
-        self._lanes.wake()
+        self._executor_elsewhere.wake()
+        self._executor_here.wake()
 
     def hold(self) -> None:
         """See Executor."""
-        self._workers.hold()
-        self._lanes.hold()
+        self._executor_elsewhere.hold()
+        self._executor_here.hold()
 
     def go_on(self) -> None:
         """See Executor."""
-        self._workers.go_on()
-        self._lanes.go_on()
+        self._executor_elsewhere.go_on()
+        self._executor_here.go_on()
 
     def close(self) -> None:
         """See Executor."""
-        self._lanes.close()
-        self._workers.close()
+        self._executor_here.close()
+        self._executor_elsewhere.close()
 
     def _holder(self, number: int) -> Executor:
-        return self._workers if number in self._elsewhere else self._lanes
+        return self._executor_elsewhere if number in self._elsewhere else self._executor_here
 
     def _forget(self, number: int) -> None:
         self._elsewhere.discard(number)

@@ -33,6 +33,7 @@ def execution_of(root: Path, written: JsonObject) -> ExecutionSettings:
         executor=written.get("executor", defaults.executor),
         broker=None if broker is None else _broker(root, broker),
         lease_seconds=parse_duration(written["lease"]) if "lease" in written else defaults.lease_seconds,
+        processes=written.get("processes", defaults.processes),
         remote=frozenset(name for name, place in written.get("backends", {}).items() if place == "remote"),
     )
 

@@ -66,9 +66,10 @@ LONGEST_LEASE_SECONDS: Final = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class ExecutionSettings:
-    """Who makes the calls on backends: this process, or workers those on the `remote` ones."""
+    """Who makes the calls on backends: workers those on the `remote` ones, and `processes` others of this machine the rest (0: this process itself)."""
 
     executor: str = "local"
     broker: BrokerSettings | None = None
     lease_seconds: float = 90.0
     remote: frozenset[str] = frozenset()
+    processes: int = 0

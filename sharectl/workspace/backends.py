@@ -64,12 +64,24 @@ class Backends:
         self.formerly_remote = formerly_remote
         self.tell: Callable[[Unanswered | None], object] | None = None
         self.asked: Callable[[Asked], None] | None = None
+        self.processes = 0
+        """How many further processes make the calls of a run (0: this one makes them)."""
+        self.warn: Callable[[Sequence[Diagnostic]], object] = lambda _: None
         self._remote_names = remote_names
         resolver = make_secret_resolver(base_directory)
         self._environment = DriverEnvironment(base_directory, resolver)
         elsewhere = {} if remote is None else {name: partial(remote.network, name) for name in remote.with_network}
         self.networks = NetworkServices(self._specs, base_directory, resolver, elsewhere)
         self._drivers: OpenedOnce[Driver] = OpenedOnce(self._open, lambda driver: driver.close())
+
+    def without_network(self) -> tuple[dict[str, BackendSpec], str]:
+        """Return the backends whose calls need this process for nothing, as no worker serves them and no network service belongs to them, and what relative paths are under."""
+        specs = {
+            name: spec
+            for name, spec in self._specs.items()
+            if name not in self._remote_names and spec.network is None and not spec.share_servers
+        }
+        return specs, self._environment.base_directory
 
     def driver(self, backend: str) -> Driver:
         """Return the driver of the backend; one that opens slowly holds up no other. Raises DriverError."""
@@ -154,7 +166,8 @@ def opened_backends(
     remote = _remote(specs, project, warn) if remote_names else None
     formerly_remote = nullcontext if is_in_file(project.state_url) else partial(_formerly_remote, specs, project, warn)
     backends = Backends(specs, str(project.root), remote, remote_names, formerly_remote)
-    backends.tell, backends.asked = tell, asked
+    backends.tell, backends.asked, backends.warn = tell, asked, warn
+    backends.processes = project.execution.processes
     try:
         yield backends
     finally:

@@ -12,7 +12,7 @@ from sharectl.drivers.base import BackendUnavailableError
 from sharectl.executors.base import Remains
 from sharectl.executors.workers.asking import AskedNetwork, Asking, asked_driver
 from sharectl.executors.workers.claims import ClaimsUnavailableError, Requests
-from sharectl.executors.workers.executor import NoHints, Remote, Workers
+from sharectl.executors.workers.executor import POLL_SECONDS, NoHints, Remote, Workers
 from sharectl.executors.workers.offers import EarlierCalls, Offers, Run
 from sharectl.executors.workers.tables import install
 from sharectl.model.canonical import canonical_json, digest_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sharectl.drivers.base import Driver
-    from sharectl.executors.base import Execute, Executor, MakeExecutor, Permit
+    from sharectl.executors.base import Execute, Executor, MakeExecutor, Permit, Submission
     from sharectl.executors.workers.broker import BrokerPlace
     from sharectl.executors.workers.dismissal import HoldingSession
     from sharectl.executors.workers.executor import Hints
@@ -158,9 +158,13 @@ class RemoteBackends:
 
             offers = Offers(self._requests, run)
             workers = Workers(offers, self._hints(), self._remote.__getitem__, clock, permit=permit)
-            return Several(Lanes(execute, permit, width, clock), workers, self._remote.keys(), self._own_networks)
+            here = Lanes(execute, permit, width, clock)
+            return Several(here, workers, self._remote.__contains__, POLL_SECONDS, self._is_of_own_network)
 
         return make
+
+    def _is_of_own_network(self, submission: Submission) -> bool:
+        return submission.call.of_network and submission.backend in self._own_networks
 
     def remains(  # noqa: PLR0913, PLR0917 - what is open, whose it is, and who watches
         self,

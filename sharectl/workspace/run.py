@@ -133,6 +133,11 @@ def locked_run(  # noqa: PLR0913, PLR0917 - the state, what the run is on, and w
                 observer=observer,
                 remains=remains,
             )
+        if backends.processes:
+            from sharectl.workspace.processes import in_processes  # noqa: PLC0415 - most runs have none
+
+            executor = in_processes(environment.executor, backends, view.lineage, heartbeat, store.location)
+            environment = replace(environment, executor=executor)
         yield LockedRun(store, heartbeat, record, environment, unresolved)
 
 
