@@ -207,7 +207,7 @@ class Team:
         """Ask the filer's file; one whose tables are not made yet has no rows."""
         if not (self.filer / "filer.db").exists():
             return []
-        with closing(sqlite3.connect(self.filer / "filer.db", timeout=30)) as connection:
+        with closing(sqlite3.connect(self.filer / "filer.db", timeout=300)) as connection:
             try:
                 return connection.execute(statement).fetchall()
             except sqlite3.OperationalError as error:

@@ -72,7 +72,7 @@ def test_a_driver_that_hangs_while_it_is_closed_holds_nobody(console: Console, m
     console.write("all.yaml", BACKENDS + SHARES)
     going_on = threading.Event()
     monkeypatch.setattr(sharectl.workspace.backends, "CLOSE_TIMEOUT_SECONDS", 0.3)
-    monkeypatch.setattr(SimulatedDriver, "close", lambda _: going_on.wait(60))
+    monkeypatch.setattr(SimulatedDriver, "close", lambda _: going_on.wait(300))
     ended = console("apply", "--yes")
     going_on.set()
     assert ended.code == 0
@@ -89,7 +89,7 @@ def test_one_slow_backend_makes_no_other_unknown(console: Console, monkeypatch: 
 
     def opens(factory: Any, backend: Any, environment: Any) -> Any:  # noqa: ANN401 - as the original
         if backend.name == "one":
-            going_on.wait(60)
+            going_on.wait(300)
         return plain(factory, backend, environment)
 
     monkeypatch.setattr(type(FACTORY), "open", opens)

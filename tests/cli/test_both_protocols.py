@@ -230,7 +230,7 @@ def test_samba_reads_the_section_as_it_was_meant(console: Console, access: str) 
     assert console("apply", "--yes").code == 0
     (section,) = (console.root / "storage" / ".sharectl" / "smb.d").glob("*.conf")
     argv = ["testparm", "--suppress-prompt", "--verbose", "--section-name=projects", str(section)]
-    read = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout
+    read = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=300).stdout
     values = dict(line.strip().split(" = ", 1) for line in read.splitlines() if " = " in line)
     assert (values["oplocks"], values["level2 oplocks"], values["strict locking"]) == ("No", "No", "Yes")
     assert values["hosts allow"] == ("10.0.0.9" if "ro" in access else "10.0.0.0/24")

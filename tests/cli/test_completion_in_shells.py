@@ -50,7 +50,7 @@ def test_a_shell_completes_what_is_typed(shell: str, script: str, applied: Conso
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=True,
         )
         assert done.stderr == ""

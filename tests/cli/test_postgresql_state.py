@@ -33,7 +33,8 @@ PROJECT = "apiVersion: sharectl/v1\nkind: Project\nspec: {{state: {{url: '{url}'
 @pytest.fixture
 def shared(simulated: Console, postgresql: Server) -> Console:
     """Return the simulated repository, whose state is in PostgreSQL."""
-    simulated.write("sharectl.yaml", PROJECT.format(url=postgresql.url()))
+    url = f"{postgresql.url()}&connect_timeout={PATIENCE_SECONDS:.0f}"  # completion waits for a connection no longer than a person
+    simulated.write("sharectl.yaml", PROJECT.format(url=url))
     return simulated
 
 
@@ -136,7 +137,9 @@ def impatient(lease_seconds: float, patience_seconds: float, program: str = _MAI
 
 
 @contextmanager
-def at_gate(root: Path, lease_seconds: float = 60, patience_seconds: float = 15) -> Iterator[subprocess.Popen[str]]:
+def at_gate(
+    root: Path, lease_seconds: float = 10 * PATIENCE_SECONDS, patience_seconds: float = PATIENCE_SECONDS
+) -> Iterator[subprocess.Popen[str]]:
     """Begin an apply with leases of this length, which waits so long for its server, and give it when it is just about to make both shares; it goes on once there is a file `go`."""
     command = impatient(lease_seconds, patience_seconds, GATED)
     with subprocess.Popen(
@@ -201,7 +204,7 @@ def test_an_apply_that_waits_for_its_server_says_so(stoppable: Path, own_postgre
 
 def test_an_apply_whose_server_stays_away_ends_with_a_word(stoppable: Path, own_postgresql: Server) -> None:
     """Before its lease does, with the code of a failure; the next apply converges."""
-    with at_gate(stoppable, lease_seconds=3) as applying:
+    with at_gate(stoppable, lease_seconds=3, patience_seconds=15) as applying:
         own_postgresql.stop("immediate")
         go_on(stoppable)
         told, _ = applying.communicate(timeout=PATIENCE_SECONDS)
@@ -239,7 +242,7 @@ def test_an_apply_with_workers_that_waits_for_its_server_says_so_before_its_hear
     """Its lease is so long that a heartbeat would not be due in the test; it is told once, and the apply goes on."""
     team = Team(tmp_path, own_postgresql, lanes=1)
     team.write(share("a"), share("b"))
-    command = impatient(6000, 15)
+    command = impatient(20 * PATIENCE_SECONDS, PATIENCE_SECONDS)
     with team.gated_worker(), team.start(team.coordinator, "apply", "--yes", command=command) as applying:
         killing = threading.Timer(PATIENCE_SECONDS, applying.kill)
         killing.start()

@@ -302,7 +302,7 @@ def test_closing_frees_a_hanging_call(tmp_path: Path) -> None:
     while not rows(tmp_path, "SELECT 1 FROM calls WHERE call = 'create_share'"):
         continue
     driver.close()
-    thread.join(timeout=60)
+    thread.join(timeout=300)
     assert [type(error) for error in raised] == [TransientError]
 
 

@@ -216,7 +216,7 @@ def test_an_interruption_while_running_steps_are_waited_for_abandons_them(site: 
             going_on.wait(0.001)
         if is_first:
             os.kill(os.getpid(), signal.SIGUSR1)
-        going_on.wait(60)
+        going_on.wait(300)
 
     def observe(event: Event) -> None:
         if isinstance(event, StepStarted):
@@ -235,7 +235,7 @@ def test_an_interruption_while_running_steps_are_waited_for_abandons_them(site: 
     going_on.set()
     for thread in threading.enumerate():
         if thread.name.startswith("lane-"):
-            thread.join(60)
+            thread.join(300)
     assert site.view().serial == serial
     assert next(called) > 0
     assert site.view().operations
@@ -293,7 +293,7 @@ def test_a_driver_that_hangs_when_it_is_opened_is_given_up_after_the_timeout(sit
     going_on = threading.Event()
 
     def hang(_: str) -> Any:  # noqa: ANN401 - it never comes to that
-        going_on.wait(60)
+        going_on.wait(300)
 
     with site.store() as store, site.opened(store) as (backends, _), site.locked(store, backends, []) as run:
         result = apply(

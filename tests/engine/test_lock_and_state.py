@@ -50,14 +50,16 @@ def test_a_second_apply_may_wait(tmp_path: Path) -> None:
         def first() -> None:
             with held_lease(other, describe_run("first", site.root, {})):
                 held.set()
-                waiting.wait(30)
+                waiting.wait(300)
 
         held = threading.Event()
         holder = threading.Thread(target=first)
         holder.start()
-        assert held.wait(30)
+        assert held.wait(300)
         threading.Timer(0.2, waiting.set).start()
-        with locked_run(store, backends, describe_run("second", site.root, {}), lambda _: None, wait_seconds=60) as run:
+        with locked_run(
+            store, backends, describe_run("second", site.root, {}), lambda _: None, wait_seconds=300
+        ) as run:
             assert store.lock_status().holder.command == "second"  # type: ignore[union-attr] - it is held
             assert run.lease == run.heartbeat.lease
         holder.join()
@@ -106,7 +108,7 @@ def test_the_lease_is_kept_alive_while_nothing_is_applied_yet(tmp_path: Path) ->
     with site.store() as store, held_lease(store, reader), site.store() as other:
         first = other.lock_status()
         assert first is not None
-        deadline = monotonic() + 60
+        deadline = monotonic() + 300
         while (now := other.lock_status()) is not None and now.heartbeat_at == first.heartbeat_at:
             assert monotonic() < deadline, "it is never renewed"
             sleep(0.01)
@@ -123,7 +125,7 @@ def test_a_lease_that_was_lost_before_the_apply_lets_nothing_start(tmp_path: Pat
         noticed = threading.Event()
         run.heartbeat.on_loss(lambda _: noticed.set())
         _take_over(site)
-        assert noticed.wait(60)
+        assert noticed.wait(300)
         result = sharectl.workspace.run.apply_plan(run, plan, lambda _: None, _no_cancel())
     assert (result.done, result.skipped) == (0, 2)
     assert LOST in result.problem

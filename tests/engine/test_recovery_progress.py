@@ -219,7 +219,7 @@ def test_no_call_of_a_recovery_that_was_given_up_begins_later(site: Site, monkey
 
     def lists(driver: SimulatedDriver, wanted: list[str] | None = None) -> object:
         if wanted is not None:
-            going_on.wait(60)
+            going_on.wait(300)
         try:
             return plain(driver, wanted)
         except BackendUnavailableError:
@@ -230,7 +230,7 @@ def test_no_call_of_a_recovery_that_was_given_up_begins_later(site: Site, monkey
     going_on.set()
     for thread in threading.enumerate():
         if thread.name.startswith("lane-"):
-            thread.join(60)
+            thread.join(300)
     assert not site.calls("a", "delete_share")
     assert len(site.view().operations) == 1
 

@@ -117,7 +117,7 @@ class FaultyProxy:
         return None
 
     def _pass_on(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.target, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.target, timeout=300)
         try:
             headers = {name: value for name, value in request.headers.items() if name.lower() != "connection"}
             connection.request(request.command, request.path, body or None, headers)

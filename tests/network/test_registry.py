@@ -112,5 +112,5 @@ def test_what_is_heavy_is_imported_only_when_it_is_used() -> None:
         "[factory(name).config_schema for name in ('neutron', 'standalone')]; "
         "print(sorted({'openstack', 'keystoneauth1', 'requests'} & set(sys.modules)))"
     )
-    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=300)
     assert answer.stdout.strip() == "[]"

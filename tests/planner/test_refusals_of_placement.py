@@ -63,7 +63,7 @@ def diagnostics(folder: Path, manifests: str, scheduler: str) -> list[dict[str, 
     (folder / "sharectl.yaml").write_text(f"{head}  scheduler: {scheduler}\n")
     (folder / "all.yaml").write_text(manifests)
     command = [sys.executable, "-m", "sharectl", "plan", "-o", "json", "-C", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     found: list[dict[str, Any]] = orjson.loads(done.stdout)["diagnostics"]
     return found
 

@@ -116,5 +116,5 @@ def test_the_view_is_asked_by_itself() -> None:
 
     view = View(Output.for_streams(io.StringIO(), io.StringIO(), environ={}), Tally(), lambda: 0.0)
     with logged(view, 0.01):
-        assert asked.wait(30)
+        assert asked.wait(300)
     assert not any(thread.name == "progress" for thread in threading.enumerate())

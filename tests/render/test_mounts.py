@@ -73,7 +73,7 @@ def program(name: str) -> str:
 def run(*command: str, **environ: str) -> str:
     """Run a program, and return what it wrote to standard output."""
     env = os.environ | environ
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, env=env).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, env=env).stdout
 
 
 @pytest.mark.parametrize("style", list(MountFormat))
@@ -158,7 +158,7 @@ def test_systemd_finds_no_mistake_in_the_units(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text, encoding="utf-8")
     verified = subprocess.run(
         [program("systemd-analyze"), "verify", "--man=no", *(str(tmp_path / name) for name, _ in files)],
-        check=False, capture_output=True, text=True, timeout=60,
+        check=False, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert (verified.returncode, [line for line in verified.stderr.splitlines() if str(tmp_path) in line]) == (0, [])
 

@@ -251,5 +251,5 @@ def test_a_reader_that_goes_away_ends_the_output_quietly() -> None:
         process.stdout.readline()
         process.stdout.close()
         errors = process.stderr.read()
-        assert process.wait(60) == 0
+        assert process.wait(300) == 0
     assert errors == "early=True\n"

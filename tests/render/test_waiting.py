@@ -65,7 +65,7 @@ def test_who_asks_is_told_who_has_not_answered() -> None:
 
     def ask(name: str) -> str:
         if name == "slow":
-            may_answer.wait(30)
+            may_answer.wait(300)
         return name
 
     def tell(waiting: Unanswered | None) -> None:

@@ -138,7 +138,7 @@ def sharectl(folder: Path, site: Path, scheduler: str, *command: str) -> subproc
     path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "NO_COLOR": "1"}
     arguments = [sys.executable, "-m", "sharectl", *command, "-C", str(folder)]
-    return subprocess.run(arguments, capture_output=True, text=True, check=False, env=environment, timeout=60)
+    return subprocess.run(arguments, capture_output=True, text=True, check=False, env=environment, timeout=300)
 
 
 def explained(tmp_path: Path, site: Path, scheduler: str, share: str = "s") -> dict[str, Any]:

@@ -46,6 +46,6 @@ def start(code: str, *arguments: object, covered: bool = True) -> subprocess.Pop
 def run(code: str, *arguments: object, covered: bool = True) -> list[str]:
     """Run Python on PRELUDE and `code` to its successful end; return the lines that it printed."""
     with start(code, *arguments, covered=covered) as process:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=300)
     assert process.returncode == 0
     return output.splitlines()

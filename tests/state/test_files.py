@@ -137,7 +137,7 @@ def test_many_who_create_at_once_share_one_state(tmp_path: Path) -> None:
     lineages: list[str] = []
 
     def create() -> None:
-        start_together.wait(30)
+        start_together.wait(300)
         with closing(open_store(tmp_path / "new" / "state.db", create=True)) as store:
             lineages.append(whole_view(store).lineage)
 
@@ -145,7 +145,7 @@ def test_many_who_create_at_once_share_one_state(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(300)
     assert len(lineages) == 6
     assert len(set(lineages)) == 1
     assert [entry.name for entry in (tmp_path / "new").iterdir()] == ["state.db"]

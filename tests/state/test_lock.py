@@ -154,7 +154,7 @@ def test_a_process_elsewhere_is_not_judged_by_the_processes_here(
     ):
         store.acquire(Holder("alice", "one.example", process.pid, "apply"), duration_seconds=60)
         process.kill()
-        process.wait(30)
+        process.wait(300)
         assert status_of(store).expired
         if change == "boot":
             machine.boot = "boot-2"
@@ -236,7 +236,7 @@ def test_closing_the_store_ends_the_wait_for_its_lock(store: SqliteStore, tmp_pa
     thread = threading.Thread(target=wait)
     thread.start()
     waiting.close()
-    thread.join(30)
+    thread.join(300)
     assert [str(error) for error in errors] == [f"{store.location}: it has been closed"]
 
 
@@ -263,7 +263,7 @@ sys.stdin.read()
         answers = [_read_line(process) for process in processes]
     finally:
         for process in processes:
-            process.communicate(timeout=30)
+            process.communicate(timeout=300)
     (token,) = (answer for answer in answers if answer.isdecimal())
     winner = processes[answers.index(token)].pid
     assert sorted(answers) == [token, *[f"locked by {winner}"] * 4]

@@ -60,7 +60,7 @@ def test_a_reader_never_calls_a_growing_state_damaged(tmp_path: Path) -> None:
         readers = [stack.enter_context(start(_READ, path, stop)) for _ in range(2)]
         writer.wait(timeout=500)
         stop.touch()
-        assert [reader.communicate(timeout=60)[0].split(" ", 1)[1] for reader in readers] == ["[]\n", "[]\n"]
+        assert [reader.communicate(timeout=300)[0].split(" ", 1)[1] for reader in readers] == ["[]\n", "[]\n"]
 
 
 def test_a_reader_who_may_not_write_never_calls_it_damaged_either(shared_directory: Path) -> None:
@@ -77,4 +77,4 @@ def test_a_reader_who_may_not_write_never_calls_it_damaged_either(shared_directo
         writer.wait(timeout=500)
         stop.touch()
         for reader in readers:
-            assert "Corrupt" not in reader.communicate(timeout=60)[0]
+            assert "Corrupt" not in reader.communicate(timeout=300)[0]

@@ -113,7 +113,7 @@ class SshHost:
         if self._server is not None:
             for pid in [self._server.pid, *self.session_pids()]:
                 run("kill", "-9", str(pid), check=False)
-            self._server.wait(60)
+            self._server.wait(300)
             self._server = None
 
     def session_pids(self) -> list[int]:

@@ -51,7 +51,7 @@ def intrude(places: list[str], user: int) -> list[Any]:
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         cwd="/",
     )
     found: list[Any] = json.loads(done.stdout)

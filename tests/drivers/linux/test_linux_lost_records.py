@@ -50,7 +50,7 @@ def test_the_commands_of_the_guide_end_the_servers_and_keep_all_data(
         ["/bin/bash", "-c", commands_of_guide(f"{own_backend.folder}/root")],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -73,13 +73,13 @@ def test_a_pool_that_takes_long_holds_up_no_other(own_backend: OperationsLab, mo
         prepared.append(pool.name)
         if pool.name == "slow":
             is_slow.set()
-            assert go_on.wait(30)
+            assert go_on.wait(300)
         prepare(pool)
 
     monkeypatch.setattr(BtrfsPool, "prepare", counted)
     with ThreadPoolExecutor(2) as threads:
         waiting = [threads.submit(rooms.usable, "slow") for _ in range(2)]
-        assert is_slow.wait(30)
+        assert is_slow.wait(300)
         share = driver.create_share(own_backend.request("quick"))
         go_on.set()
         assert {pool.result().name for pool in waiting} == {"slow"}

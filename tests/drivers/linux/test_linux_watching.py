@@ -128,7 +128,7 @@ def test_after_a_restart_of_everything_clients_go_on(house: House) -> None:
             driver.close()
         finally:
             watcher.terminate()
-        assert watcher.wait(60) == 0
+        assert watcher.wait(300) == 0
     assert house.is_served(), "the servers outlive it"
 
 
@@ -176,7 +176,7 @@ def test_who_looks_whether_somebody_watches_keeps_nobody_from_it(house: House) -
         assert watcher.poll() is None
     finally:
         watcher.terminate()
-        watcher.wait(60)
+        watcher.wait(300)
 
 
 def has_open(pid: int, path: str) -> bool:
@@ -384,7 +384,7 @@ def says_that_nobody_takes_them(driver: LinuxDriver) -> bool:
 
 def make_due(house: House) -> None:
     """Let it look as if nobody had watched for long."""
-    with closing(sqlite3.connect(f"{house.root}/records.sqlite", isolation_level=None, timeout=60)) as connection:
+    with closing(sqlite3.connect(f"{house.root}/records.sqlite", isolation_level=None, timeout=300)) as connection:
         handled = json.dumps(dict.fromkeys(INTERVALS, 0))
         connection.execute("UPDATE schedule SET handled = ?", (handled,))
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sharectl.model.state_urls import PostgresqlPlace
     from tests.postgresql import Server
 
-LEASE_SECONDS = 60.0
+LEASE_SECONDS = 3600.0
 _BEGIN = """
 INSERT INTO {s}.operation (operation_id, run_id, address, verb, resource_id, backend, started_at, payload)
 VALUES (%s, 'run', %s, 'create-share', %s, 'filer', 'now', '{{}}')

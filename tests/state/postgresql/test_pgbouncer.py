@@ -62,7 +62,7 @@ def pgbouncer(postgresql: Server) -> Iterator[Path]:
         yield folder
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(300)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -109,13 +109,13 @@ def test_whoever_has_waited_sees_what_was_promised_meanwhile(postgresql: Server)
         insert = f"INSERT INTO \"{place.schema}\".promise VALUES (%s, 'filer', 'gold', 5)"  # noqa: S608 - as above
         other.execute(insert.encode(), (first.token,))
         other.commit()
-        assert shown(told.result(timeout=60)) == [("filer", "gold", 5, first.token)]
+        assert shown(told.result(timeout=300)) == [("filer", "gold", 5, first.token)]
     postgresql.sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _until_somebody_waits(server: Server, database: str) -> None:
     waiting = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND wait_event_type = 'Lock'"  # noqa: S608 - as above
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while server.sql(waiting).strip() == "0":
         assert time.monotonic() < deadline
         time.sleep(0.02)

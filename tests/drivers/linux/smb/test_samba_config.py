@@ -349,7 +349,7 @@ def _testparm(text: str, folder: Path) -> dict[str, dict[str, str]]:
     )
     path.write_text(f"[global]\n{places}{text}", encoding="utf-8")
     argv = ["testparm", "--suppress-prompt", "-s", str(path)]
-    result = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=300)
     found: dict[str, dict[str, str]] = {}
     for line in result.stdout.splitlines():
         if line.startswith("["):
