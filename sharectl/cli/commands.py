@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -79,6 +80,12 @@ class _Commands(TyperGroup):
         command = typer.main.get_command(app_of(cmd_name))
         command.name = cmd_name
         return command
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - as above
+        if "--chdir=" in args or any(word in {"-C", "--chdir"} and not next_ for word, next_ in pairwise(args)):
+            # as of a script's variable that is not set; a path that is empty would be the folder that the command is started in
+            ctx.fail("-C names no folder: name one, or leave -C out.")
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - as above
         if args[0] not in COMMANDS and not args[0].startswith("-"):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sharectl.workspace.parallel import Unanswered
     from sharectl.workspace.traces import Trace
 
+_LABEL: Final = r"[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?"
 _DURATION: Final = r"([0-9]{1,9})(s|m|h|d)"
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _KINDS: Final = {kind.value.replace("_", ""): kind for kind in Kind}
@@ -41,9 +42,18 @@ def parse_address(text: str) -> Address:
     """Return the address that a user wrote; `sharetype/gold` is `share_type/gold`. Raises DiagnosticError."""
     kind_text, separator, name = text.partition("/")
     kind = _KINDS.get(kind_text.lower().replace("_", "").replace("-", ""))
-    if not separator or not name or kind is None:
+    if not separator or not name or kind is None or not _is_utf8(name):
         raise DiagnosticError(error("usage.address", f"{text!r} is not an address", remedy=_address_remedy(text)))
     return f"{kind.value}/{name}"
+
+
+def _is_utf8(text: str) -> bool:
+    """Tell whether a text is one: bytes of the command line and of paths that are not UTF-8 are none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _address_remedy(text: str) -> str:
@@ -64,7 +74,7 @@ def parse_labels(texts: Sequence[str] | None) -> dict[str, str]:
     labels = {}
     for text in texts or ():
         key, separator, value = text.partition("=")
-        if not separator or not key:
+        if not separator or re.fullmatch(_LABEL, key) is None:
             remedy = "write KEY=VALUE, such as team=research"
             raise DiagnosticError(error("usage.label", f"{text!r} is not a label", remedy=remedy))
         labels[key] = value
@@ -185,10 +195,23 @@ def _directory(chdir: Path) -> Path:
             error("usage.no-directory", f"there is no directory {chosen}", remedy="name another with -C")
         )
     directory_in_use.set(directory)
+    _require_utf8(directory, "move or rename the folder")
     return directory
 
 
+def _require_utf8(path: Path, remedy: str) -> None:
+    """Refuse a path that neither a state nor a saved plan can hold. Raises DiagnosticError."""
+    if not _is_utf8(str(path)):
+        raise DiagnosticError(error("usage.path", f"the path {path} is not UTF-8", remedy=remedy))
+
+
 def _session(directory: Path, project: Project, files: Sequence[str] | None) -> Session:
+    if "" in (files or ()):
+        raise DiagnosticError(
+            error("usage.file", "-f names nothing", remedy="name a file or a folder, or leave -f out")
+        )
+    if project.state_path is not None:
+        _require_utf8(project.state_path, "name another path for the state")
     mend_private(project.root / NAME, project.state_path)
     output = standard_output()
     output.directory = directory

@@ -185,6 +185,16 @@ def tell_unknown_addresses(draft: Draft) -> None:
             remedy=one_of(backend, sorted(desired.backends)),
             address=address_of(Kind.BACKEND, backend),
         )
+    _tell_unknown_labels(draft)
+
+
+def _tell_unknown_labels(draft: Draft) -> None:
+    """Warn where nothing has the labels by which the plan is narrowed: it would be empty, as if all were in order."""
+    desired, records, labels = draft.desired, draft.records, draft.options.labels
+    if labels and not any(_has_labels(desired, records, each, labels) for each in (*desired.digests, *records)):
+        told = ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
+        summary = f"nothing has the {'label' if len(labels) == 1 else 'labels'} {told}, neither in the manifests nor in the state"
+        draft.tell(warning, "plan.unknown-label", summary, remedy="`sharectl list` shows the labels of shares")
 
 
 def _closure(draft: Draft, targets: set[Address]) -> set[Address]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,12 @@ WRONG_USE = {
     ("plan", "--target", "shares/one"): 'did you mean "share"?',
     ("plan", "--target", "share/"): "an address is kind/name",
     ("plan", "--label", "team"): "write KEY=VALUE",
+    ("plan", "--label", "team!=a"): "write KEY=VALUE",
     ("plan", "-C", "nowhere"): "there is no directory",
+    ("plan", "-C", ""): "-C names no folder",
+    ("plan", "--chdir="): "-C names no folder",
+    ("plan", "-f", ""): "-f names nothing",
+    ("fmt", ""): "-f names nothing",
     ("apply", "--lock-timeout", "5x"): "30s, 5m, 2h, 7d",
     ("apply", "-o", "json"): "pass --yes",
     ("apply",): "pass --yes, or save a plan with `sharectl plan --out FILE`",
@@ -81,6 +87,35 @@ def test_wrong_use_exits_64_and_says_what_is_right(simulated: Console, arguments
     assert ended.code == 64
     assert WRONG_USE[arguments] in ended.err + ended.out
     assert "Traceback" not in ended.err
+
+
+def test_a_label_that_nothing_has_is_told(simulated: Console) -> None:
+    """A plan narrowed by a misspelt label is empty, and looks as if all were in order."""
+    ended = simulated("plan", "--label", "team=aa")
+    assert ended.code == 0
+    assert "warning[plan.unknown-label]: nothing has the label team=aa" in ended.err
+    assert "unknown-label" not in simulated("plan", "--label", "team=a").err
+
+
+def test_bytes_that_are_no_text_are_refused_wherever_they_are_named(console: Console) -> None:
+    """In an address, and in the path of a folder: validate and plan say it before a state or a saved plan could not be written."""
+    odd = os.fsdecode(b"n\xffs")
+    assert "an address is kind/name" in console("show", f"share/{odd}").err
+    (console.root / odd).mkdir()
+    console.write(f"{odd}/all.yaml", SIMULATED)
+    for command in (("validate",), ("plan", "--out", "p.json"), ("apply", "--yes")):
+        ended = console("-C", str(console.root / odd), *command)
+        assert ended.code == 64
+        assert r"n\xffs is not UTF-8" in ended.err
+    assert [file.name for file in (console.root / odd).iterdir()] == ["all.yaml"]
+
+
+def test_a_state_at_the_root_of_all_folders_is_none(simulated: Console) -> None:
+    """It has no name, from which those of the files beside it could be made."""
+    simulated.write("sharectl.yaml", "apiVersion: sharectl/v1\nkind: Project\nspec: {state: {file: /}}\n")
+    ended = simulated("plan")
+    assert ended.code == 1
+    assert "error[state.not-ours]: /" in ended.err
 
 
 @pytest.mark.parametrize("arguments", READING, ids=" ".join)

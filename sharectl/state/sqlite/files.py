@@ -66,7 +66,7 @@ def identity_of(path: Path) -> FileIdentity | None:
 
 def sidecar(path: Path, suffix: str) -> Path:
     """Return the path of SQLite's own file beside the state: `-wal` or `-shm`."""
-    return path.with_name(path.name + suffix)
+    return path.parent / f"{path.name}{suffix}"  # of the root, too, which has no name
 
 
 def identities_with_sidecars(path: Path) -> tuple[FileIdentity | None, ...]:
