@@ -118,6 +118,7 @@ _ADVICE: Final = _by_word(
         "write it as an annotation: `metadata: {annotations: {description: …}}`": "description comment",
         "how a client mounts is said by the client: add it to the lines that `sharectl mounts` writes": "mountoptions",
         "write one: `access: [{type: user, to: NAME, level: rw}]`": "users validusers writelist readlist groups hosts",
+        "it stands in `metadata`, beside `spec`": "labels annotations",
         "the name is `metadata.name`": "displayname sharename name",
         "it stands in `metadata`, and has no meaning here: a name stands for one thing in the whole project": "namespace",
         "write Manila's metadata as `metadata: {labels: {…}}`, beside `spec`": "metadata",
@@ -153,16 +154,26 @@ _IN_ENTRY: Final = {
 """What to write in the entry of a share of a set, which is written as if it were a document of its own."""
 
 
+_IN_LIST: Final = _by_word(
+    {
+        "write `clients`": "hosts addresses address networks network ips ip cidrs members subnets",
+        "write `names`, which `sharectl clients resolve` fills": "hostnames fqdns netgroups dnsnames",
+    }
+)
+"""What to write instead of a field of a ClientList."""
+
+
 def instead_of_field(name: str, known: Sequence[str]) -> str:
     """Return what to write instead of the unknown field `name`, where `known` fields may stand; empty where nobody can tell."""
     joined = re.sub(r"[-_]", "", name.lower())
     wanted = next((field for field in known if field.lower() == joined), _IS_NAMED.get(joined, ""))
     if wanted in known:
         return f"write `{wanted}`"
-    if joined in _IN_ENTRY and {"labels", "size"} <= set(known):
+    if joined in _IN_ENTRY and ({"labels", "size"} <= set(known) or (joined == "spec" and "size" in known)):
         return _IN_ENTRY[joined]
-    if joined in _IN_SHARE and "schedulerHints" in known:
-        return _IN_SHARE[joined]
+    for mark, words in (("schedulerHints", _IN_SHARE), ("lists", _IN_LIST)):
+        if joined in words and mark in known:
+            return words[joined]
     if joined in _ADVICE:
         return _ADVICE[joined]
     if name.lower().startswith(("x-", "x_")):

@@ -118,6 +118,7 @@ _EXPLANATIONS: Final = (
         "this line is not `key: value`",
         "add the colon and a space, or check the indentation",
     ),
+    ("tab character", "a tab indents this line", "indent with spaces"),
     ("did not find expected key", "a key of this mapping was expected here", "check the indentation and the quotes"),
     (
         "did not find expected '-' indicator",
@@ -127,6 +128,11 @@ _EXPLANATIONS: Final = (
     ("did not find expected ',' or ']'", "a list in brackets is not closed", "add the missing `,` or `]`"),
     ("did not find expected ',' or '}'", "a mapping in braces is not closed", "add the missing `,` or `}`"),
     ("unexpected end of stream", "a text in quotes is not closed", "add the closing quote"),
+    (
+        "invalid Unicode character escape",
+        "the text in double quotes holds an escape that stands for no character, such as half of a pair (`\\ud83d`)",
+        "write the character itself",
+    ),
     (
         "escape",
         "the text in double quotes holds an escape that YAML does not know",

@@ -120,13 +120,14 @@ def _remark(label: str, text: str, margin: int, *, color: bool, width: int | Non
 def _window(excerpt: str, column: int, room: int) -> tuple[str, int]:
     """Return the excerpt, cut to about `room` characters around `column` (from 1) where it is long, and the columns before its caret.
 
-    A tab becomes two spaces, another control character its escape; the caret stays under the character that it names.
+    A tab becomes two spaces, another control character its escape; the caret stays under the character that it names, or under the mark
+    of what is cut where the excerpt does not reach it.
     """
     at = min(max(column - 1, 0), len(excerpt))
     start = 0 if at < room * 3 // 4 else at - room // 2
     end = start + room
     before = (_CUT if start else "") + _shown(excerpt[start:at])
-    after = _shown(excerpt[at:end]) + (_CUT if end < len(excerpt) else "")
+    after = _shown(excerpt[at:end]) + (_CUT if end < len(excerpt) or column - 1 > len(excerpt) else "")
     return before + after, display_width(before)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -43,6 +44,8 @@ _WIDE: Final = (
 _STYLES: Final = {Condition.FAILED: "error", Condition.HALF_DONE: "warning", Condition.REFUSED: "warning"}
 _WORDS: Final = {condition: condition.value for condition in Condition}
 _UNKNOWN: Final = "unknown"
+_FORMULA: Final = r"(?:^|(?<=;))\s*(?=[=+@-]|[\uff1d\uff0b\uff20\uff0d])"
+"""Before what a spreadsheet reads as a formula: also behind a semicolon, at which many of them end a field, and in the wide forms of East Asia."""
 
 
 def list_lines(listing: Listing, look: Look = PLAIN) -> Iterator[str]:
@@ -149,8 +152,7 @@ def _field(value: object) -> object:
     """Return a value that no spreadsheet takes for a formula."""
     if not isinstance(value, str):
         return value
-    text = visible(value)
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@"} else text
+    return re.sub(_FORMULA, r"\g<0>'", visible(value))
 
 
 def list_object(listing: Listing) -> JsonObject:

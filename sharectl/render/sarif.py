@@ -112,8 +112,9 @@ def _mark(found: Diagnostic) -> str:
 
 
 def _message(found: Diagnostic) -> str:
+    """Return the text without a link: what looks like one is one in a message (SARIF 2.1.0, 3.11.6)."""
     texts = (found.summary, found.detail, f"Help: {found.remedy}" if found.remedy else "")
-    return "\n".join(visible(line) for text in texts if text for line in text.splitlines())
+    return "\n".join(visible(line) for text in texts if text for line in text.splitlines()).replace("](", "] (")
 
 
 def _location(found: Diagnostic) -> JsonObject:

@@ -157,7 +157,7 @@ def test_what_names_nothing_is_refused(look: Console, words: tuple[str, ...]) ->
 
 def test_hostile_labels_stay_on_their_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In each format; a spreadsheet takes nothing for a formula."""
-    labels = {"team": "a\n\x1b[31mshare/x ok", "=cmd()": "1"}
+    labels = {"team": "a\n\x1b[31mshare/x ok", "=cmd()": "1;=cmd()"}
     spec = canonical_json({"name": "projects", "protocol": "NFS", "size_bytes": 1 << 30, "labels": labels})
     with closing(open_store(tmp_path / ".sharectl" / "state.db", create=True)) as store:
         lease = store.acquire(ALICE, duration_seconds=60)
@@ -168,7 +168,7 @@ def test_hostile_labels_stay_on_their_line(tmp_path: Path, capsys: pytest.Captur
         out = console("list", "-o", style).out
         assert "\x1b" not in out
         assert out.count("\n") == (1 if style == "name" else 2)
-    assert "'=cmd()=1" in console("list", "-o", "csv").out
+    assert "'=cmd()=1;'=cmd()" in console("list", "-o", "csv").out
 
 
 def test_a_page_is_read_with_few_statements_however_many_there_are(tmp_path: Path) -> None:

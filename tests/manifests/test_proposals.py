@@ -249,3 +249,27 @@ def test_documents_of_kustomize_and_of_newer_versions_are_told_apart(tmp_path: P
     """Nobody has to guess what to do with a kustomization.yaml."""
     assert "kustomize build" in _remedy(tmp_path, "resources: [a.yaml]\n")
     assert "a newer sharectl" in _remedy(tmp_path, share("a").replace("sharectl/v1", "sharectl/v2"))
+
+
+@pytest.mark.parametrize(("field", "proposed"), [("hosts", "write `clients`"), ("hostnames", "write `names`, which")])
+def test_a_field_of_a_list_of_clients_is_not_taken_for_one_of_a_share(
+    tmp_path: Path, field: str, proposed: str
+) -> None:
+    """Where Samba's `hosts allow` would lead elsewhere."""
+    assert _remedy(tmp_path, document("ClientList", "a", f"{{{field}: [10.0.0.1]}}")).startswith(proposed)
+
+
+def test_the_template_of_a_set_has_no_spec_within(tmp_path: Path) -> None:
+    """As that of a Deployment has."""
+    text = document("ShareSet", "a", "{template: {spec: {size: 1GiB, protocol: NFS}}, shares: {b: {}}}")
+    found = load_text(tmp_path, text).diagnostics
+    assert "write its fields here, without `spec` around them" in {each.remedy for each in found}
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [("a:\n  b: 1\n\tc: 1", "indent with spaces"), ('a: "\\ud83d\\ude00"', "write the character itself")],
+)
+def test_what_no_yaml_has_is_written_in_another_way(tmp_path: Path, text: str, remedy: str) -> None:
+    """Tabs for indentation, and the pairs of escapes that JSON has."""
+    assert _remedy(tmp_path, text) == remedy

@@ -121,6 +121,8 @@ def test_anchors_and_merge_keys_work() -> None:
         ("a: &b [*b]", "alias", 1, 8),
         ("a: b: c", "syntax", 1, 5),
         ("a:\n\tb: c", "syntax", 2, 1),
+        ("a:\n  b: 1\n\tc: 1", "syntax", 3, 1),
+        ('a: "\\ud83d\\ude00"', "syntax", 1, 7),
         ("a: 'x", "syntax", 1, 6),
         ("a: [1", "syntax", 2, 1),
         ("a: %x", "syntax", 1, 4),

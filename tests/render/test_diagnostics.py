@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sharectl.model.diagnostics import Diagnostic, Severity, Source, error, warning
 from sharectl.render.diagnostics import diagnostics_lines, told_once, worst_first
-from sharectl.render.text import display_width
+from sharectl.render.text import display_width, visible
 from tests.render.samples import shrink_error
 
 if TYPE_CHECKING:
@@ -105,13 +105,7 @@ def test_the_caret_stands_under_the_column(excerpt: str, column: int, lead: str)
     assert shown.isprintable()
     at = min(max(column - 1, 0), len(text))
     if at < len(text):
-        char = (
-            "  "
-            if text[at] == "\t"
-            else text[at]
-            if text[at].isprintable()
-            else text[at].encode("unicode_escape", "surrogatepass").decode()
-        )
+        char = "  " if text[at] == "\t" else visible(text[at])
         position = next(
             n
             for n in range(len(shown) + 1)
@@ -119,6 +113,15 @@ def test_the_caret_stands_under_the_column(excerpt: str, column: int, lead: str)
         )
         assert shown[position:].startswith(char)
     assert caret.endswith("^")
+
+
+def test_a_caret_beyond_the_excerpt_stands_under_the_mark_of_what_is_cut() -> None:
+    """And not under a character that has nothing to do with the finding; one that is missing at the end has its place."""
+    for column, mark in ((250, "…"), (201, "")):
+        source = Source("f.yaml", 1, column, excerpt="a" * 200)
+        lines = list(diagnostics_lines([error("a.b", "c", source=source)], color=False))
+        assert lines[3].endswith(f"a{mark}")
+        assert lines[4].index("^") == len(lines[3]) - len(mark)
 
 
 def test_a_long_line_is_cut_around_the_column() -> None:

@@ -14,6 +14,7 @@ from sharectl.render.diagnostics import Verdict
 from sharectl.render.github import diagnostic_annotations, plan_annotations, validation_annotations
 from sharectl.render.job_summary import MOST_BYTES, add_to_summary
 from sharectl.render.plan_markdown import validation_markdown
+from sharectl.render.text import visible
 from tests.render.samples import rich_plan
 from tests.render.test_diagnostics import several
 
@@ -67,7 +68,7 @@ def test_no_text_can_give_a_command_of_its_own(summary: str, path: str, address:
     assert (name, properties["line"], properties["col"]) == ("warning", str(number), str(number))
     assert properties.keys() == {"file", "line", "col", "title"}
     assert properties["title"].startswith("a.b (")
-    if summary.isprintable() and path.isprintable():
+    if visible(summary) == summary and visible(path) == path:
         assert properties["file"] == path
         assert message == "\n".join(each for each in (summary, f"help: {path}" if path else "") if each)
 

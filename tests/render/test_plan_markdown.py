@@ -20,6 +20,7 @@ from sharectl.model.plans import Action, Drift, DriftKind
 from sharectl.model.verbs import Verb
 from sharectl.render.markdown import code, fence_for, prose
 from sharectl.render.plan_markdown import MOST_CHARACTERS, plan_markdown
+from sharectl.render.text import visible
 from tests.render.samples import a_plan, a_step, held_shares, new_share, rich_plan, shrink_error
 
 if TYPE_CHECKING:
@@ -142,8 +143,7 @@ def test_a_text_is_read_as_it_was_written(text: str) -> None:
         tokens = MarkdownIt("gfm-like", {"html": True, "linkify": False}).parse(rendered)
         children = [child for token in tokens for child in token.children or ()]
         shown = "".join(child.content for child in children if child.type in {"text", "text_special"})
-        escaped = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in plain)
-        assert shown == f"a {escaped} b"
+        assert shown == f"a {visible(plain)} b"
 
 
 @pytest.mark.parametrize("text", ["@admins", "#12", "see @a/b and #3"])

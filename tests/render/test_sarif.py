@@ -90,6 +90,12 @@ def test_what_stands_nowhere_is_told_at_the_settings() -> None:
     assert location["logicalLocations"] == [{"fullyQualifiedName": "backend/nas3", "kind": "resource"}]
 
 
+def test_a_message_holds_no_link() -> None:
+    """What looks like one in a name would be one in the alert."""
+    (result,) = results_of(error("a.b", "'[approved](https://evil.example)' is no name", remedy="see [1](2)"))
+    assert result["message"]["text"] == "'[approved] (https://evil.example)' is no name\nHelp: see [1] (2)"
+
+
 def test_a_finding_is_known_again_when_lines_move() -> None:
     """And is another one where its text, its resource or its file is another; equal ones are counted."""
     found = error("share.size", "too small", address="share/a", source=Source("a.yaml", 9, 3, excerpt="  size: 1GiB"))
