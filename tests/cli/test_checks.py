@@ -391,3 +391,16 @@ def test_the_name_of_a_secret_is_proposed_without_the_variable_around_it(reposit
     assert ended.code == 1
     assert ended.err.count("write the name of the variable alone, as {env: PW}") == 2
     assert "envsubst" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("root", "told"), [("~/storage", "a home folder has no short form"), ("//", "all folders of this machine")]
+)
+def test_a_root_that_nobody_means_is_refused(console: Console, root: str, told: str) -> None:
+    """A folder called `~` in the project, and all folders that there are."""
+    kind = f"apiVersion: sharectl/v1\nkind: Backend\nmetadata: {{name: nas}}\nspec: {{driver: directory, config: {{root: {root}}}}}\n"
+    console.write("all.yaml", kind)
+    ended = console("validate")
+    assert ended.code == 1
+    assert "all.yaml:4:42" in ended.err
+    assert told in ended.err

@@ -90,6 +90,13 @@ def config_problems(config: Mapping[str, object]) -> Iterator[ConfigProblem]:
     if bad:
         yield ConfigProblem(*bad[0], "name a folder")
         return
+    del paths["exportPath",]
+    for place, path in paths.items():
+        if path.partition("/")[0] == "~":
+            problem = f"{path} would be a folder called ~: a home folder has no short form here"
+            yield ConfigProblem(place, problem, "write the absolute path")
+        elif not os.path.normpath(path).strip("/"):
+            yield ConfigProblem(place, "all folders of this machine would be shares", "name a folder for the shares")
     pools = {name: absolute_path(path, absolute_path(root, "/")) for name, path in named.items()}
     for name, path in pools.items():
         for other, other_path in pools.items():
