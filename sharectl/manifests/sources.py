@@ -253,7 +253,9 @@ def _below(shown: str, folder: str, path: str) -> str | None:
 def _sparse(shown: str, folder: str, top: str) -> Iterator[Diagnostic]:
     if not _is_sparse(top):
         return
-    command = ["git", "-c", "core.fsmonitor=false", "ls-files", "-t", "-z", "--", ":(icase)*.yaml", ":(icase)*.yml"]
+    # A folder of the checkout may hold a repository of its own, of which nothing is asked here.
+    settings = ("-c", "core.fsmonitor=false", "-c", "safe.bareRepository=explicit")
+    command = ["git", *settings, "ls-files", "-t", "-z", "--", ":(icase)*.yaml", ":(icase)*.yml"]
     try:
         listed = subprocess.run(  # noqa: S603 - fixed words; the folder is not part of the command
             command, cwd=folder, capture_output=True, check=True, timeout=_GIT_TIMEOUT_SECONDS

@@ -203,6 +203,21 @@ def test_what_a_sparse_checkout_leaves_out_is_an_error(tmp_path: Path) -> None:
     assert not load_folder(tmp_path / "env").diagnostics
 
 
+def test_a_repository_among_the_manifests_does_not_speak_for_the_checkout(tmp_path: Path) -> None:
+    """One without a `.git` may be committed; asked in its place, it would say that the checkout leaves nothing out."""
+    _git(tmp_path, "init", "-q")
+    (tmp_path / "env").mkdir()
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / "env" / name).write_text(share(name[0]))
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-qm", "a")
+    _git(tmp_path, "sparse-checkout", "set", "--no-cone", "/env/a.yaml")
+    _git(tmp_path / "env", "init", "-q", "--bare", ".")
+    for setting in (("core.bare", "false"), ("core.worktree", str(tmp_path / "env"))):
+        _git(tmp_path / "env", "config", "--file=config", *setting)
+    assert (".", "error", "unreadable") in _brief(load_folder(tmp_path / "env"))
+
+
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf", b" \r\n"])
 def test_an_empty_file_is_an_error(tmp_path: Path, content: bytes) -> None:
     """A disk that was full, or an editor that died, leaves one; nobody writes one on purpose."""
