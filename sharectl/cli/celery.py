@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 app = bare_application()
 app.user_options["worker"].add(
-    click.Option(["--backend"], envvar="SHARECTL_BACKEND", metavar="NAME", help="The backend that it serves.")
+    click.Option(["--backend"], envvar="SHARECTL_BACKEND", metavar="NAME", help="The backend to serve.")
 )
 app.user_options["worker"].add(
     click.Option(
         ["--heartbeat-file"],
         envvar="SHARECTL_HEARTBEAT_FILE",
         metavar="FILE",
-        help="A file whose time tells that the worker lives, for a probe.",
+        help="A file that the worker touches while it lives, for a probe.",
     )
 )
 

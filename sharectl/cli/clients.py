@@ -37,20 +37,18 @@ def resolve(
         str | None, typer.Option("--name", help="The name of the ClientList; by default the file's.", metavar="LIST")
     ] = None,
     write: Annotated[
-        Path | None, typer.Option(help="Write the list here, or change the one that is here.", metavar="FILE")
+        Path | None, typer.Option(help="Write the list to this file, or update the list in it.", metavar="FILE")
     ] = None,
     check: Annotated[
         Path | None,
-        typer.Option(
-            help="Write nothing: end with 2 where the names of the list here have other addresses now.", metavar="FILE"
-        ),
+        typer.Option(help="Write nothing: exit with 2 if names in this list have other addresses now.", metavar="FILE"),
     ] = None,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Look host names and netgroups up, and print or write a ClientList with their addresses.
 
-    A server trusts addresses alone, so that no name service decides at a mount who is let in: a change of an address is a change in git.
-    Where a name has no address, the exit code is 1 and nothing is written.
+    Servers get addresses alone, so that no name service decides at mount time who gets in: a change of address is a change in git.
+    If a name has no address, the exit code is 1 and nothing is written.
     """
     from sharectl.cli.session import standard_output, working_directory
     from sharectl.model.diagnostics import DiagnosticError, counted, error

@@ -16,8 +16,10 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
-def completion(shell: Annotated[Shell, typer.Argument(help="The shell that is to read it.")]) -> None:
-    """Print the script by which a shell completes commands, options, addresses and backends.
+def completion(
+    shell: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish", help="The shell that will read it.")],
+) -> None:
+    """Print the script with which a shell completes commands, options, addresses and backends.
 
     For one session: `source <(sharectl completion bash)`, the same with zsh, or `sharectl completion fish | source`.
     """

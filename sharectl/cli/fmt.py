@@ -18,13 +18,16 @@ def fmt(
     ] = None,
     *,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing: end with 2 where a file would change, and name it.")
+        bool,
+        typer.Option(
+            "--check", help="Write nothing: name the files that would change, and exit with 2 if there are any."
+        ),
     ] = False,
     expand: Annotated[
         bool,
         typer.Option(
             "--expand",
-            help="Write ShareSets out, too: a Share document for each share. Comments within a set are lost.",
+            help="Also replace ShareSets by a Share document for each share. Comments within a set are lost.",
         ),
     ] = False,
     chdir: opt.Chdir = Path(),

@@ -11,7 +11,7 @@ from sharectl.cli import options as opt
 from sharectl.cli.complete import complete_address, complete_run
 from sharectl.render.formats import Format
 
-_ADDRESS_HELP = "Only of this resource."
+_ADDRESS_HELP = "Only this resource."
 
 
 def history(
@@ -25,16 +25,16 @@ def history(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(help="Only from then on: 2h, 7d, 2026-05-04 or 2026-05-04T12:00 (UTC).", metavar="TIME"),
+        typer.Option(help="Only since then: 2h, 7d, 2026-05-04 or 2026-05-04T12:00 (UTC).", metavar="TIME"),
     ] = None,
     user: Annotated[
         str | None,
-        typer.Option(help="Only of this account or actor of a forge, or of a commit's author.", metavar="NAME"),
+        typer.Option(help="Only by this account, actor of a forge, or author of a commit.", metavar="NAME"),
     ] = None,
     run: Annotated[
         str | None,
         typer.Option(
-            help="Only of this run: the beginning of its id, or last.", metavar="RUN", autocompletion=complete_run
+            help="Only this run: the beginning of its id, or `last`.", metavar="RUN", autocompletion=complete_run
         ),
     ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only what failed.")] = False,

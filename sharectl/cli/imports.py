@@ -31,7 +31,7 @@ def import_(
         str | None,
         typer.Argument(metavar="[ADDRESS]", help="The share's address.", autocompletion=complete_address),
     ] = None,
-    backend_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The backend's own id of the share.")] = None,
+    backend_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The share's id on the backend.")] = None,
     *,
     backend: Annotated[
         str | None,
@@ -69,8 +69,8 @@ def import_(
 ) -> None:
     """Take over shares as they are: data and access stay untouched, and the next plan is empty.
 
-    `import ADDRESS ID` takes one, which has a manifest (or gets one with --write); a share in the trash comes back the same way.
-    `import --backend B --all --write DIR` takes all that backend B holds, but for its trash.
+    `import ADDRESS ID` takes over one share, which has a manifest or gets one with --write; it also restores a share from the trash.
+    `import --backend B --all --write DIR` takes over all that backend B holds, except its trash.
     `import --backend B --exports FILE --smb-conf FILE` says what becomes of an /etc/exports, an smb.conf or both, line by line; with --write DIR it takes over what lies on backend B.
     """
     from sharectl.cli.session import parse_address, parse_size, start

@@ -25,9 +25,7 @@ class StateKind(StrEnum):
 
 
 def init(
-    directory: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="Where to write it; made if it is not there.")
-    ] = Path(),
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write it; made if needed.")] = Path(),
     *,
     forge: Annotated[Forge, typer.Option("--ci", help="The forge whose CI runs the workflow.")] = Forge.GITHUB,
     state: Annotated[
@@ -68,9 +66,9 @@ def schema(
         ),
     ] = None,
 ) -> None:
-    """Print a JSON Schema (2020-12), or write those of manifests: editors then check and explain manifests as they are typed.
+    """Print a JSON Schema (2020-12), or write those of manifests, with which editors check and explain them as you type.
 
-    They know the settings of the drivers that are installed here, and the defaults of the project. `sharectl-plan` and its like are those of what commands write with
+    They include the settings of the installed drivers, and the defaults of the project. `sharectl-plan` and the others describe what commands write with
     `--output json`.
     """
     from sharectl.cli.session import standard_output, working_directory

@@ -23,14 +23,14 @@ def list_(
         ),
     ] = None,
     broken: Annotated[
-        bool, typer.Option("--broken", help="Only shares whose last change failed, or is half done, or was refused.")
+        bool, typer.Option("--broken", help="Only shares whose last change failed, is half done or was refused.")
     ] = False,
     sort: Annotated[Order, typer.Option(help="What comes first: names, or the largest.")] = Order.NAME,
-    limit: Annotated[int | None, typer.Option("--limit", "-n", help="No more than so many.", min=1)] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", help="At most this many.", min=1)] = None,
     output: Annotated[Format, opt.output("list")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """List the shares in the state: used, size, protocol, labels, where they are, and what is not well. No backend is asked."""
+    """List the shares in the state: usage, size, protocol, labels, place, and problems. Asks no backend."""
     from datetime import UTC, datetime
 
     from sharectl.cli.session import parse_labels, start

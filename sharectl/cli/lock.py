@@ -33,7 +33,7 @@ def status(*, output: Annotated[Format, opt.output("lock")] = Format.TEXT, chdir
 def unlock(
     token: Annotated[
         int | None,
-        typer.Argument(metavar="[TOKEN]", help="Which lock, where there are several: `lock status` shows them."),
+        typer.Argument(metavar="[TOKEN]", help="Which lock, if there are several: `lock status` shows them."),
     ] = None,
     *,
     yes: opt.Yes = False,

@@ -48,7 +48,7 @@ def mounts(
         ),
     ] = None,
     *,
-    style: Annotated[MountFormat, typer.Option("--format", help="Who reads them.")] = MountFormat.FSTAB,
+    style: Annotated[MountFormat, typer.Option("--format", help="What will read them.")] = MountFormat.FSTAB,
     client: Annotated[
         str | None,
         typer.Option(
@@ -65,17 +65,19 @@ def mounts(
         str, typer.Option(help="The client's file with the name and password for SMB.", metavar="FILE")
     ] = "/etc/smb-credentials",
     namespace: Annotated[
-        str, typer.Option(help="Of the claims and the secret in Kubernetes.", metavar="NAME")
+        str, typer.Option(help="The namespace of the claims and the secret in Kubernetes.", metavar="NAME")
     ] = "default",
     directory: Annotated[
         Path | None,
-        typer.Option("--directory", help="Write the units of systemd here, as files.", metavar="DIR", file_okay=False),
+        typer.Option(
+            "--directory", help="Write the systemd units into this folder, as files.", metavar="DIR", file_okay=False
+        ),
     ] = None,
     label: opt.Label = None,
     backend: opt.Backend = None,
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Write the mounts of a client, from the state alone: no backend is asked."""
+    """Write the mounts of a client, from the state alone. Asks no backend."""
     from sharectl.cli.session import parse_address, parse_labels, start
     from sharectl.mounting.selection import Wanted
     from sharectl.render.mounts import left_out_lines, mount_problem, mounts_lines, nothing_line

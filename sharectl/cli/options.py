@@ -65,14 +65,14 @@ class ExecutorName(StrEnum):
 Executor = Annotated[
     ExecutorName | None,
     typer.Option(
-        help="Who makes the calls, whatever sharectl.yaml says: this process, or workers, called through the database or the broker."
+        help="Who makes the calls, whatever sharectl.yaml says: this process (local), or workers, called through the database (queue) or the broker (celery)."
     ),
 ]
 Metrics = Annotated[
     Path | None,
     typer.Option(
         "--metrics",
-        help="Write how it went, and what is used, to FILE for the textfile collector of node_exporter; its name ends with `.prom` there.",
+        help="Write the outcome and usage to FILE for node_exporter's textfile collector, which reads names that end with `.prom`.",
         metavar="FILE",
     ),
 ]
@@ -84,7 +84,7 @@ Files = Annotated[
     typer.Option(
         "--file",
         "-f",
-        help="A file or a folder of manifests, or - for standard input; may be repeated.",
+        help="A file or a folder of manifests, or - for standard input. May be repeated.",
         metavar="PATH",
     ),
 ]
@@ -112,7 +112,7 @@ AllowDeletions = Annotated[int, typer.Option(help="Allow this many removals, bey
 AllowRecreations = Annotated[
     int,
     typer.Option(
-        help="Allow this many shares to be made again, empty, that are lost or lie in the trash.", metavar="N", min=0
+        help="Allow this many shares that are lost or in the trash to be made again, empty.", metavar="N", min=0
     ),
 ]
 AllowRevocations = Annotated[
@@ -122,7 +122,7 @@ AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Allow an empty 
 AllowShared = Annotated[
     list[str] | None,
     typer.Option(
-        help="Use this backend even though it holds shares of another state; remembered once applied.",
+        help="Use this backend even though it holds shares of another state. The state remembers this once it is applied.",
         metavar="NAME",
         autocompletion=complete_backend,
     ),

@@ -210,7 +210,7 @@ def destroy(
 ) -> None:
     """Remove every share and snapshot in the state: deletionPolicy delete removes the data, trash puts it aside, retain leaves it.
 
-    Protected shares are refused. The manifests stay as they are; they still say how the backends are reached.
+    Protected shares are refused. The manifests stay as they are, since they say how to reach the backends.
     """
     from sharectl.cli.planning import planner
     from sharectl.cli.runs import RunChoices, run_locked
@@ -240,7 +240,7 @@ def refresh(
     output: Annotated[Format, opt.output("drift")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Ask the backends what they hold, and show where that differs from the state. Changes nothing but notes of what is used; `apply` repairs."""
+    """Ask the backends what they hold, and show where that differs from the state. Only records usage; `apply` repairs."""
     from sharectl.cli.planning import looking_planner, measuring, planned
     from sharectl.cli.session import start
     from sharectl.workspace.usage import UseSeen

@@ -48,7 +48,7 @@ def pools(
 ) -> None:
     """Show every pool with its capacity and capabilities, as the scheduler sees it.
 
-    Files named with -f that hold no Backend are read together with the project's manifests.
+    If the files named with -f hold no Backend, they are read together with the project's manifests.
     """
     from sharectl.cli.session import start
     from sharectl.planner.backends.findings import unread_findings

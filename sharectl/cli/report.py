@@ -16,18 +16,18 @@ def report(
         Path,
         typer.Option(
             "--html",
-            help="The folder to write: one that is not there, is empty, or holds an earlier report, which is replaced.",
+            help="The folder to write: a new or empty one, or one with an earlier report, which is replaced.",
             metavar="DIR",
         ),
     ],
     plan: Annotated[
-        Path | None, typer.Option(help="A plan saved by `sharectl plan --out`, to be shown with it.", metavar="FILE")
+        Path | None, typer.Option(help="A plan saved by `sharectl plan --out`, to show with it.", metavar="FILE")
     ] = None,
     chdir: opt.Chdir = Path(),
 ) -> None:
     """Write what the state knows as pages for a browser: shares, backends, who may reach what, history. Asks no backend, changes nothing.
 
-    The pages need no server, and ask for nothing from outside. They hold names and addresses of clients: publish them where those
+    The pages need no server, and load nothing from elsewhere. They hold names and addresses of clients: publish them only where those
     may be read.
     """
     from datetime import UTC, datetime

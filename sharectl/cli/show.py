@@ -128,16 +128,18 @@ def explain(
     backend: Annotated[
         list[str] | None,
         typer.Option(
-            help="Explain it as a plan with this --backend places it.", metavar="NAME", autocompletion=complete_backend
+            help="Explain it as a plan with this --backend would place it.",
+            metavar="NAME",
+            autocompletion=complete_backend,
         ),
     ] = None,
     allow_unreadable: opt.AllowUnreadable = None,
     output: Annotated[Format, opt.output("explanation")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Show each pool with the filter that refuses the share and the figures, or with its weight by weigher.
+    """Show each pool, with the filter that refuses the share and the figures, or with its weight by weigher.
 
-    Files named with -f that hold no Backend are read together with the project's manifests.
+    If the files named with -f hold no Backend, they are read together with the project's manifests.
     """
     from sharectl.cli.session import parse_address, start
     from sharectl.planner.backends.findings import UNREAD_CODES

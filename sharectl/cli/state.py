@@ -130,7 +130,7 @@ def _makers(session: Session, operations: Sequence[OperationRecord]) -> Mapping[
 
 @app.command()
 def operations(*, output: Annotated[Format, opt.output("operations")] = Format.TEXT, chdir: opt.Chdir = Path()) -> None:
-    """List operations that have begun on a backend and whose end is not recorded; the next `sharectl apply` asks the backends and resolves them."""
+    """List operations that began on a backend and have no recorded end. The next `sharectl apply` asks the backends and resolves them."""
     from sharectl.cli.session import start
     from sharectl.workspace.interventions import open_operations
 
@@ -165,7 +165,7 @@ def drop(
     lock_timeout: opt.LockTimeout = "0",
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Drop open operations that no backend can be asked about any more; what they may have made or changed there is not recorded."""
+    """Drop open operations about which no backend can be asked any more. What they may have made or changed there is not recorded."""
     from sharectl.cli.session import edited_state, start
     from sharectl.workspace.interventions import chosen_operations, drop_operations, open_operations
 
@@ -199,7 +199,7 @@ def push(
     document: Annotated[Path, typer.Argument(metavar="FILE", help="What `state pull` wrote.")],
     *,
     force: Annotated[
-        bool, typer.Option("--force", help="Also if it is of another state, or older than what is there.")
+        bool, typer.Option("--force", help="Even if it is of another state, or older than the present one.")
     ] = False,
     lock_timeout: opt.LockTimeout = "0",
     chdir: opt.Chdir = Path(),
@@ -225,7 +225,7 @@ def backup(
         typer.Option(
             "--to",
             metavar="FILE|DIR",
-            help="Where it goes: a file, or a folder, where it gets a name of its own; else it joins the copies on this machine.",
+            help="A file, or a folder, where it gets a name of its own. Without this, it joins the copies on this machine.",
         ),
     ] = None,
     chdir: opt.Chdir = Path(),
@@ -253,12 +253,12 @@ def restore(
         str | None,
         typer.Argument(
             metavar="[COPY]",
-            help="The name of a copy, or the path of a backup; without one, the newest copy with --yes, else all are listed.",
+            help="The name of a copy, or the path of a backup. Without one: with --yes the newest copy, else a list.",
         ),
     ] = None,
     *,
     yes: opt.Yes = False,
-    force: Annotated[bool, typer.Option("--force", help="Also over a newer state, or one of another lineage.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even over a newer state, or one of another lineage.")] = False,
     lock_timeout: opt.LockTimeout = "0",
     output: Annotated[Format, opt.output("copies")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
@@ -296,7 +296,7 @@ def migrate(
     to: Annotated[
         str,
         typer.Option(
-            "--to", metavar="URL", help="Where it is to be: `postgresql://USER@HOST/DATABASE?name=NAME`, or a file."
+            "--to", metavar="URL", help="The new place: `postgresql://USER@HOST/DATABASE?name=NAME`, or a file."
         ),
     ],
     yes: opt.Yes = False,

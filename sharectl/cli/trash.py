@@ -70,7 +70,7 @@ def purge(
         str | None, typer.Option(help="Only what has been there for at least this long: 12h, 7d.", metavar="TIME")
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Everything in the trash, but for what another state has put there.")
+        bool, typer.Option("--all", help="Everything in the trash, except what another state put there.")
     ] = False,
     backend: opt.Backend = None,
     allow_unreadable: opt.AllowUnreadable = None,

@@ -15,13 +15,13 @@ from sharectl.render.formats import Format
 Run = Annotated[
     str,
     typer.Argument(
-        metavar="RUN", help="The beginning of its id, as `history` shows it, or last.", autocompletion=complete_run
+        metavar="RUN", help="The beginning of its id, as `history` shows it, or `last`.", autocompletion=complete_run
     ),
 ]
 
 
 def diff(run: Run, *, output: Annotated[Format, opt.output("diff")] = Format.TEXT, chdir: opt.Chdir = Path()) -> None:
-    """Show what a run changed, field by field, before and after, by the history; what is not recorded of it is said."""
+    """Show what a run changed, field by field, before and after, as the history has it, and what was not recorded."""
     from sharectl.cli.session import start
     from sharectl.workspace.run_changes import changes_of_run
 
@@ -34,7 +34,7 @@ def diff(run: Run, *, output: Annotated[Format, opt.output("diff")] = Format.TEX
 def undo(run: Run, *, output: Annotated[Format, opt.output("undo")] = Format.TEXT, chdir: opt.Chdir = Path()) -> None:
     """Write the reverse of a run as a patch to the manifests, for `git apply` and a review, and say what cannot be undone.
 
-    Nothing is changed. What a manifest says by now is not overwritten: where it has changed since, that is said. Exits with 1 where
+    Changes nothing. The patch leaves out what has changed in a manifest since, and the output says so. Exits with 1 if
     something is lost, or not in the patch.
     """
     from sharectl.cli.session import start

@@ -16,7 +16,7 @@ def validate(
     *,
     file: opt.Files = None,
     secrets: Annotated[
-        bool, typer.Option("--secrets", help="Also check that the secrets which backends refer to are there.")
+        bool, typer.Option("--secrets", help="Also check that the secrets that backends refer to are there.")
     ] = False,
     output: Annotated[Format, opt.output("validation")] = Format.TEXT,
     chdir: opt.Chdir = Path(),

@@ -29,7 +29,7 @@ def who(
     output: Annotated[Format, opt.output("who")] = Format.TEXT,
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Show which shares a client or user may reach, at which level, by which rule in which file, and what shuts it out; from the state."""
+    """Show which shares a client or user may reach, at which level, by which rule in which file, and what shuts it out. Asks only the state."""
     from datetime import UTC, datetime
 
     from sharectl.cli.session import start

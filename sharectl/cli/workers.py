@@ -23,16 +23,16 @@ app = typer.Typer(
 def worker(
     *,
     backend: Annotated[
-        str, typer.Option(help="The backend that it serves.", metavar="NAME", autocompletion=complete_backend)
+        str, typer.Option(help="The backend to serve.", metavar="NAME", autocompletion=complete_backend)
     ],
     heartbeat_file: Annotated[
-        Path | None, typer.Option(help="A file whose time tells that the worker lives, for a probe.", metavar="FILE")
+        Path | None, typer.Option(help="A file that the worker touches while it lives, for a probe.", metavar="FILE")
     ] = None,
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Serve a backend near it: claim the calls of runs elsewhere, make them, and record how they ended.
+    """Serve a nearby backend: claim the calls of runs elsewhere, make them, and record how they end.
 
-    As a systemd unit with Type=notify it says when it serves, and beats for WatchdogSec.
+    As a systemd unit with Type=notify, it tells systemd when it serves, and feeds WatchdogSec.
     """
     from sharectl.cli.session import start
     from sharectl.workspace.backends import Backends
@@ -76,11 +76,11 @@ def admit(
     *,
     role: Annotated[str, typer.Option(help="The role in the database.", metavar="ROLE")],
     backend: Annotated[
-        str, typer.Option(help="The backend that it is to serve.", metavar="NAME", autocompletion=complete_backend)
+        str, typer.Option(help="The backend that it may serve.", metavar="NAME", autocompletion=complete_backend)
     ],
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Let a role of the database serve a backend as a worker, which reads and writes no table."""
+    """Let a database role serve a backend as a worker, without access to any table."""
     from sharectl.cli.session import start
     from sharectl.model.diagnostics import DiagnosticError, did_you_mean, error
     from sharectl.workspace.remote import admit_role
@@ -104,14 +104,14 @@ def dismiss(
     role: Annotated[str, typer.Option(help="The role in the database.", metavar="ROLE")],
     backend: Annotated[
         str,
-        typer.Option(help="The backend that it is to serve no more.", metavar="NAME", autocompletion=complete_backend),
+        typer.Option(help="The backend that it served.", metavar="NAME", autocompletion=complete_backend),
     ],
     now: Annotated[
-        bool, typer.Option("--now", help="Take away what it has begun, too, and end its sessions in the database.")
+        bool, typer.Option("--now", help="Also take over the calls that it has begun, and end its database sessions.")
     ] = False,
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Let a role of the database serve a backend no more: its workers claim nothing new, and finish what runs."""
+    """Stop a database role from serving a backend: its workers claim nothing new, and finish what runs."""
     from sharectl.cli.session import start
     from sharectl.workspace.remote import dismiss_role
 
