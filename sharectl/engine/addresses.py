@@ -1,4 +1,4 @@
-"""Who holds which address, kept in the state: a row for each, whose key is the address itself, so that it is never given twice."""
+"""Who holds which address, kept in the state: a row for each, whose key is the address itself, so that it is never given out twice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class StateAddressLedger:
-    """An AllocationLedger in the state: `network_allocation/SCOPE/ADDRESS`. Read once, when it is first asked, and kept up by its own changes.
+    """An AllocationLedger in the state: `network_allocation/SCOPE/ADDRESS`. Read once, when it is first asked, and kept current by its own changes.
 
     Runs beside this one may write meanwhile: what one of them has taken is found by its key, and the address counts as taken. What they
     give back is free for the next run.

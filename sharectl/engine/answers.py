@@ -1,4 +1,4 @@
-"""What comes back from drivers and network services that may be anybody's: checked before it is believed, and told of in a driver's errors."""
+"""What comes back from drivers and network services, which anybody may have written: checked before it is believed, and reported as a driver's error."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TEXT: Final = (str,)
 _MAYBE_TEXT: Final = (str, type(None))
 _MAYBE_BYTES: Final = (int, type(None))
 _LARGEST: Final = (1 << 63) - 1
-"""The largest number that a state or a saved plan holds."""
+"""The largest number that a state or a saved plan can hold."""
 _SHARE: Final = (
     _MAYBE_TEXT,  # resource_id
     _TEXT,  # backend_id
@@ -53,7 +53,7 @@ _REST_OF_SHARE: Final[tuple[tuple[type, ...], ...]] = (
     _MAYBE_TEXT,  # export_name
 )
 _USUAL_REST: Final = tuple(ObservedShare._field_defaults.values())[-1 - len(_REST_OF_SHARE) : -1]
-"""What most shares have there, which is told by one comparison."""
+"""The values that most shares have there: one comparison finds them."""
 _SNAPSHOT: Final = (_MAYBE_TEXT, _TEXT, _TEXT, _TEXT, _MAYBE_BYTES)
 _SERVER: Final = (_MAYBE_TEXT, _TEXT, _TEXT, (tuple,), (bool,), _TEXT)
 _FIELDS: Final[dict[type, tuple[tuple[type, ...], ...]]] = {
@@ -88,7 +88,7 @@ def all_expected(call: str, kind: type[T], answers: Iterable[Any]) -> list[T]:
 
 
 def unmeasured(share: ObservedShare) -> ObservedShare:
-    """Return a share without what is used of it, as an answer has it that nobody asked for that."""
+    """Return a share without its usage, as in an answer to a question that did not ask for it."""
     return share if share.used_bytes is None else share._replace(used_bytes=None)
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Board:
     """Counts down what each step waits for, and keeps two steps at one address from running at once.
 
-    Every operation costs time in proportion to the steps that it settles or frees; what is settled takes no memory
-    any more, but for a number for each step that can never run.
+    Every operation costs time in proportion to the steps that it settles or frees; what is settled takes no more memory, except a number
+    for each step that can never run.
     """
 
     def __init__(self, steps: Sequence[Step]) -> None:
@@ -76,7 +76,7 @@ class Board:
         return doomed, self._start(self._release(step))
 
     def discard(self, step: Step) -> None:
-        """Count a step as settled, and free nothing by it: the run is ending."""
+        """Count a step as settled without freeing anything: the run is ending."""
         self._open.pop(step.step_id, None)
 
     def _start(self, names: Iterable[str]) -> list[Step]:

@@ -34,7 +34,7 @@ class Cancellation:
     def request(self) -> None:
         """Ask for an end: gracefully the first time, at once from the second on.
 
-        `requested` is True only when whoever subscribed has been told: whoever sees it may rely on nothing more being begun.
+        `requested` is True only when all subscribers have been told: whoever sees it can rely on nothing more beginning.
         """
         immediate = next(self._requests) > 0
         told = self._notify

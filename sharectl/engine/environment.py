@@ -32,7 +32,7 @@ def _utc_text(milliseconds: int) -> str:
 
 
 def uniform(low: float, high: float) -> float:
-    """Return a number between two, by chance."""
+    """Return a random number between two others."""
     from random import SystemRandom  # noqa: PLC0415 - only where something is tried again
 
     return SystemRandom().uniform(low, high)

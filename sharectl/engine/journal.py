@@ -30,7 +30,7 @@ class Journal:
         self._numbers = count(1)
 
     def intent(self, task: Task, entry: Entry) -> OperationRecord:
-        """Return the intent of a task: what another process needs in order to find out how it ended, and to record that."""
+        """Return the intent of a task: what another process needs to find out how it ended, and to record that."""
         step = task.step
         return OperationRecord(
             operation_id=f"{self._run.run_id}-{next(self._numbers)}",
@@ -55,7 +55,7 @@ class Journal:
         if task.step.verb is Verb.TRASH_SHARE:
             detail["resource_id"] = task.resource_id
         if task.record is not None and task.step.verb in _REMOVING and task.record.kind in MANAGED_KINDS:
-            # The row goes with it: this is all that tells how it was.
+            # The row goes with it: nothing else tells how it was.
             rules = [rule.rule.as_plain() for rule in task.rules if rule.status == "active"]
             spec = spec_object_of(task.record)
             if "size_bytes" in spec and task.record.size_bytes is not None:

@@ -10,8 +10,8 @@ that no call is submitted before its intent is durable.
 
 What has begun goes first: the next call of a job, or its next try, waits for a place, and not behind those that have only their intent.
 
-A call that failed for now is submitted again after a pause, as often as its job allows, and only if it may be repeated. A backend
-that leaves as many calls unanswered in a row as it is wide is silent: what has not begun on it is not asked any more.
+A call that failed for now is submitted again after a pause, as often as its job allows, and only if it may be repeated. A backend that
+leaves as many calls unanswered in a row as it has places is silent: calls that have not begun on it are not made any more.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Job:
         self.trouble: Failure | None = None
         self.worker: str | None = None
         self.lost: str | None = None
-        """Who was lost in its call, until another takes it: there may be nobody for a while."""
+        """The worker that was lost in its call, until another takes the call, which may take a while."""
 
     def taken(self, lost: str | None) -> None:
         """Note that its `worker` makes a call now, when it has begun already; in place of one that was `lost`."""
@@ -109,7 +109,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """A backend is silent after as many failures of `kinds` in a row as it is wide, and `spare` more."""
+    """A backend is silent after as many failures of `kinds` in a row as it has places, and `spare` more."""
 
     kinds: frozenset[FailureKind] = frozenset({FailureKind.SILENT})
     spare: int = 0
@@ -155,7 +155,7 @@ class Loop:
         self._ready.append((job, None, None))
 
     def is_silent(self, backend: str | None) -> bool:
-        """Tell whether the backend is asked no more because it does not answer."""
+        """Tell whether the backend is no longer asked, because it does not answer."""
         if backend is None or backend not in self._troubles:
             return False
         return self._troubles[backend] >= self._executor.width(backend) + self._patience.spare
@@ -173,7 +173,7 @@ class Loop:
             self._repeat_due()
 
     def carry_on(self) -> None:
-        """Let procedures go on until all wait, with one transaction; what they want to write after it is for the next turn."""
+        """Let procedures go on until all wait, with one transaction; their later writes are for the next turn."""
         self._resume_all()
         if self._writes:
             batch, self._writes = self._writes, []

@@ -37,10 +37,10 @@ _LOOKED_UP_AT_ONCE: Final = 200
 _ATTEMPTS: Final = 4
 """Two intents that are resolved side by side may be in each other's way for a moment."""
 _PASSING: Final = frozenset({FailureKind.TRANSIENT})
-"""What is repeated of the first questions: a backend that cannot be reached holds up the run no longer than one of them."""
+"""How the first questions are repeated: a backend that cannot be reached holds up the run no longer than one of them."""
 _NOT_BEGUN: Final = Outcome((), "it was not begun")
 _NO_ANSWER: Final = UNANSWERED_KINDS | {FailureKind.UNAVAILABLE, FailureKind.NOT_ASKED, FailureKind.NOT_PERMITTED}
-"""Failures that say nothing of the intent, but that its backend cannot be asked."""
+"""Failures that say nothing about the intent, only that its backend cannot be asked."""
 
 
 def recover(  # noqa: PLR0913 - the state, what it runs on, and who watches
@@ -56,13 +56,13 @@ def recover(  # noqa: PLR0913 - the state, what it runs on, and who watches
 ) -> tuple[OperationRecord, ...]:
     """Resolve every open intent in the scope of the lease that can be, and return those whose backend gave no answer.
 
-    Outcomes are durable as they come, so that a recovery which is cut short has got on. Backends are asked side by side, each as
+    Outcomes are durable as they come, so that a recovery that is cut short has made progress. Backends are asked side by side, each as
     many calls at once as `width` says. A call that has no answer within the `timeout_seconds` of its backend holds up only its own
     intent, and a backend that is silent again and again is given up; how long all of it takes is not limited.
 
     What a backend holds is recorded, also where the run before died before it could; what it does not hold leaves no trace.
-    A share that was made for an address which has meanwhile got another is removed: nobody ever had access to it. A backend
-    behind which is another storage than the state has pinned (a file system that is not mounted) is not believed.
+    A share that was made for an address which has meanwhile got another is removed: nobody ever had access to it. A backend with other
+    storage behind it than the state has pinned (a file system that is not mounted) is not believed.
 
     `remains` are, by operation, what workers have kept of its calls: one that never began is not asked about (but where the run
     may have taken addresses by itself before), and one that is still under way is left alone.
@@ -155,7 +155,7 @@ class _Recovery:
         self._problem: Exception | None = None
 
     def run(self, operations: Sequence[OperationRecord], observer: Callable[[Event], None]) -> None:
-        """Resolve what can be. Raises LeaseLostError and StateError."""
+        """Resolve what can be resolved. Raises LeaseLostError and StateError."""
         by_backend: dict[str, list[OperationRecord]] = {}
         for operation in operations:
             known = self._remains.get(operation.operation_id)

@@ -17,7 +17,7 @@ def retry_delay_seconds(
     """Return the pause after the failed attempt number `attempt` (from 1).
 
     What the backend asked for is honoured, up to five times the longest pause of our own; otherwise the pause doubles with each
-    attempt and lies anywhere between half of that and the whole, so that many callers do not come back at the same moment.
+    attempt and lies anywhere between half of that and the whole, so that many callers do not come back at once.
     """
     if retry_after_seconds is not None:
         return min(max(retry_after_seconds, 0.0), 5 * MAX_DELAY_SECONDS)

@@ -34,7 +34,7 @@ _WITH_RULES = frozenset({Verb.UPDATE_ACCESS, Verb.UPDATE_RECORD, Verb.FORGET, Ve
 
 
 class Rows:
-    """Read once when a run begins, kept up by its results, and let go of with the last step that needs them."""
+    """Read once when a run begins, kept current by its results, and dropped with the last step that needs them."""
 
     def __init__(self, plan: Plan, store: StateStore) -> None:
         """Read what the steps of `plan` touch."""
@@ -59,7 +59,7 @@ class Rows:
     def refusals(self) -> list[tuple[Step, str]]:
         """Return the steps that must not run, with why: the state has changed since the plan, or is unresolved there.
 
-        To be asked before anything is changed. All steps that begin with the same row are refused together, also those of a row
+        Call it before anything is changed. All steps that begin with the same row are refused together, also those of a row
         that the plan gives another address.
         """
         expected: dict[Address, int | None] = {}
@@ -172,7 +172,7 @@ class Rows:
 
 
 def addresses_of(plan: Plan) -> set[Address]:
-    """Return the addresses of all rows that the steps read or write, but for those of their backends."""
+    """Return the addresses of all rows that the steps read or write, except those of their backends."""
     return {address for step in plan.steps for address in _touched_by(step)}
 
 
@@ -190,14 +190,14 @@ def rows_of(plan: Plan, store: StateStore) -> CurrentRows:
 
 
 def _snapshot_of(step: Step, spec: ShareSpec) -> str | None:
-    """Return the name of the snapshot that a share is made from, or that it is turned back to."""
+    """Return the name of the snapshot that a share is made from, or reverted to."""
     if step.verb is Verb.REVERT_SHARE:
         return None if spec.revert_to is None else spec.revert_to.snapshot
     return spec.source_snapshot
 
 
 def _share_of(step: Step) -> Address | None:
-    """Return the share that what a step makes or records is of; None for a share itself."""
+    """Return the share that the result of a step belongs to; None for a share itself."""
     needed = () if step.spec is None else prerequisites_of(step.spec)
     return next((address_of(*each) for each in needed if each.kind is Kind.SHARE), None)
 
@@ -208,7 +208,7 @@ def _share_spec_of(step: Step) -> ShareSpec | None:
 
 
 def _touched_by(step: Step) -> list[Address]:
-    """Return the addresses of the rows that a step reads or writes, but for that of its backend."""
+    """Return the addresses of the rows that a step reads or writes, except that of its backend."""
     touched, work = [step.address], step.work
     if work is None:
         return touched

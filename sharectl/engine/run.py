@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _PREPARED: Final = 64
 """How many steps of a backend have their intent and wait for a free place, so that no place waits for a commit; its width, if larger."""
 _ONLY_WITH_A_PLACE: Final = frozenset({Verb.REVERT_SHARE})
-"""What has no intent before there is a place for it: of an open one the next run has to say that nobody knows whether it was done."""
+"""Steps that get no intent before there is a place for them: if it stayed open, the next run would have to say that nobody knows whether it was done."""
 _OF_THE_STATE_AT_ONCE: Final = 1000
 _NOT_WRITTEN: Final = "the state could not be written"
 _RESOLVED_LATER: Final = "what was running is resolved by the next apply"
@@ -251,7 +251,7 @@ class PlanRun:
 
     def _go_on(self, step: Step, ready: Iterable[Step]) -> None:
         """Dispatch what may run now that the step is settled, and the shares that had come to a backend before it was prepared."""
-        for other in ready:  # what is begun is finished first: its row is let go of then
+        for other in ready:  # what has begun is finished first, so that its row can be dropped
             self._dispatch(other, is_next=other.address == step.address)
         for other, index in self._unprepared.pop(step.step_id, ()):
             self._dispatch(other, index)
@@ -290,12 +290,12 @@ class PlanRun:
         self._end(_NOT_WRITTEN)
 
     def _abandon(self, error: str) -> None:
-        """Wait for nothing any more: nothing more is written, and the next run resolves what is in doubt."""
+        """Stop waiting: nothing more is written, and the next run resolves what is in doubt."""
         attempts = tuple(self._attempts.values())
         self._loop.abandon(attempts)
         for attempt in attempts:
             self._leave(attempt)
-            if attempt.is_withdrawn:  # what is left of it is an intent of what has not begun
+            if attempt.is_withdrawn:  # all that is left is an intent of something that has not begun
                 self._skip(attempt.step, "", self._loop.ending)
                 continue
             message = f"{error}; {_RESOLVED_LATER}" if attempt.in_doubt else error

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class EndingKind(Enum):
-    """How an attempt ended: of a share that was REFUSED, another candidate may do what this one could not.
+    """How an attempt ended: if a share was REFUSED, another candidate may do what this one could not.
 
     CANCELLED is an attempt whose backend was not asked, because a cancel came first.
     """
@@ -55,7 +55,7 @@ _ENDINGS: Final = {
     ),
 }
 _REPEATED: Final = TRANSIENT_KINDS | {FailureKind.WORKER_LOST}
-"""What is tried again under the same intent and the same id; where how it ended has to be looked at first, a lost worker is not among it."""
+"""What is tried again under the same intent and the same id; a lost worker is not among them if its outcome has to be found out first."""
 _IN_DOUBT: Final = UNANSWERED_KINDS | {FailureKind.MISBEHAVED}
 """Nobody knows how the call ended."""
 _UNHEARD: Final = UNANSWERED_KINDS | {FailureKind.NOT_PERMITTED}
@@ -201,13 +201,13 @@ class Steps:
         return ending
 
     def _unasked(self, attempt: Attempt) -> Ending:
-        """Return how an attempt ends that is not begun any more."""
+        """Return how an attempt ends that will not begin."""
         if self._loop.ending:
             return Ending(EndingKind.CANCELLED, error=self._loop.ending)
         return Ending(EndingKind.REFUSED, error=f"backend {attempt.backend} does not answer; it was not asked")
 
     def _expect_storage(self, backend: str, entry: Entry, verb: Verb) -> Procedure[None]:
-        """Look which storage is behind the backend, and whether its network service can be opened, where that is needed.
+        """Check which storage is behind the backend, and whether its network service can be opened, if that is needed.
 
         Attempts that begin before the first answer is there each ask.
         """
@@ -285,7 +285,7 @@ def _ending(failure: Failure, *, unresolved: bool = False) -> Ending:
 def _may_be_done(failure: Failure, *, is_repeatable: bool) -> bool:
     """Tell whether a call that failed may have taken effect nevertheless.
 
-    A backend that says when to come again has not begun.
+    A backend that says when to ask again has not begun.
     """
     if not is_repeatable:
         return failure.kind in TRANSIENT_KINDS and failure.retry_after_seconds is None

@@ -25,7 +25,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Done(Answer):
-    """It is done, and there is nothing to tell."""
+    """It is done, with nothing to report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ LISTS_USAGE: Final = "lists-usage"
 class Described(Answer):
     """What a driver says of its backend, and which optional capabilities it has.
 
-    `clones_within` is said where it clones snapshots, `server_addresses` where it makes share servers: how many each new one needs.
+    `clones_within` is set if it clones snapshots, `server_addresses` if it makes share servers: how many addresses each new one needs.
     Among the capabilities of a driver that several runs may work on at once is `RUNS_BESIDE`; `LISTS_USAGE` is of the worker itself.
     """
 
@@ -169,7 +169,7 @@ class FailureKind(StrEnum):
     TRANSIENT = "transient"
     UNAVAILABLE = "unavailable"
     MISBEHAVED = "misbehaved"
-    """The driver did what its contract does not know: nobody knows how the call ended."""
+    """The driver broke its contract: nobody knows how the call ended."""
     NOT_PERMITTED = "not-permitted"
     """The run has lost its right to begin calls."""
     SILENT = "silent"
@@ -177,7 +177,7 @@ class FailureKind(StrEnum):
     WORKER_LOST = "worker-lost"
     """Whoever ran it is gone: nobody knows how it ended."""
     NOT_ASKED = "not-asked"
-    """Its backend does not answer others, and was not asked this."""
+    """Its backend does not answer other calls, so this one was not made."""
     WITHDRAWN = "withdrawn"
     """It was taken back before it began, because the run ends."""
     CUT_SHORT = "cut-short"

@@ -4,8 +4,8 @@ The loop of a run decides what is called, when, and how often; the executor deci
 backend has room: at most `width` calls of a backend run at once, on all workers together. When a call begins, it is reported as
 `Began`. Then comes exactly one outcome, an answer or a failure. Right before each request to a backend the worker checks that
 the call has not been abandoned and that the run may still begin one: with the `Permit` that it is given, or elsewhere by the
-deadline of the lease, which travels with the call, and by the fence of the run. Where nobody can tell what has become of calls
-elsewhere, all of them are reported as NOT_PERMITTED once the permit does not return any more.
+deadline of the lease, which travels with the call, and by the fence of the run. If nobody can tell what has become of calls elsewhere,
+all of them are reported as NOT_PERMITTED once the permit no longer returns.
 
 A call that has no answer `timeout_seconds` after it began is reported as SILENT, and one whose worker is gone as WORKER_LOST. In
 both cases nobody knows how it ended: its intent stays open, later answers are dropped, and its place is free for another call.
@@ -45,7 +45,7 @@ class Operation(NamedTuple):
 class Remains(NamedTuple):
     """What is known of the calls of an operation whose run is gone: whether one has begun, and what the last one brought back.
 
-    One that `is_under_way` has not ended: its operation is nobody's to resolve.
+    One that `is_under_way` has not ended: nobody may resolve its operation.
     """
 
     has_begun: bool

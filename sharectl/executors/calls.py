@@ -47,11 +47,11 @@ class Call(Generic[AnswerT_co]):
 
     __slots__ = ()
     repeatable: ClassVar[bool] = True
-    """Whether it may be made again where nobody knows whether it was done."""
+    """Whether it may be repeated if nobody knows whether it was done."""
     of_network: ClassVar[bool] = False
     """Whether the network service of the backend is asked, and not the backend."""
     is_question: ClassVar[bool] = False
-    """Whether it has no effect: it needs no run that has the lock, and holds up nothing when it hangs."""
+    """Whether it has no effect: it needs no run with the lock, and holds up nothing if it hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class CreateShare(Call[ShareMade]):
 
 @dataclass(frozen=True, slots=True)
 class ResizeShare(Call[Size]):
-    """Make a share at least so large where it `grows`, else at most so large."""
+    """Make a share at least this large if it `grows`, else at most this large."""
 
     share: ShareRef
     size_bytes: int
@@ -122,7 +122,7 @@ class ResizeShare(Call[Size]):
 
 @dataclass(frozen=True, slots=True)
 class RevertShare(Call[Done]):
-    """Turn a share back to a snapshot. Never made again in doubt: that would destroy what was written after it."""
+    """Revert a share to a snapshot. Never repeated in doubt: that would destroy what was written after it."""
 
     repeatable: ClassVar[bool] = False
 
@@ -134,7 +134,7 @@ class RevertShare(Call[Done]):
 class UpdateAccess(Call[AccessUpdated]):
     """Make `rules` the access of a share to which sharectl has given `given` so far.
 
-    With `repairs` the backend may hold something else than `given`, so that only the whole set counts. With `lists` the share is
+    With `repairs` the backend may hold something other than `given`, so that only the whole set counts. With `lists` the share is
     listed afterwards. One that `may_be_gone` has no access then. `export_name` and `protocol` are set where the export is to have
     others first.
     """
@@ -243,7 +243,7 @@ class ListAllocations(Call[AllocationsListed]):
 
 @dataclass(frozen=True, slots=True)
 class CheckSubnet(Call[SubnetChecked]):
-    """Ask what would prevent so many more addresses in a subnet."""
+    """Ask what would prevent this many more addresses in a subnet."""
 
     of_network: ClassVar[bool] = True
     is_question: ClassVar[bool] = True
@@ -254,7 +254,7 @@ class CheckSubnet(Call[SubnetChecked]):
 
 @dataclass(frozen=True, slots=True)
 class MakeServer(Call[ServerMade]):
-    """Make a share server, or make it well; with `updates`, make one that is in use as requested."""
+    """Make or repair a share server; with `updates`, change one in use as requested."""
 
     request: ShareServerRequest
     updates: bool = False

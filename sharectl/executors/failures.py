@@ -1,4 +1,4 @@
-"""What is raised in a call, by anybody's driver, as a failure."""
+"""Whatever a driver raises in a call, as a failure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _KINDS: Final = (
 
 
 def failure_of(error: BaseException) -> Failure:
-    """Return what was raised in a call, by anybody's driver, as a failure."""
+    """Return what a driver raised in a call as a failure."""
     for kind_of_error, kind in _KINDS:
         if isinstance(error, kind_of_error):
             return Failure(kind, _text(error), _seconds(error))
@@ -38,7 +38,7 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def _seconds(error: BaseException) -> float | None:
-    """Return after how long the backend is to be asked again. A driver may be anybody's, and so may its errors."""
+    """Return how long to wait before asking the backend again. Anybody may have written the driver and its errors."""
     try:
         asked = getattr(error, "retry_after_seconds", None)
         return float(asked) if isinstance(asked, int | float) and isfinite(asked) else None
@@ -47,7 +47,7 @@ def _seconds(error: BaseException) -> float | None:
 
 
 def _text(error: BaseException) -> str:
-    """Return what the error says, as text that can be written down: it may name a file whose name cannot be decoded."""
+    """Return the error's message as text that can be stored: it may contain a file name that cannot be decoded."""
     try:
         return str(error).encode(errors="backslashreplace").decode()
     except BaseException:  # noqa: BLE001 - as above

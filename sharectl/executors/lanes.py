@@ -1,11 +1,11 @@
-"""Lanes: for each backend a pool of threads, as many as it is wide, so that no backend waits for another.
+"""Lanes: for each backend a pool of threads, as many as its width, so that no backend waits for another.
 
 The threads do nothing but make calls. They share no lock: queued and running calls stand in two dictionaries, and a call
 belongs to the thread that takes it out of one.
 
-The interpreter runs one thread at a time, and threads on several cores that all want it cost more than their calls, if those are
+The interpreter runs one thread at a time, and threads on several cores that compete for it cost more than their calls, if those are
 short. So they are woken one by one, and more only while calls take long; and a thread with short calls goes on only while the loop
-waits in `reports`, which gathers outcomes for a moment, so that both do much at a stretch.
+waits in `reports`, which gathers outcomes for a moment, so that both work in long stretches.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _PACE: Final = 1
 """How many threads are woken at once while outcomes come; twice as many each time that none has come for a while."""
 _MOST_AT_ONCE: Final = 256
 _LONG_AT_ONCE: Final = 4
-"""How many are woken at least where calls take long, or nobody knows yet."""
+"""How many are woken at least if calls take long, or it is not known yet."""
 _SHORT_SECONDS: Final = 0.00025
-"""A thread whose call took no longer rests while the loop works: both at once would only take the interpreter from each other."""
+"""A thread whose call took at most this long rests while the loop works: at once, they would only take the interpreter from each other."""
 _PACE_SECONDS: Final = 0.001
 _LONGEST_PACE_SECONDS: Final = 0.008
 """The longest time between two looks at the threads while outcomes come steadily: each look takes the interpreter from them."""
@@ -45,11 +45,11 @@ _STEADY: Final = 4
 _SHORT_GATHERING_SECONDS: Final = 0.05
 """How long outcomes are gathered where all that work have short calls: many are done in it, and nobody waits for an outcome in the meantime."""
 _WITHOUT_THREADS_SECONDS: Final = 1.0
-"""After how long a call may be made again for which there was no thread; it has certainly not begun."""
+"""How long until a call for which there was no thread may be made again; it has certainly not begun."""
 
 
 class _AbandonedError(BaseException):
-    """Nobody waits for the call any more. No Exception, so that no handler takes it for a failure of the driver."""
+    """Nobody waits for the call any more. Not an Exception, so that no handler takes it for a failure of the driver."""
 
 
 class Hold(Protocol):
@@ -123,7 +123,7 @@ def _drained(reports: deque[Report]) -> list[Report]:
 
 
 class Lanes:
-    """An Executor in threads of this process; they are daemons, so that one that hangs keeps nobody from leaving."""
+    """An Executor in threads of this process; they are daemons, so that one that hangs does not keep the process from ending."""
 
     def __init__(
         self,
@@ -266,7 +266,7 @@ class Lanes:
         return bool(lacking)
 
     def _start_thread(self, lane: _Lane) -> None:
-        """Start a thread. Where the system gives no more, the lane goes on with those that it has; without any, its calls fail for now."""
+        """Start a thread. If the system allows no more, the lane goes on with those that it has; without any, its calls fail for now."""
         lane.threads += 1
         try:
             threading.Thread(target=self._work, args=(lane,), name=f"lane-{lane.name}", daemon=True).start()
@@ -284,7 +284,7 @@ class Lanes:
             self.wake()
 
     def _leave_thread(self, backend: str) -> None:
-        """Leave a thread behind in the call that it does not come back from; another takes its place with the next reports."""
+        """Leave a thread behind in a call that does not return; another takes its place with the next reports."""
         self._lanes[backend].threads -= 1
 
     def _overdue(self, now: float) -> Iterator[Report]:

@@ -1,4 +1,4 @@
-"""An executor whose calls somebody watches: when each began and ended, where it was made, and how it ended."""
+"""An executor whose calls are observed: when each began and ended, where it was made, and how it ended."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ABANDONED = Failure(FailureKind.CUT_SHORT, "nobody waited for it any more")
 class CallSeen:
     """A call that has ended, in nanoseconds since 1970, made by the `worker` of this id (None: this process).
 
-    Of a call of this process they are those of its thread, of one elsewhere those at which that was heard of here.
+    For a call in this process the times are those of its thread, for one elsewhere those at which this process heard of it.
     """
 
     submission: Submission

@@ -2,8 +2,8 @@
 
     {"version": 1, "type": "ListShares", "value": {"resource_ids": ["…"]}}
 
-Values are written field by field, but for those that are as they are by default: so an older sharectl, which refuses what it does not
-know, takes all that says nothing of a later field. What is read is checked against the types of the fields, and anything else is refused.
+Values are written field by field, except those that equal their defaults: so an older sharectl, which refuses what it does not know,
+accepts everything that does not use a later field. What is read is checked against the types of the fields, and anything else is refused.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a field
         return {
             field.name: _plain(found)
             for field in fields(value)
-            if (found := getattr(value, field.name)) != field.default  # what has no default equals nothing
+            if (found := getattr(value, field.name)) != field.default  # without a default it equals nothing
         }
     if isinstance(value, tuple | list):
         return [_plain(one) for one in _said(value)]
@@ -95,7 +95,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a field
 
 
 def _said(values: Any) -> Any:  # noqa: ANN401 - a list, or any named tuple
-    """Return the values of a named tuple up to the last that is not as it is by default; of any other all."""
+    """Return the values of a named tuple up to the last that differs from its default; of anything else all."""
     defaults = getattr(values, "_field_defaults", None)
     if not defaults:
         return values

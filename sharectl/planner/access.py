@@ -1,4 +1,4 @@
-"""Access that a plan gives and takes away: rules that are others' to give, which are lost, and whether a share may lose them."""
+"""Access that a plan gives and takes away: which rules belong to others, which are lost, and whether a share may lose them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def without_ignored(
     wanted: tuple[AccessRule, ...],
     in_force: Collection[AccessRule] = (),
 ) -> tuple[AccessRule, ...]:
-    """Return the wanted rules that are sharectl's to give; refuse, one by one, those that the backend's manifest leaves to others.
+    """Return the wanted rules that sharectl may give; refuse, one by one, those that the backend's manifest leaves to others.
 
     One that sharectl has given already stays among them.
     """
@@ -83,7 +83,7 @@ def without_ignored(
 def may_revoke(
     draft: Draft, address: Address, record: Record, before: Collection[AccessRule], after: Collection[AccessRule]
 ) -> bool:
-    """Count what the share loses, and tell whether it may: a protected share does not lose all at once of the access that is recorded."""
+    """Count what the share loses, and tell whether it may: a protected share does not lose all its recorded access at once."""
     known = {rule.rule for rule in draft.state.rules.get(draft.moved_from.get(address, address), ())}
     lost = sorted(known & set(before))
     if left_out := rules_left_out(draft, address, lost, after):

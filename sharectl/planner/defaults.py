@@ -1,4 +1,4 @@
-"""Tell once what many resources have from one place: a default of the project, or a ShareSet."""
+"""Report once what many resources have from one place: a default of the project, or a ShareSet."""
 
 from __future__ import annotations
 

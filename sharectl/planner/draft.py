@@ -249,7 +249,7 @@ class Draft:
         return rules
 
     def let_go(self) -> None:
-        """Hold nothing of the manifests besides what the steps hold; what is asked for after all is decoded again."""
+        """Drop all of the manifests that the steps do not hold; whatever is still needed is decoded again."""
         self._access.clear()
         self.desired.let_go(specs=True)
 
@@ -347,7 +347,7 @@ def removal_reason(draft: Draft) -> str:
 def may_remove(draft: Draft, address: Address, record: Record, reason: str = "") -> bool:
     """Tell whether the resource may go; refuse, with the reason, where it is protected.
 
-    A share that a replacement has set aside goes by the name that it had.
+    A share that a replacement set aside counts under its old name.
     """
     if not is_protected(draft, address, record):
         return True
@@ -363,14 +363,14 @@ def may_remove(draft: Draft, address: Address, record: Record, reason: str = "")
 
 
 def own_place(desired: Desired, address: Address, field: str) -> str:
-    """Return, of a share that has the `field` by default, that its own document is meant, and where that is; else nothing: the place that is told is it."""
+    """If a share has the `field` by default, return a note that its own document is meant, and where that is; else nothing, since the diagnostic's place says so."""
     if f"spec.{field}" not in desired.by_default(address):
         return ""
     return f" in the share's own document ({address}: {desired.source(address)})"
 
 
 def refuse_immutable(draft: Draft, address: Address, change: FieldChange, holds: frozenset[Verb]) -> None:
-    """Refuse the change of a field that cannot change in place, with the reason and the way out that the table of kinds has."""
+    """Refuse the change of a field that cannot change in place, with the reason and the remedy in the table of kinds."""
     kind = kind_of(address)
     entry, field = KINDS[kind], SPECS[kind].__dataclass_fields__[change.field]
     rule, written = rule_of(field), written_name(field)
@@ -388,7 +388,7 @@ def refuse_immutable(draft: Draft, address: Address, change: FieldChange, holds:
 
 
 def is_protected(draft: Draft, address: Address, record: Record) -> bool:
-    """Tell whether the resource is protected, and the user has not lifted that."""
+    """Tell whether the resource is protected, and the user has not overridden that."""
     overridden = draft.options.override_protection
     return record.protect and address not in overridden and address.partition(DEPOSED_MARK)[0] not in overridden
 

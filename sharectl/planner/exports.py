@@ -1,4 +1,4 @@
-"""Settings of exports: which ones a backend's configuration and a share type ask for, and which exports have others."""
+"""Settings of exports: which ones a backend's configuration and a share type ask for, and which exports differ."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def export_policy(
 
 
 def is_of_rule(name: str) -> bool:
-    """Tell whether a setting is one of shares with a certain access rule alone: it is called as the key of that."""
+    """Tell whether a setting applies only to shares with a certain access rule: it has the name of that rule's key."""
     return ":" in name
 
 
@@ -88,7 +88,7 @@ class ExportChange(NamedTuple):
     changes: tuple[FieldChange, ...]
 
     def explains(self, current: Iterable[AccessRule], wanted: Iterable[AccessRule]) -> bool:
-        """Tell whether the rules in force differ from the wanted ones by nothing but what such a setting brings about."""
+        """Tell whether the rules in force differ from the wanted ones only by the effect of such a setting."""
         changed = {change.field.removeprefix(PREFIX) for change in self.changes}
         return {rule.key.casefold() for rule in set(current) ^ set(wanted)} <= changed
 

@@ -1,4 +1,4 @@
-"""What refusals hold: the steps that are refused, all that depends on them, and never half of what belongs together."""
+"""What refusals hold: the refused steps and all that depends on them, and never half of what belongs together."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def _bind_snapshots(draft: Draft, refusals: _Refusals, bound: dict[str, list[str
 
 
 def _is_mere_order(step: Step, needed: str) -> bool:
-    """Tell whether the step only comes after the other, and does without it."""
+    """Tell whether the step only comes after the other, and can do without it."""
     return step.verb in RESIZING and needed.startswith(f"{Verb.REVERT_SHARE}:")
 
 

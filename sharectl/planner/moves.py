@@ -65,14 +65,14 @@ def plan_moves(draft: Draft) -> None:
 
 
 def take_deviations_along(draft: Draft) -> None:
-    """Let the draft know of what has moved how it differs from what is recorded."""
+    """Carry the deviations of what has moved over to its new address."""
     moved = {new: draft.deviations[old] for new, old in draft.moved_from.items() if old in draft.deviations}
     if moved:
         draft.deviations = {**draft.deviations, **moved}
 
 
 def _tell_former_target(draft: Draft, address: Address, formers: Sequence[Address]) -> None:
-    """Say where something is to be destroyed by a name that it has in the manifests alone: nothing would be, without a word."""
+    """Say if something is to be destroyed under a name that only the manifests have: otherwise nothing would happen, silently."""
     targets = draft.options.targets
     former = next((former for former in formers if former in draft.records), None)
     if address not in targets or address in draft.records or former is None or former in targets:
@@ -90,8 +90,8 @@ def _tell_former_target(draft: Draft, address: Address, formers: Sequence[Addres
 def _nothing_moved(draft: Draft, address: Address, formers: Sequence[Address], leaving: Sequence[Address]) -> None:
     """Say that a former name is unknown where something of its kind is `leaving`, which may have been meant.
 
-    An error where a new resource would be made, empty, beside one of nearly that name which would go. An annotation that has done
-    its work stays unmentioned.
+    An error if a new resource would be made, empty, beside one with a similar name that would go. An annotation that has done its work
+    is not mentioned.
     """
     if not leaving:
         return

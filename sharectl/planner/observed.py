@@ -1,4 +1,4 @@
-"""What the backends report, and how that differs from what the state says."""
+"""What the backends report, and how it differs from the state."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ServerObservation:
     `servers` (by resource id) and `allocations` (by allocation id) are None where they are unknown; `network_error` says why the
     latter are. `address_count` is how many addresses a new server needs. `findings` are what would keep a server from being made
     on a share network, by the network's name. `doubled` are allocation ids under which the network service holds several addresses,
-    after a request that was given up and carried out all the same.
+    after a request that was given up but carried out.
     """
 
     servers: Mapping[str, ObservedShareServer] | None = None
@@ -147,7 +147,7 @@ class Deviation:
 
 
 def find_deviations(state: StateView, observed: Observed) -> dict[Address, Deviation]:
-    """Return the resources that are not listed as recorded, or not at all by a backend whose list is whole.
+    """Return the resources that are not listed as recorded, or are missing from a complete listing.
 
     What is on a backend that could not be read is unknown and not in the answer. Linear, and cheap where nothing deviates.
     """
@@ -178,7 +178,7 @@ def find_deviations(state: StateView, observed: Observed) -> dict[Address, Devia
 def without_own_rules_ignored(state: StateView, deviations: Mapping[Address, Deviation]) -> Mapping[Address, Deviation]:
     """Return the deviations without those that come of an ignore list alone: a rule that the state records is sharectl's own.
 
-    Somebody else's are only rules that the state does not know, however much a list covers.
+    Only rules that the state does not know belong to others, however much a list covers.
     """
     found: dict[Address, Deviation] = {}
     for address, deviation in deviations.items():

@@ -1,4 +1,4 @@
-"""What the user asks of a plan beyond the manifests: which addresses, and which refusals are lifted."""
+"""What the user asks of a plan besides the manifests: which addresses, and which refusals to lift."""
 
 from __future__ import annotations
 

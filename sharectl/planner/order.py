@@ -114,7 +114,7 @@ def _waits(draft: Draft) -> dict[str, tuple[str, ...]]:
 def _add_clones(draft: Draft, waits: dict[str, tuple[str, ...]]) -> None:
     """Let the deletion of a snapshot wait for that of its clones, which on some backends depend on it.
 
-    A clone remembers its snapshot by name, which another snapshot may have by now: what would be a circle is left out.
+    A clone remembers its snapshot by name, which another snapshot may have by now: what would make a circle is left out.
     """
     for snapshot, removals in clones_of_removed_snapshots(draft).items():
         deletion = step_id(Verb.DELETE_SNAPSHOT, snapshot)
@@ -136,7 +136,7 @@ def _add_needs_of_successors(draft: Draft, waits: dict[str, tuple[str, ...]]) ->
 
 
 def _leads_to(waits: Mapping[str, Iterable[str]], start: str, goal: str) -> bool:
-    """Tell whether `start` waits for `goal`, at once or by way of others."""
+    """Tell whether `start` waits for `goal`, directly or through others."""
     seen: set[str] = set()
     trail = [start]
     while trail:
@@ -184,7 +184,7 @@ def _before_removal(step: Step, snapshots_of: Mapping[str, list[Address]]) -> It
 
 
 def _of_successor(address: Address) -> Iterator[tuple[Verb, Address]]:
-    """Yield what makes the share that replaces an old one, which is as it was until then."""
+    """Yield what makes the share that replaces an old one, which stays as it was until then."""
     successor, mark, _ = address.partition(DEPOSED_MARK)
     if mark:
         yield Verb.CREATE_SHARE, successor
@@ -206,7 +206,7 @@ def _of_spec(step: Step) -> Iterator[tuple[Verb, Address]]:
 def _taken_before_reverts(draft: Draft) -> dict[str, list[str]]:
     """Return what each revert waits for besides the share: its snapshot under its new name, and all snapshots that are taken of the share.
 
-    Whoever asks for a new snapshot together with a revert wants to keep what the revert takes away.
+    A new snapshot together with a revert is meant to keep what the revert takes away.
     """
     reverts = {step.address: step for step in draft.steps.values() if step.verb is Verb.REVERT_SHARE}
     found: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""Room that runs have promised to their new shares: taken off the pools, so that two plans which fit alone do not both count on it."""
+"""Room that runs have promised to their new shares: subtracted from the pools, so that two plans do not both count on it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def needs_of(plan: Plan, records: Mapping[Address, Record]) -> dict[str, Need]:
 
 
 def total_of(needs: Mapping[str, Need]) -> Counter[Place]:
-    """Return how much is needed in each pool, all shares being at the first of their places."""
+    """Return how much is needed in each pool if all shares go to the first of their places."""
     total: Counter[Place] = Counter()
     for need in needs.values():
         total[need.places[0]] += need.size_bytes
@@ -81,7 +81,7 @@ def reduced(pools: Sequence[Pool], promises: Sequence[Promise]) -> tuple[Pool, .
 
 
 def warnings_of(promises: Sequence[Promise], pools: Sequence[Pool]) -> Iterator[Diagnostic]:
-    """Yield what whoever plans, or looks at these pools, is to know of the room in them that is promised."""
+    """Yield what a plan, or a look at these pools, has to say about the promised room in them."""
     places = {(pool.backend, pool.name) for pool in pools}
     for promise in promises:
         if (promise.backend, promise.pool) in places:

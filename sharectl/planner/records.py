@@ -1,4 +1,4 @@
-"""State records from what was asked for and what was observed; planner and engine agree on them here."""
+"""Rows of the state, from what was asked for and what was observed; here planner and engine agree on them."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def with_name(record: Record, name: str) -> Record:
 
 
 def with_access(record: Record, rules: Iterable[AccessRule], *, refused: bool = False) -> Record:
-    """Return the row with `rules` in force. Where others were `refused`, no manifest is what the row says, until none is any more."""
+    """Return the row with `rules` in force. If others were `refused`, no manifest matches the row until none is refused any more."""
     spec_digest = record.spec_digest
     if refused:
         spec_digest = None
@@ -250,7 +250,7 @@ def bare_record(  # noqa: PLR0913, PLR0917 - what such a row holds
     *,
     version: int = 0,
 ) -> Record:
-    """Return the row of what has neither a manifest's spec nor a pool, a size or access rules."""
+    """Return the row of a resource without a manifest's spec, a pool, a size or access rules."""
     spec_json = canonical_json(spec or {})
     return Record(
         address=address,

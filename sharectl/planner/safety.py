@@ -46,7 +46,7 @@ def check_empty(draft: Draft) -> bool:
 
 
 def check_limits(draft: Draft) -> None:
-    """Refuse more removals or recreations than the safety limits allow; the numbers and the flag that lifts it are said."""
+    """Refuse more removals or recreations than the safety limits allow, with the numbers and the flag that lifts it."""
     options, total = draft.options, draft.recorded_total
     them = f"of {total} shares and snapshots"
     if not options.destroy:
@@ -94,7 +94,7 @@ def _check_count(  # noqa: PLR0913, PLR0917 - the words of one refusal
 
 
 def check_kept_snapshots(draft: Draft) -> None:
-    """Refuse to delete a share whose snapshots stay: many backends would take them along, the others would refuse."""
+    """Refuse to delete a share whose snapshots stay: many backends would delete them too, and the others would refuse."""
     if draft.verbs.isdisjoint(TAKING_DATA):
         return
     for removal, snapshots in sorted(snapshots_of_removed_shares(draft).items()):

@@ -217,7 +217,7 @@ def _closure(draft: Draft, targets: set[Address]) -> set[Address]:
 
 
 def _needed(desired: Desired, address: Address) -> Iterator[Address]:
-    """Yield what the resource is made from, and the snapshot that a share is to be turned back to."""
+    """Yield what the resource is made from, and the snapshot that a share is to be reverted to."""
     yield from dependencies_of(desired, address)
     if is_of(Kind.SHARE, address) and (revert_to := desired.share(address).revert_to) is not None:
         yield address_of(Kind.SNAPSHOT, revert_to.snapshot)

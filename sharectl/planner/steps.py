@@ -121,7 +121,7 @@ def _can_be_placed(draft: Draft, address: Address) -> bool:
 
 
 def _refuse_halves(draft: Draft, placed: Placement) -> None:
-    """Refuse replacements of which only the removal would be left, unless what keeps the new share from being made is a refusal: that holds both."""
+    """Refuse replacements of which only the removal would be left, unless a refusal keeps the new share from being made, which holds both."""
     if not draft.replaced:
         return
     refused = {each.address for each in draft.refusals if each.verbs is None or Verb.CREATE_SHARE in each.verbs}
@@ -184,7 +184,7 @@ def _refuse_lost_sources(draft: Draft) -> None:
 
 
 def _refuse_reverts_before_snapshots(draft: Draft) -> None:
-    """Refuse to turn a share back before a snapshot of it is taken that its manifests ask for, and that the plan leaves out: it is to keep what would go."""
+    """Refuse to revert a share while the plan leaves out a snapshot of it in the manifests, which is meant to keep what would be lost."""
     if Verb.REVERT_SHARE not in draft.verbs:
         return
     for snapshot in sorted(of_kind(Kind.SNAPSHOT, draft.desired.digests)):

@@ -128,7 +128,7 @@ def places_of(found: Sequence[tuple[str, ObservedShare]]) -> str:
 def refuse_taken_snapshot(draft: Draft, address: Address) -> bool:
     """Tell whether a snapshot may be taken; refuse it where its share has one of that name, which the state does not know.
 
-    That one may be what the manifest is about: taken anew, it would hold what is in the share now.
+    That one may be what the manifest means: taken again, it would hold what is in the share now.
     """
     spec = draft.desired.snapshot(address)
     share = draft.records.get(address_of(Kind.SHARE, spec.share))
@@ -205,7 +205,7 @@ def refuse_unfinished_import(draft: Draft, address: Address) -> bool:
 
 
 def forget_given_up_imports(draft: Draft) -> None:
-    """Add a step for each import that was begun and is wanted no longer: the manifest is gone, or the share is there by other means."""
+    """Add a step for each import that was begun and is no longer wanted: the manifest is gone, or the share is there by other means."""
     for row in draft.others.get(Kind.IMPORT, ()):
         record = draft.records[row]
         [(address, wanted)] = unfinished_imports([record])
@@ -294,7 +294,7 @@ def plan_imports(draft: Draft) -> None:
 
 
 def _tell_of_others(draft: Draft) -> None:
-    """Warn of shares that a state has made which is not this one, or not as it is now: only people know whether it still has them."""
+    """Warn of shares that another state made, or this one in an earlier form: only people know whether it still has them."""
     names = [
         f"{step.work.backend_id} on backend {step.backend}"
         for step in draft.steps.values()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Arranged(NamedTuple):
     """A file under the name that it is shown by, its path (None for standard input), and its text before and after.
 
-    One that `is_left` has manifests whose order is nobody's to change: parts of them stand in two places.
+    One that `is_left` has manifests whose order must not change: parts of them stand in two places.
     """
 
     shown: str

@@ -43,7 +43,7 @@ def secret_problems(spec: BackendSpec, resolver: SecretResolver) -> tuple[Config
 
 
 class Backends:
-    """Opens the driver of each backend once, whichever thread asks first; closes them all at the end."""
+    """Opens the driver of each backend once, whichever thread asks first, and closes them all at the end."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Backends:
         return specs, self._environment.base_directory
 
     def driver(self, backend: str) -> Driver:
-        """Return the driver of the backend; one that opens slowly holds up no other. Raises DriverError."""
+        """Return the driver of the backend; one that opens slowly does not hold up others. Raises DriverError."""
         return self._drivers.get(backend)
 
     def missing_secrets(self, backend: str) -> tuple[ConfigProblem, ...]:

@@ -1,4 +1,4 @@
-"""Backups of a state in a file or in a database: whole copies that somebody asked for, each in one file."""
+"""Backups of a state in a file or in a database: whole copies on request, each in one file."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def read_backup(path: Path) -> Copy:
 
 @contextmanager
 def _written_in(store: StateStore, folder: Path) -> Iterator[Copy]:
-    """Yield a copy of the state under a passing name in `folder`, which is gone when the block ends."""
+    """Yield a copy of the state under a temporary name in `folder`, which is gone when the block ends."""
     assert isinstance(store, WritesCopies)  # noqa: S101 - both kinds of stores do
     draft = folder / f".backup.{os.urandom(8).hex()}{DRAFT_SUFFIX}"
     try:
@@ -97,7 +97,7 @@ def _moved(copy: Copy, target: Path) -> Copy:
 
 
 def _expect_replaceable(target: Path, copy: Copy, project: Project) -> None:
-    """Refuse to put a backup where something is that it does not replace. Raises DiagnosticError."""
+    """Refuse to put a backup in the place of something that it must not replace. Raises DiagnosticError."""
     if not target.exists():
         return
     if project.state_path is not None and project.state_path.exists() and target.samefile(project.state_path):

@@ -1,4 +1,4 @@
-"""The file of a ClientList whose names are looked up: made anew, or changed where an address has, with all else in it left as it is."""
+"""The file of a ClientList whose names are looked up: newly made, or changed only where an address has changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copies of the state of a project: where they are kept, which project they are of, and how one comes back."""
+"""Copies of the state of a project: where they are kept, which project they belong to, and how to restore one."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _beside_state(project: Project) -> Path:
 
 
 def _damage(store: StateStore) -> tuple[Diagnostic, ...]:
-    """Tell whether a copy is damaged because the state itself is: somebody else, or the disk, has changed it meanwhile."""
+    """Tell whether a copy is damaged because the state itself is: something else, or the disk, changed it meanwhile."""
     try:
         for _ in store.export_document():
             pass
@@ -96,7 +96,7 @@ def _damage(store: StateStore) -> tuple[Diagnostic, ...]:
 def keep_copy_of(
     store: StateStore, project: Project, environ: Mapping[str, str], now: datetime
 ) -> tuple[Diagnostic, ...]:
-    """Keep a copy of the state where it has changed; what stands in the way is a warning, and never a failure."""
+    """Keep a copy of the state where it has changed; a problem is a warning, never a failure."""
     if project.copies_kept == 0 or not isinstance(store, KeepsCopies):
         return ()
     problem = ""

@@ -27,7 +27,7 @@ _BACKEND: Final = Kind.BACKEND.value
 
 
 def defaults_near(directory: Path) -> tuple[JsonObject, ...]:
-    """Return the defaults of the project that the folder is in; none where its file is wrong, for an editor is what mends it."""
+    """Return the defaults of the project that the folder is in; none if its file is wrong, since an editor is there to mend it."""
     from sharectl.manifests.project import find_project  # noqa: PLC0415 - `init` asks for none
 
     try:

@@ -1,4 +1,4 @@
-"""What cannot be done of the shares and snapshots in the manifests, told from them and from the state alone: no backend is asked."""
+"""What cannot be done for the shares and snapshots in the manifests, from them and the state alone: no backend is asked."""
 
 from __future__ import annotations
 

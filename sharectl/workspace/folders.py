@@ -1,4 +1,4 @@
-"""Folders of a storage host, found by their paths among the shares of a backend."""
+"""Folders of a storage host, matched by path with the shares of a backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How old is what the state says: when it was last changed, by which run, and who is at work on it."""
+"""How old the state's knowledge is: when it was last changed, by which run, and who is at work on it."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _TIMEOUT_SECONDS: Final = 5.0
 
 def git_lines(folder: Path, *arguments: str) -> list[str]:
     """Return the lines that a git command prints for the folder; none where there is no git, no repository, or no answer in time."""
-    if not _may_be_in_repository(folder):  # to start git, only to hear that, is much of what a short command takes
+    if not _may_be_in_repository(folder):  # starting git only to learn that would be much of a short command's time
         return []
     import subprocess  # noqa: PLC0415 - only where git is asked
 

@@ -1,4 +1,4 @@
-"""Signs of life of a worker, for what supervises it: systemd's notifications, and a file for probes."""
+"""Signs of life of a worker, for its supervisor: systemd's notifications, and a file for probes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def notify(environ: Mapping[str, str], state: str) -> None:
-    """Tell systemd, where it wants to be told (the protocol of sd_notify(3)); who listens no more is not waited for."""
+    """Tell systemd, where it wants to be told (the protocol of sd_notify(3)); a listener that is gone is not waited for."""
     place = environ.get("NOTIFY_SOCKET", "")
     if place[:1] not in {"/", "@"}:
         return

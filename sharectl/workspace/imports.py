@@ -247,7 +247,7 @@ def _left_out(shares: Sequence[tuple[str, ObservedShare]]) -> tuple[Diagnostic, 
 
 
 def begin_imports(store: StateStore, lease: Lease, imports: Mapping[Address, Import]) -> None:
-    """Record in the state what is to be taken over, so that none of it is ever made anew instead."""
+    """Record in the state what is to be taken over, so that nothing new is ever made instead."""
     rows = {
         address: import_record(address, wanted) for address, wanted in imports.items() if is_of(Kind.SHARE, address)
     }

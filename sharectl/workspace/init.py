@@ -1,4 +1,4 @@
-"""The small repository that `sharectl init` writes: it works as it is, and shows where things belong."""
+"""The small repository that `sharectl init` writes: it works at once, and shows where things belong."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ _VERSION: Final = "@VERSION@"
 def write_repository(directory: Path, forge: str, state: str) -> tuple[str, ...]:
     """Write the files into `directory`, with the workflow for the forge and for that kind of state; return the paths of those that are new.
 
-    None of them may be there with another text, and the project's own file, which comes last, not at all: what was killed is finished by
-    the next. The schemas that editors read go beside the state, where git does not see them. Where one cannot be written, nothing of it
+    None of them may be there with another text, and the project's own file, which comes last, not at all: the next run finishes what a
+    killed one began. The schemas that editors read go beside the state, where git does not see them. Where one cannot be written, nothing of it
     stays. Raises DiagnosticError.
     """
     files = dict([*FILES.items(), WORKFLOWS[forge]])
@@ -106,7 +106,7 @@ def _missing_folders(paths: Iterable[Path]) -> list[Path]:
 
 
 def _take_back(written: Iterable[Path], folders: Iterable[Path], private: Container[Path]) -> None:
-    """Remove what was written, as far as it goes, and the folders that were made for it; the private ones with all that is in them."""
+    """Remove what was written, as far as possible, and the folders that were made for it; the private ones with all that is in them."""
     for path in written:
         with suppress(OSError):
             path.unlink()

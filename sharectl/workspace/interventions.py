@@ -190,7 +190,7 @@ def require_name(address: Address) -> None:
 
 
 def forgotten_note(record: Record, rules: Iterable[RuleRecord] = ()) -> str:
-    """Return what follows from a row's removal, for the one who has just removed it; `rules` are those recorded of a share."""
+    """Return what follows from a row's removal, for the user who removed it; `rules` are those recorded of a share."""
     if record.kind == Kind.BACKEND:
         return (
             f"Forgotten: {record.address}. The next apply takes whatever storage answers under that name as the right one "

@@ -93,7 +93,7 @@ class ListWanted:
 
     @property
     def may_be_cut(self) -> bool:
-        """Tell whether the first so many that the state names are those that are meant."""
+        """Tell whether the first ones that the state names, up to the limit, are the ones that are meant."""
         return not (self.labels or self.full_above is not None or self.broken) and self.order in {
             Order.NAME,
             Order.SIZE,
@@ -246,7 +246,7 @@ def _listed(
 
 
 def _largest(store: StateStore, reader: StateReader, wanted: ListWanted) -> list[Address] | None:
-    """Return the first so many by use, where that is known without looking at all shares; else None."""
+    """Return the first ones by use, up to the limit, where that is known without looking at all shares; else None."""
     if wanted.limit is None or wanted.limit > _PAGE or wanted.full_above is not None:
         return None
     if wanted.order is not Order.USED or not isinstance(store, KeepsUsage):

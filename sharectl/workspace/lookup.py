@@ -1,4 +1,4 @@
-"""What a user names, looked up: rows of the state by address, and backends; whoever names something else is told what is nearest."""
+"""Look up what a user names, rows of the state by address, and backends, and suggest the nearest name for anything else."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def is_same(one: Any, other: Any) -> bool:  # noqa: ANN401 - JSON
 
 
 def field_edits(cls: type, plain: JsonObject, target: JsonObject) -> list[Edit]:
-    """Return the edits of a document that make `target` of it, which says `plain` now."""
+    """Return the edits that turn a document, which says `plain` now, into `target`."""
     before, after = written_of(cls, plain), written_of(cls, target)
     found: list[Edit] = []
     for holder in (before, after):
@@ -65,7 +65,7 @@ def _differences(path: tuple[str | int, ...], before: Mapping[str, Any], after: 
 
 
 def rule_in(key: str, grant: str) -> AccessRule | None:
-    """Return the rule that a change of the history names; None where that is not to be made out."""
+    """Return the rule that a change of the history names; None if that is unclear."""
     match = _GRANT.fullmatch(grant)
     access_type, _, access_to = key.partition(":")
     if match is None or not access_to:

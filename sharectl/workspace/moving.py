@@ -1,4 +1,4 @@
-"""Moving a state to another place, of another kind perhaps: copied, compared, and only then marked where it was.
+"""Moving a state to another place, perhaps of another kind: copied, compared, and only then marked at the old place.
 
 The new place bears a mark of its own from before the copy until the old one is marked: at no moment are there two that can be written.
 """
@@ -45,7 +45,7 @@ def target_url(text: str, directory: Path) -> str:
 def move_state(edit: Edit, url: str) -> Move:
     """Copy the state to `url`, compare every row, and mark it as moved; until then it stays what it was. Raises DiagnosticError and StateError.
 
-    The target may be what an earlier try has left there: by its mark nobody has written to it since.
+    The target may be what an earlier attempt left there: its mark shows that nobody has written to it since.
     """
     source = edit.store
     assert isinstance(source, CanMove)  # noqa: S101 - both kinds of stores can

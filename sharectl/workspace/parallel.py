@@ -1,4 +1,4 @@
-"""Many backends side by side: asked the same, opened once by name and closed at the end, where none may hold up, or spoil, another."""
+"""Many backends side by side: asked the same question, opened once by name and closed at the end, without one holding up or breaking another."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Answer(Generic[T]):
 
 
 class _Asker(threading.Thread, Generic[T]):
-    """A daemon, so that a question which is never answered keeps nobody from leaving."""
+    """A daemon, so that a question that is never answered does not keep the process from ending."""
 
     def __init__(self, name: str, ask: Callable[[str], T]) -> None:
         super().__init__(name=f"ask-{name}", daemon=True)
@@ -99,7 +99,7 @@ class _Entry(Generic[T]):
 
 
 class OpenedOnce(Generic[T]):
-    """Opens each by its name when it is first asked for, whichever thread asks; who waits for a slow one waits for that one alone."""
+    """Opens each by its name when it is first asked for, whichever thread asks; a slow one is waited for only by those that ask for it."""
 
     def __init__(self, open_one: Callable[[str], T], close_one: Callable[[T], object]) -> None:
         """Open with `open_one`, which may raise anything and is then asked again the next time, and close with `close_one`."""

@@ -1,4 +1,4 @@
-"""The plan of a repository: the state is read, the backends are asked what matters to it, and the planner is called."""
+"""The plan of a repository: read the state, ask the backends what matters, and call the planner."""
 
 from __future__ import annotations
 
@@ -74,11 +74,9 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
         if addresses is not None and any(looks_for_strays(question) for question in questions.values()):
             view, addresses = reader.view(), None  # what is not in a part of the state may be in another
             compared = compare(desired, view.records, destroy=request.options.destroy)
-    promises = _promises(store, questions)  # before pools are asked: what is made meanwhile counts twice, and not never
+    promises = _promises(store, questions)  # before pools are asked: what is made meanwhile counts twice, not never
     desired.let_go()  # where shares have changed, all have been decoded by now
-    found = survey(
-        desired.backends, backends, questions
-    )  # which may take minutes: nothing of the state is kept open meanwhile
+    found = survey(desired.backends, backends, questions)  # this may take minutes: the state is not kept open meanwhile
     narrow = {name: found.observed[name] for name, question in questions.items() if not question.strays}
     lost = _backends_of_lost_shares(view, narrow)
     if lost:  # what became of them is seen only by who sees all
@@ -115,7 +113,7 @@ def make_plan(project: Project, desired: Desired, store: StateStore, backends: B
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """All that a plan is made of, but for state and backends."""
+    """All that a plan is made of, except state and backends."""
 
     repository: Repository
     desired: Desired

@@ -74,7 +74,7 @@ class Promises:
 def promise_room(
     run: LockedRun, plan: Plan, backends: Backends, default_ratio: float
 ) -> tuple[Plan, Callable[[Callable[[Event], None]], Callable[[Event], None]] | None]:
-    """Promise what the plan needs, as far as there is room beside what others have promised; return that part, and what watches over it.
+    """Promise what the plan needs, as far as there is room beside what others have promised; return that part, and what keeps track of it.
 
     Of two runs that do so at the same moment, the later one sees the earlier one's.
     """

@@ -1,4 +1,4 @@
-"""Folders that are written anew as a whole, and hold nothing but what was written: a report for a web server."""
+"""Folders that are replaced as a whole, and hold only what was written: a report for a web server."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def _write(draft: Path, pages: Iterable[Page]) -> int:
 
 
 def _open_as(draft: Path, directory: Path, mode: int) -> None:
-    """Let those read the draft who may read the folder that it replaces; as `mode` says where there is none."""
+    """Give the draft the readers of the folder that it replaces; as `mode` says where there is none."""
     with suppress(FileNotFoundError):
         mode = stat.S_IMODE(directory.lstat().st_mode)
         group = _group_of(directory)
@@ -229,7 +229,7 @@ def _put_in_place(draft: Path, directory: Path) -> Path | None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchange the names of two folders in one step; return False where the file system, or the C library, knows no such thing."""
+    """Exchange the names of two folders in one step; return False if the file system or the C library cannot."""
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
     except AttributeError:

@@ -45,7 +45,7 @@ _LOOK_AGAIN_SECONDS: Final = 0.5
 
 
 def manifest_digest(spec: BackendSpec) -> str:
-    """Return by what a coordinator and a worker know that they mean the same manifest of a backend."""
+    """Return the digest by which a coordinator and a worker know that they have the same manifest of a backend."""
     return digest_of(canonical_json(spec.as_plain())).hex()
 
 
@@ -143,7 +143,7 @@ class RemoteBackends:
         return Workers(offers, self._hints(), self._remote.__getitem__)
 
     def wait_with(self, store: StateStore) -> None:
-        """Be away with the database of `store`: of both who wait for it, one tells."""
+        """Be away with the database of `store`: both wait for it, but only one says so."""
         from sharectl.state.postgresql.store import PostgresqlStore  # noqa: PLC0415 - only a run waits
 
         if isinstance(store, PostgresqlStore):
@@ -298,7 +298,7 @@ def admit_role(project: Project, role: str, backend: str) -> str:
 
 
 def dismiss_role(project: Project, role: str, backend: str, *, at_once: bool) -> tuple[int, int]:
-    """Let a role serve the backend no more, and finish nothing either where that is to be `at_once`.
+    """Stop a role from serving the backend; `at_once`, it cannot finish anything either.
 
     Returns how many calls it was making, and how many of its sessions were ended. Raises StateError and DiagnosticError.
     """

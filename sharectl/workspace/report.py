@@ -228,7 +228,7 @@ def _past(store: StateStore) -> tuple[tuple[HistoryLine, ...], Mapping[Address, 
 
 
 def _lean(line: HistoryLine, texts: dict[str, str]) -> HistoryLine:
-    """Return the line with texts that others have as well: each is in memory once."""
+    """Return the line with shared texts, so that each is in memory once."""
     entry = line.entry
     words = (entry.run_id, entry.at, entry.address, entry.verb, entry.outcome)
     run_id, at, address, verb, outcome = [texts.setdefault(word, word) for word in words]

@@ -82,7 +82,7 @@ class Repository:
     def load(self, only: Collection[Address] | None = None) -> Loaded:
         """Return the manifests with all that is wrong. Raises DiagnosticError where there is nothing to work on at all.
 
-        In a folder with neither project file nor manifest nor state somebody is in the wrong place, and "no changes" would hide it.
+        In a folder without project file, manifest or state, the user is in the wrong place, and "no changes" would hide it.
         """
         loaded = self._loaded(self.files, only)
         found = self.files or self.project.file or loaded.diagnostics or loaded.desired.addresses or only is not None

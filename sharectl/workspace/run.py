@@ -177,7 +177,7 @@ def apply_plan(run: LockedRun, plan: Plan, observer: Callable[[Event], None], ca
 def describe_run(command: str, directory: Path, environ: Mapping[str, str]) -> RunRecord:
     """Return the record of a run that begins now: who runs it, where, from which commit of whom, in which CI job.
 
-    What the environment and git say of people is text of others: it is cut, and made harmless where it is shown.
+    What the environment and git say of people is text of others: it is truncated, and escaped where it is shown.
     """
     commit, author = _commit_of(directory)
     actor = next((environ[name] for name in _ACTOR_VARIABLES if environ.get(name)), None)

@@ -33,7 +33,7 @@ _NOT_RECORDED: Final = "what it changed is not recorded"
 class Deed(NamedTuple):
     """One thing that a run did, or tried. `removed` is what it took away, where that was recorded; `unknown` says what is not recorded of it.
 
-    `begun_by` is the run that began it, where it was cut short: the other one found out how it ended.
+    `begun_by` is the run that began it, where it was cut short: the other run found out how it ended.
     """
 
     entry: HistoryEntry

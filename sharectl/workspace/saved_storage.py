@@ -1,4 +1,4 @@
-"""Whether the backends of a saved plan are as they were when it was reviewed, where that matters: asked before its first step."""
+"""Whether the backends of a saved plan are still as reviewed, where that matters: checked before its first step."""
 
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ def scope_of(plan: Plan, store: StateStore, backends: Backends, wanted: Collecti
     """Return what a run of the plan has to hold: the addresses of its steps, what those need, and the `wanted` ones.
 
     With a share goes the share server that it is on: what is done to one waits for what is done to the other. Where the manifest
-    limits the number of servers, only one run at a time makes some. An address that no server has is given back by a run of everything:
-    whose it is, only a look at all says.
+    limits the number of servers, only one run at a time makes some. Only a run of everything gives back an address that no server has,
+    since only a look at all servers shows that.
 
     It is of this moment: rows that change before the lease is held are refused by their versions, and an intent that comes
     meanwhile on a backend elsewhere is left open, which its step says.

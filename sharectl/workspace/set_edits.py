@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def plan_own(plans: PlannedEdits, desired: Desired, address: Address, edits: Sequence[Edit]) -> None:
-    """Plan edits of the document of a resource, or of its entry in a ShareSet; it is left where they have to be made by hand."""
+    """Plan edits of the document of a resource, or of its entry in a ShareSet; it is left alone if they have to be made by hand."""
     if not edits:
         return
     entry = desired.entry_in_set(address)

@@ -178,7 +178,7 @@ def has_own_network(spec: BackendSpec) -> bool:
 
 
 def needs_service_and_state(spec: BackendSpec) -> bool:
-    """Tell whether the backend's network plugin asks a service and has its accounts in the state, which no single process may do."""
+    """Tell whether the backend's network plugin needs both a service and accounts in the state, which no one process can reach."""
     return spec.network is not None and needs_ledger(spec.network.plugin) and not asks_nobody(spec.network.plugin)
 
 

@@ -139,7 +139,7 @@ def _failure_of(problem: BaseException) -> Failure:
 
 
 def _answered(ask: Callable[[], T], until: float) -> T:
-    """Return an answer; a backend that says when to come again is asked again then, some times, and not beyond `until`."""
+    """Return an answer; a backend that says when to ask again is asked again then, a few times, but not after `until`."""
     for left in reversed(range(_TIMES_ASKED)):
         try:
             return ask()

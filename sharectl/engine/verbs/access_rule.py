@@ -1,4 +1,4 @@
-"""Access to shares: the whole set of rules at once, and its end where a share is let go of."""
+"""Access to shares: the whole set of rules at once, and its end when a share is forgotten."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _reexported(call: UpdateAccess, recorded: ShareSpec, wanted: ShareSpec) -> U
     return replace(
         call,
         share=replace(call.share, protocol=protocol),
-        repairs=call.repairs or not is_same,  # what has just come has none of the rules yet
+        repairs=call.repairs or not is_same,  # a protocol that was just added has none of the rules yet
         export_name=name,
         protocol=None if is_same and BOTH not in {protocol, recorded.protocol} else protocol,
     )
@@ -123,7 +123,7 @@ def _statuses(
     add: list[AccessRule],
     delete: list[AccessRule],
 ) -> Mapping[AccessRule, Any]:
-    """Have the driver make `rules` the access of the share; what it cannot add keeps nobody in who is to be out.
+    """Have the driver make `rules` the access of the share; what it cannot add never keeps anybody in who should be out.
 
     Where it fails as a whole, it is asked once more for the revocations alone, with what is in force already and stays.
     """

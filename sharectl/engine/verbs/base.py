@@ -26,7 +26,7 @@ class Task:
     """One attempt at a step, with everything that it works on.
 
     `record` is the row at the step's address now, None where there is none. `rows` are those of what its spec names too. `related` is
-    the row of the snapshot that a new share is a clone of or that a share is turned back to, or the row that remembers an import.
+    the row of the snapshot that a new share is a clone of or that a share is reverted to, or the row that remembers an import.
     `rules` are the recorded access rules. `resource_id` is the id under which the backend knows, or will know, the resource.
     `share_server_id` is that of the server which a new share is to be on. `resized` says that another step changes the size,
     `renamed` that one changes the name of the export, or its protocols.

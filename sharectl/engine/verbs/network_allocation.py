@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def take_addresses(
     server_id: str, spec: ShareServerSpec, former: Iterable[NetworkAllocation]
 ) -> Calls[tuple[NetworkAllocation, ...]]:
-    """Return the addresses of a share server, each taken now or before; one of the `former` that was lost is had again where it is free."""
+    """Return the addresses of a share server, each taken now or before; a lost one of the `former` is taken again if it is free."""
     known = {allocation.allocation_id: allocation.ip_address for allocation in former}
     allocations: list[NetworkAllocation] = []
     for allocation_id in allocation_ids(server_id, spec.address_count):

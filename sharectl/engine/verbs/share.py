@@ -1,4 +1,4 @@
-"""Shares: made, resized, turned back, taken over, put into the trash and out of it, removed."""
+"""Shares: made, resized, reverted, taken over, put into the trash and out of it, removed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def active_rules(rules: Iterable[AccessRule]) -> tuple[RuleRecord, ...]:
 def recorded_spec(task: Task, record: Record) -> ShareSpec:
     """Return the spec to record: all of the manifest's, but size, protocols and name of the export only where no other step of the plan changes them.
 
-    Nor does it record a revert: that is for the step that turns the share back.
+    Nor does it record a revert: that is for the step that reverts the share.
     """
     spec = cast("ShareSpec", task.step.spec)
     recorded = share_spec_of(record)
@@ -252,9 +252,9 @@ def recover_change(intent: Intent) -> Calls[Outcome]:
 
 
 def _recover_reversion(intent: Intent) -> Calls[Outcome]:
-    """Record that nobody knows whether the share was turned back: no backend can tell, and doing it again could destroy newer data.
+    """Record that nobody knows whether the share was reverted: no backend can tell, and doing it again could destroy newer data.
 
-    Where the answer was kept, it was done. What half a revert may have done to the access is made whole.
+    Where the answer was kept, it was done. Whatever half a revert may have done to the access is repaired.
     """
     observed = yield from intent.share()
     record = intent.own_record
@@ -274,7 +274,7 @@ def _recover_reversion(intent: Intent) -> Calls[Outcome]:
 
 
 def recovered_removal(intent: Intent, *, still_there: bool) -> Outcome:
-    """Return the outcome of removing what is, or is not, there any more."""
+    """Return the outcome of removing something that may still be there."""
     if still_there:
         return Outcome((), "it had not been removed")
     record = intent.own_record

@@ -47,7 +47,7 @@ _REFUSALS: Final = frozenset({FailureKind.REFUSED, FailureKind.CONFLICT})
 def _make(
     resource_id: str, spec: ShareServerSpec, record: Record | None = None, *, updates: bool = False
 ) -> Calls[answers.ServerMade]:
-    """Take the addresses, and make the server (or make it well, or update it)."""
+    """Take the addresses, and make, repair or update the server."""
     former = () if record is None else allocations_of(record)
     allocations = yield from take_addresses(resource_id, spec, former)
     joined = () if record is None else server_spec_of(record).security_services

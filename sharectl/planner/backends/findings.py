@@ -66,10 +66,10 @@ def _note_writer(draft: Draft, writer: LockStatus) -> None:
 
 
 def tell_foreign_backends(draft: Draft) -> None:
-    """Tell of each backend that carries resources of sharectl, none of which this state knows.
+    """Report each backend that holds resources of sharectl of which this state knows none.
 
-    The state was lost then, or is another project's. A backend that the state has pinned costs one look into a table. Imports are
-    the way out, and stop at nothing here: a plan of imports alone makes nothing new.
+    The state was lost, or belongs to another project. A backend that the state has pinned costs one look-up. Imports are the remedy,
+    and nothing here stops them: a plan of imports alone makes nothing new.
     """
     if draft.options.only_imports:
         return
@@ -145,7 +145,7 @@ def _tell_foreign(draft: Draft, seen: BackendObservation, pinned: Collection[str
 
 
 def tell_hindrances(draft: Draft) -> None:
-    """Warn of each: whoever only looks at the rules takes the shares for reachable."""
+    """Warn of each: by the rules alone, the shares look reachable."""
     for name, seen in sorted(draft.observed.items()):
         for found in () if seen.report is None else seen.report.hindrances:
             summary, address = f"backend {name}: {found.summary}", address_of(Kind.BACKEND, name)
@@ -202,7 +202,7 @@ def find_unread(draft: Draft) -> tuple[UnreadBackend, ...]:
     """Say of each backend that could not be read, or is not the one that the state knows, what that means; return those that the plan was asked about.
 
     A plan of everything is asked about each backend that is enabled or holds something of the state; a narrowed one about the
-    backends that it names, and about those that hold what it selects; asked for their pools alone, backends are not looked at. Nothing more is asked of `destroy` than what the state holds.
+    backends that it names, and about those that hold what it selects; asked for their pools alone, backends are not looked at. `destroy` is asked only about what the state holds.
     """
     unread = []
     for name, seen in sorted(draft.observed.items()):

@@ -1,4 +1,4 @@
-"""How each kind is planned that manifests describe: a module for each, named as the kind is."""
+"""How each kind in manifests is planned: a module for each, named as the kind is."""
 
 from __future__ import annotations
 

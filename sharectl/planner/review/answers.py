@@ -118,7 +118,7 @@ def _locked_out(plan: Plan, access: Sequence[AccessChange], lost: Sequence[Loss]
 
 
 def _gone(lost: Sequence[Loss]) -> Iterator[str]:
-    """Yield whose clients have lost a share before the plan does anything."""
+    """Yield the shares that clients lost before the plan does anything."""
     gone = [loss for loss in lost if loss.fate is Fate.GONE and is_of(Kind.SHARE, loss.address)]
     anew, not_anew = ([loss.address for loss in gone if loss.is_replaced is replaced] for replaced in (True, False))
     if anew:
@@ -153,7 +153,7 @@ def _lockouts(access: Sequence[AccessChange]) -> Iterator[str]:
 
 
 def _unclear(plan: Plan, access: Sequence[AccessChange]) -> Iterator[str]:
-    """Yield what may shut somebody out, and nobody here can tell: other options and settings of exports, other directory services."""
+    """Yield what may or may not shut somebody out: changed options and settings of exports, changed directory services."""
     for change in access:
         other = [shift for shift in change.shifts if shift.effect is Effect.CHANGES]
         if other:
@@ -223,7 +223,7 @@ def _unread(plan: Plan, verbs: Collection[Verb]) -> list[str]:
 
 
 def _unlooked(plan: Plan) -> Iterator[str]:
-    """Yield whose access is as the state has it, since nobody has asked a backend: rules that were made there by hand may end."""
+    """Yield the shares whose access comes from the state, since no backend was asked: rules made there by hand may end."""
     unread = {each.backend for each in plan.unread}
     found = {
         step.address

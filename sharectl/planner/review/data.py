@@ -39,7 +39,7 @@ def steps_by_address(steps: Iterable[Step]) -> dict[Address, list[Step]]:
 
 
 def losses(steps_at: Mapping[Address, Sequence[Step]], drift: Iterable[Drift]) -> tuple[Loss, ...]:
-    """Return the data that is taken away, and what is gone from its backend already; what cannot be undone first."""
+    """Return the data that goes, and what is gone from its backend already; the irreversible first."""
     taken = (step for steps in steps_at.values() for step in steps if step.verb is Verb.CREATE_SNAPSHOT)
     snapshotted = {address_of(Kind.SHARE, cast("SnapshotSpec", step.spec).share): step.address for step in taken}
     found = [loss for address, steps in steps_at.items() for loss in _losses(address, steps, snapshotted.get(address))]
@@ -76,7 +76,7 @@ def _holds_data(address: Address) -> bool:
 
 
 def _keeps_fewer(step: Step) -> bool:
-    """Tell whether snapshots are let go of, since a policy keeps fewer of them; one that ends leaves them where they are."""
+    """Tell whether snapshots go because a policy keeps fewer of them; a policy that ends leaves them."""
     return step.verb is Verb.SCHEDULE_SNAPSHOTS and any(map(is_smaller_policy, step.changes))
 
 

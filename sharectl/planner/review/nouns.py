@@ -30,7 +30,7 @@ class Answer(NamedTuple):
 
 
 class Fate(StrEnum):
-    """What becomes of data: it is destroyed, or what is newer than a snapshot is, or snapshots that a policy took are; it is gone already, by nothing that the plan does; it lies in the trash, or where it was, and nobody looks after it."""
+    """What becomes of data: it is destroyed, or what is newer than a snapshot is, or snapshots that a policy took are; it is gone already, not by this plan; it goes into the trash, or stays where it is, unmanaged."""
 
     DESTROYED = "destroyed"
     REVERTED = "reverted"
@@ -48,8 +48,8 @@ class Fate(StrEnum):
 class Loss(NamedTuple):
     """Data that a plan takes away from whoever uses it: of the share or snapshot at `address`.
 
-    `used_bytes` is what the data occupies, None where nobody knows; it is at most `size_bytes`. Of what is turned back, only what was
-    written since is lost, which is less. `is_replaced` where another share takes its place. `undo` says how it is undone, or that
+    `used_bytes` is what the data occupies, None where nobody knows; it is at most `size_bytes`. A revert loses only what was written
+    since, which is less. `is_replaced` where another share takes its place. `undo` says how it is undone, or that
     it cannot be.
     """
 
@@ -73,7 +73,7 @@ class Cause(StrEnum):
 class AccessChange(NamedTuple):
     """Who gains and who loses, equal for the shares at all `addresses`.
 
-    `remount` is the name under which clients have to mount the share anew, if its export gets another one. `settings` of the exports
+    `remount` is the name under which clients have to mount the share again, if its export gets another one. `settings` of the exports
     change for everybody who has access. Where `is_known` is false, nobody knows all who have access today: a plan was saved by an
     older sharectl, or the backend has access that cannot be read.
     """

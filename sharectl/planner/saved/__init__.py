@@ -1,1 +1,1 @@
-"""Saved plans: their document, whether they are sound, and whether they are of now."""
+"""Saved plans: their document, whether they are sound, and whether they are current."""

@@ -27,7 +27,7 @@ def agreed_part(saved: Plan, now: Plan) -> Plan:
     """Return the saved plan, stopped with what differs where one made now would do something else at its addresses.
 
     What would be done now at other addresses is left alone, and counted. Candidates of a new share may come in another order and
-    with other weights: their capacities change all the time. But each has to be a candidate still.
+    with other weights: their capacities change all the time. But each has to be one still.
     """
     found = [each.summary for each in now.diagnostics if each.severity is Severity.ERROR] if now.is_stopped else []
     found += _differences(saved, now)
@@ -103,7 +103,7 @@ def _verbs(word: str, verbs: list[str]) -> str:
 
 
 def _why_other(then: Step, now: Step, known: set[str]) -> str:
-    """Return in what the step is another now; an empty text where it is the same."""
+    """Return how the step differs now; an empty text if it is the same."""
     reason = ""
     if then.changes != now.changes:
         reason = f"{_texts(then.changes)} was reviewed, it would be {_texts(now.changes)} now"

@@ -1,4 +1,4 @@
-"""What a saved plan removes, held to what its backends hold by now: snapshots that nobody has reviewed, and places where the next share cannot be."""
+"""What a saved plan removes, checked against what its backends hold by now: snapshots that nobody has reviewed, and places where the next share cannot be made."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def part_that_may_remove(
 
 
 def _removals(plan: Plan) -> Iterator[Step]:
-    """Yield the steps that take a share from its backend, but for those whose protection was overridden."""
+    """Yield the steps that take a share from its backend, except those whose protection was overridden."""
     for step in plan.steps:
         if removes_data(step) and step.address.partition(DEPOSED_MARK)[0] not in plan.overridden:
             yield step
@@ -132,7 +132,7 @@ def _taken_names(plan: Plan, observed: Observed) -> Iterator[tuple[Address, str]
 
 
 def _lacking_places(plan: Plan, observed: Observed, pools: Sequence[Pool]) -> Iterator[tuple[Address, str]]:
-    """Yield each share that can be made in place of another nowhere, and what its first place lacks."""
+    """Yield each share that cannot be made anywhere in place of another, and what its first place lacks."""
     hosts = {pool.host for pool in pools}
     for step in _successors(plan):
         lacking = [_lack(each.backend, each.host, observed, hosts) for each in step.candidates]

@@ -1,4 +1,4 @@
-"""What is left of a saved plan where another storage is behind a backend than the one that the state knows."""
+"""What is left of a saved plan if a backend has other storage behind it than the state knows."""
 
 from __future__ import annotations
 

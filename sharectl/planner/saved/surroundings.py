@@ -66,7 +66,7 @@ def _gone(place: Candidate, there: Container[Address]) -> Address:
 
 
 def _source(step: Step) -> tuple[Address, str] | None:
-    """Return the snapshot that a share is made from or turned back to, with its resource id, where it was there already."""
+    """Return the snapshot that a share is made from or reverted to, with its resource id, where it was there already."""
     work, name = step.work, None
     if isinstance(work, CreateShare):
         name = work.spec.source_snapshot

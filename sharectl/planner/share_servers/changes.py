@@ -99,7 +99,7 @@ def check_modes(draft: Draft) -> None:
 def follow_network(
     draft: Draft, address: Address, protocols: Callable[[], Mapping[str | None, Collection[str]]]
 ) -> None:
-    """Add the step that makes a share server what its network's manifest says now, or refuse what cannot be done in place.
+    """Add the step that brings a share server in line with its network's manifest, or refuse what cannot be done in place.
 
     As in Manila, a subnet that has servers does not change; directory services do where the driver can. `protocols` gives those of the
     shares on each share server, by its id; it is asked where a server changes.
@@ -136,7 +136,7 @@ def follow_network(
 
 
 def spec_to_mend(draft: Draft, record: Record) -> ShareServerSpec:
-    """Return what a share server is mended from: what it was made from, with the places that new addresses come from now."""
+    """Return what a share server is repaired from: what it was made from, with the present sources of new addresses."""
     old = server_spec_of(record)
     network = draft.desired.share_networks.get(old.share_network)
     for subnet in () if network is None else network.subnets:

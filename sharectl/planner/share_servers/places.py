@@ -112,7 +112,7 @@ def shares_by_server(draft: Draft) -> Mapping[str, Sequence[tuple[Address, Recor
 def server_waits(draft: Draft) -> dict[str, list[str]]:
     """Return the ids of the steps that each step waits for because of a share server; steps that wait for none are left out.
 
-    A share waits for its server to be made or mended, whatever is done to it but a removal. A server goes after the removal of all
+    A share waits for its server to be made or mended, whatever is done to it except a removal. A server goes after the removal of all
     its shares, and where the backend can have only so many, a new one waits for those that go.
     """
     if not any(step.verb in _SERVER_VERBS for step in draft.steps.values()):
@@ -263,7 +263,7 @@ class ServerPlaces:
     def settle(self, network: str, candidates: Sequence[Candidate]) -> Candidates:
         """Return the candidates that a share on the network can fall through to, each with its share server.
 
-        The first decides which server is made. Another candidate is kept where its server is that one, or is there already and well:
+        The first decides which server is made. Another candidate is kept if its server is that one, or already exists and is healthy:
         unlike Manila, nothing makes a second server for a share that its first pool could not take.
         """
         found: list[Candidate] = []

@@ -1,4 +1,4 @@
-"""Steps for share servers: made before their first share, mended, changed with their network, removed after their last share."""
+"""Steps for share servers: made before their first share, repaired, changed with their network, removed after their last share."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _description(spec: ShareServerSpec) -> Iterator[FieldChange]:
 
 
 def _mend(draft: Draft, address: Address, shares: Callable[[], Mapping[str, Sequence[tuple[Address, Record]]]]) -> None:
-    """Add the step that makes a share server well again, and those that record where its shares are found afterwards.
+    """Add the step that repairs a share server, and those that record where its shares are found afterwards.
 
     `shares` gives those on each server, by its id; it is asked where one may get another address.
     """

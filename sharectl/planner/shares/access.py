@@ -92,7 +92,7 @@ def plan_access(  # noqa: PLR0913, PLR0917 - what is there and what is wanted
 
 
 def _serves_nobody(observed: ObservedShare | None) -> bool:
-    """Tell whether the export lets nobody in, as one does whose server runs with other settings."""
+    """Tell whether the export lets nobody in, as when its server runs with other settings."""
     return observed is None or observed.export_settings is None
 
 

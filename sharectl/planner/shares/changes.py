@@ -1,4 +1,4 @@
-"""What becomes of a share that is there: made larger or smaller, turned back to a snapshot; and what its backend would refuse of it."""
+"""What becomes of an existing share: enlarged, shrunk, reverted to a snapshot; and what its backend would refuse."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def possible_rules(
 ) -> tuple[AccessRule, ...]:
     """Return the rules that the backend can put in force, and refuse the others, each by itself.
 
-    One that is in force already stays among them: a check takes nobody's access away.
+    One in force already stays among them: a check never takes access away.
     """
     problems = _problems(draft, record, draft.desired.share(address), wanted) if wanted else ()
     told = unfit_rules(draft.desired, address, problems)
@@ -175,7 +175,7 @@ def holds_growth(  # noqa: PLR0913, PLR0917 - both specs and what is there
 ) -> bool:
     """Tell whether the share was made larger on its backend, and say that it stays so without leave to shrink it.
 
-    Somebody may have made room in an emergency; to take it away again by night, or to stop the whole plan for it, helps nobody.
+    Somebody may have made room in an emergency; taking it away again at night, or stopping the whole plan for it, helps nobody.
     """
     if observed is None or observed.size_bytes is None or new.allow_shrink or new.size_bytes != old.size_bytes:
         return False
@@ -245,10 +245,9 @@ def _can_resize(draft: Draft, address: Address, record: Record, capability: Capa
 
 
 def plan_revert(draft: Draft, address: Address, record: Record, old: ShareSpec, new: ShareSpec) -> bool:
-    """Add the step that turns the share back, where its manifest asks for that anew; return False where it is refused.
+    """Add the step that reverts the share, if its manifest newly asks for that; return False if it is refused.
 
-    What is asked for is told by `request` alone. A share that is new has nothing to be turned back from, so that its first request is
-    only recorded. What was written since the snapshot is lost, and therefore a revert counts as a removal.
+    What is asked for is told by `request` alone. A new share has nothing to revert, so its first request is only recorded. What was written since the snapshot is lost, and therefore a revert counts as a removal.
     """
     wanted, answered = new.revert_to, old.revert_to
     if wanted is None:
@@ -286,16 +285,16 @@ def plan_revert(draft: Draft, address: Address, record: Record, old: ShareSpec, 
 
 
 def is_awaited(draft: Draft, snapshot: Address) -> bool:
-    """Tell whether the snapshot is gone from its backend while a share is still to be turned back to it.
+    """Tell whether the snapshot is gone from its backend while a revert of a share to it is due.
 
-    Taken again it would hold what is in the share now, and the revert after that would be to the wrong thing.
+    Taken again, it would hold what is in the share now, and the revert would restore the wrong content.
     """
     if snapshot not in draft.deviations or snapshot not in draft.desired.digests:
         return False
     share = address_of(Kind.SHARE, draft.desired.snapshot(snapshot).share)
     record, deviation = draft.records.get(share), draft.deviations.get(share)
     if record is None or (deviation is not None and deviation.observed is None):
-        return False  # the share will be a new one, which is not turned back
+        return False  # the share will be a new one, which is not reverted
     wanted = draft.desired.share(share).revert_to
     answered = share_spec_of(record).revert_to
     return (

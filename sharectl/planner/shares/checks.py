@@ -208,7 +208,7 @@ class ShareChecks:
         return self._desired.flaws.is_sound(address_of(Kind.SHARE, spec.name), FIELDS.get(name, name))
 
     def lacking_policy(self, backend: str, spec: ShareSpec) -> tuple[ShareProblem, ...]:
-        """Return the problem of a share that has its place where no snapshots are taken by its policy."""
+        """Return the problem of a placed share whose pool takes no snapshots by its policy."""
         needed = needs_of(spec, self._desired).keys() & {Capability.SNAPSHOT_POLICY}
         return self._lacking(backend, dict.fromkeys(needed, "snapshot_policy"), self.capabilities)
 

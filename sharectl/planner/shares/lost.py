@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def refuse_what_may_be_renamed(draft: Draft, address: Address) -> bool:
-    """Tell whether a share that is gone from its backend may be made again, empty; refuse it where it may be there, called otherwise.
+    """Tell whether a share that is gone from its backend may be made again, empty; refuse it if it may be there under another name.
 
     That is so where the backend holds storage which nobody knows, and which is as large or does not say how large it is.
     """

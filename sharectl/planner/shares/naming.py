@@ -1,4 +1,4 @@
-"""Shares under names for clients: whether another has the name that one is to get, and what a new name changes."""
+"""Names under which clients see shares: whether another share has the name, and what a new name changes."""
 
 from __future__ import annotations
 

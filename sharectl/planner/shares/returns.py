@@ -1,4 +1,4 @@
-"""Shares that a replacement has set aside, and that are wanted as they are after all: none is removed for an empty one that is like it."""
+"""Shares that a replacement set aside and that are wanted after all: none is removed in favour of an empty one like it."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def _shrink(draft: Draft, state: PoolState, steps: Sequence[Step]) -> None:
 
 
 def _lack(state: PoolState, growth_gib: float, traits: Traits) -> str | None:
-    """Return why there is no room, an empty text where there is, and take it; None where the pool's figures are none."""
+    """Return why there is no room, an empty text where there is, and take it; None if the pool's figures are unusable."""
     try:
         if not fits(state, growth_gib, traits):
             return shortage(state, growth_gib, traits)

@@ -1,4 +1,4 @@
-"""Snapshot policies of shares: the steps that give a share its policy, or end it where the share is let go of."""
+"""Snapshot policies of shares: the steps that give a share its policy, or end it when the share is forgotten."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def plan_schedule(
 ) -> ShareSpec:
     """Add the step that gives a share that is there the policy that it is to have, none where it has it; return the spec to be recorded.
 
-    Where the policy is refused, that is with the one that it has.
+    If the policy is refused, that spec keeps the present one.
     """
     wanted, recorded = wanted_policy(draft.desired, spec), policy_in(record)
     current = recorded if observed is None else observed.snapshot_policy
@@ -178,7 +178,7 @@ def words_of_scheduled(draft: Draft, record: Record) -> str:
 
 
 def _tell_unwatched(draft: Draft, address: Address, backend: str | None) -> None:
-    """Warn where nobody will be there who takes the snapshots."""
+    """Warn if nobody will take the snapshots."""
     seen = draft.observed.get(backend or "")
     if (
         seen is not None

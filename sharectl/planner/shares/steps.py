@@ -108,7 +108,7 @@ def plan_lost_share(draft: Draft, address: Address) -> None:
 
 
 def plan_changed_share(draft: Draft, address: Address) -> None:
-    """Add the steps that make an existing share what its manifest says; none where it is so already."""
+    """Add the steps that bring an existing share in line with its manifest; none if it is already."""
     record = draft.records[address]
     new = draft.desired.share(address)
     old = recorded_as(record, new.name)
@@ -159,7 +159,7 @@ def plan_changed_share(draft: Draft, address: Address) -> None:
 
 
 def plan_beside_refusal(draft: Draft, address: Address) -> None:
-    """Add the steps for a share that is refused to become another one, or to be replaced: what the one that is there can follow.
+    """Add the steps for a share that may not become another one, or be replaced: the changes that the existing one can follow.
 
     That is who may use it, unless the rules were written for another protocol or network, and all that is only recorded.
     """

@@ -1,4 +1,4 @@
-"""What is told of shares and rules that drivers would refuse: an error for each, at its place in the manifests."""
+"""Errors for shares and rules that drivers would refuse, each at its place in the manifests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def diagnostics_of(desired: Desired, address: Address, found: Iterable[Found]) -> tuple[Diagnostic, ...]:
-    """Return the errors for what is certain, each at the field or the rule that it is about; what a ClientList brings about is told once."""
+    """Return the errors for what is certain, each at the field or the rule that it is about; what a ClientList causes is reported once."""
     found = tuple(found)
     if not found:
         return ()
