@@ -1,4 +1,4 @@
-"""Shares of which nothing but metadata changes, or the name: what that is, is worked out once for all that are alike."""
+"""Shares of which only metadata or the name changes: the change is worked out once for all that are alike."""
 
 from __future__ import annotations
 
