@@ -327,6 +327,12 @@ def migrate(
 app.command(name="history")(history)
 
 
+def _was_cut_short(session: Session) -> bool:
+    """Tell whether an earlier `state restore` ended before the state that it brought back had a copy: nothing is worked with until it has one."""
+    with session.repository.store(hint=False) as store:
+        return session.repository.overtaken(store) is not None
+
+
 def bring_back(session: Session, copy: Copy, lock_timeout: str, *, yes: bool, force: bool) -> None:
     """Make `copy` the state, once that is agreed to; a state that is damaged is set aside. Raises StateError."""
     from sharectl.cli.session import edited_state
@@ -343,7 +349,7 @@ def bring_back(session: Session, copy: Copy, lock_timeout: str, *, yes: bool, fo
     expect_document(document, copy.name)
     if held is None:
         output.note(f"The state at {path} is damaged; it is kept beside it under another name.")
-    elif hold_the_same(held, document):
+    elif hold_the_same(held, document) and not _was_cut_short(session):
         output.note(f"The state at {path} holds just that: nothing is to be brought back.")
         return
     output.note("Changes made after that copy are not in it: the next plan shows where the backends differ.")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -433,6 +435,32 @@ def test_an_older_state_that_is_meant_is_worked_with(overtaken: Console) -> None
     oldest = json.loads(overtaken("state", "restore", "-o", "json").out)["copies"][-1]["name"]
     assert overtaken("state", "restore", oldest, "--yes", "--force").code == 0
     assert "state.overtaken" not in overtaken("plan").err
+
+
+_KILLED_BEFORE_THE_COPY = """
+import os, signal, sys
+from sharectl.cli import main
+from sharectl.workspace import copies
+
+copies.keep_copy = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+main(sys.argv[1:])
+"""
+
+
+def test_a_restore_that_is_killed_before_its_copy_is_finished_by_the_same_command(applied: Console) -> None:
+    """The older state is there by then, and nothing is to be brought back; but nothing would be done with it before a copy holds it, too."""
+    backup = str(applied.root / "earlier.db")
+    assert applied("state", "backup", "--to", backup).code == 0
+    assert applied("state", "mv", "share/one", "share/uno").code == 0
+    before = records(applied)
+    command = ("state", "restore", backup, "--yes", "--force")
+    killed = [sys.executable, "-c", _KILLED_BEFORE_THE_COPY, *command]
+    assert subprocess.run(killed, cwd=applied.root, capture_output=True, check=False).returncode == -signal.SIGKILL
+    assert records(applied) != before
+    assert "error[state.overtaken]" in applied("plan").err
+    assert applied(*command).code == 0
+    assert applied("apply", "--yes").code == 0
+    assert "nothing is to be brought back" in applied("state", "restore", "--yes").err
 
 
 def test_of_two_copies_of_a_project_one_goes_on(applied: Console) -> None:
