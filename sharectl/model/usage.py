@@ -18,6 +18,8 @@ SAMPLE_SPACING_SECONDS: Final = 3600
 """Two samples of a share or of a pool are at least so far apart."""
 MOST_SAMPLES: Final = 32
 """So many samples of a share or of a pool are kept, besides what was seen last."""
+MOST_AHEAD_SECONDS: Final = 86_400
+"""What is noted for a time so far ahead was noted by a clock that was wrong; less may be somebody else who looked later and was quicker."""
 _KEPT_SAMPLES: Final = 24
 _FIRST_RATIO: Final = 0.25
 _LARGEST_BYTES: Final = (1 << 63) - 1
@@ -79,8 +81,15 @@ def sample_of(pool: PoolReport, at: int) -> PoolSample:
     return PoolSample(at, sound_bytes(pool.total_bytes), sound_bytes(pool.free_bytes), sound_bytes(provisioned))
 
 
+def is_ahead(noted_at: int, now: int) -> bool:
+    """Tell whether a note of that time can only be of a clock that ran ahead."""
+    return noted_at - now > MOST_AHEAD_SECONDS
+
+
 def with_sample(samples: Sequence[SampleT], sample: SampleT) -> tuple[SampleT, ...]:
     """Return the samples, oldest first, with a newer one, unless that is too close to the newest; thinned where they become too many."""
+    if samples and is_ahead(samples[-1].at, sample.at):
+        samples = [each for each in samples if each.at < sample.at]
     if samples and sample.at - samples[-1].at < SAMPLE_SPACING_SECONDS:
         return tuple(samples)
     found = (*samples, sample)

@@ -11,7 +11,7 @@ from struct import Struct
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sharectl.model.usage import SAMPLE_SPACING_SECONDS, PoolSample, ShareSample, ShareUse, with_sample
+from sharectl.model.usage import SAMPLE_SPACING_SECONDS, PoolSample, ShareSample, ShareUse, is_ahead, with_sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,9 @@ class PoolNote(NamedTuple):
         return (*(sample for sample in self.samples if sample.at < self.last.at), self.last)
 
     def after(self, sample: PoolSample) -> PoolNote:
-        """Return the note once this was seen; what was seen last until now becomes a sample."""
+        """Return the note once this was seen; what was seen last until now becomes a sample, unless the clock ran ahead then."""
+        if is_ahead(self.last.at, sample.at):
+            return self._replace(last=sample, samples=tuple(each for each in self.samples if each.at < sample.at))
         if sample.at <= self.last.at:
             return self
         return self._replace(last=sample, samples=with_sample(self.samples, self.last))
@@ -97,7 +99,8 @@ def series_of(note: ShareNote, listed_at: int) -> tuple[ShareSample, ...]:
 def update_for(seen: BackendUse, rows: Mapping[str, UseRow], listed_at: int) -> Update:
     """Return what changes where `rows` are what is kept of the shares seen, and of all shares of the backend if all were seen.
 
-    Of a share that is used as before nothing is written: the time of the listing tells that it was seen.
+    Of a share that is used as before nothing is written: the time of the listing tells that it was seen. What was noted by a clock that
+    ran ahead gives way to what is seen now.
     """
     changed: list[UseRow] = []
     samples: dict[str, ShareSample] = {}
@@ -109,6 +112,9 @@ def update_for(seen: BackendUse, rows: Mapping[str, UseRow], listed_at: int) -> 
         elif used_bytes is None:
             if row.is_current:
                 changed.append(row._replace(seen_at=use_of(row, listed_at).seen_at, is_current=False))
+        elif is_ahead(row.seen_at, seen.at):
+            now = row._replace(backend=seen.backend, used_bytes=used_bytes, seen_at=seen.at, is_current=True)
+            changed.append(now._replace(sampled_at=0) if row.sampled_at > seen.at else now)
         elif used_bytes != row.used_bytes or not row.is_current or row.backend != seen.backend:
             if seen.at < row.seen_at:
                 continue
@@ -119,6 +125,11 @@ def update_for(seen: BackendUse, rows: Mapping[str, UseRow], listed_at: int) -> 
             changed.append(now)
     gone = [key for key, row in rows.items() if row.backend == seen.backend and key not in seen.shares]
     return Update(changed, samples, gone if seen.is_whole else ())
+
+
+def is_later_listing(seen: BackendUse, listed_at: int) -> bool:
+    """Tell whether the backend was listed as a whole after `listed_at`, or the clock ran ahead then."""
+    return seen.is_whole and (seen.at > listed_at or is_ahead(listed_at, seen.at))
 
 
 def pack_shares(samples: Iterable[ShareSample]) -> bytes:

@@ -10,7 +10,7 @@ from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.state_urls import url_of_file
 from sharectl.private import DRAFT_SUFFIX, make_private, sync_directory
 from sharectl.state.contract import StateError, StateUnavailableError, WritesCopies
-from sharectl.state.sqlite.copies import drop_oldest, name_of_copy, newest_in, read_copy, replaces
+from sharectl.state.sqlite.copies import drop_oldest, name_of_next, newest_in, read_copy, replaces
 from sharectl.state.sqlite.errors import translated
 from sharectl.state.stores import open_store
 from sharectl.workspace.copies import copy_folders, note_origin
@@ -65,7 +65,7 @@ def _kept_in(base: Path, store: StateStore, project: Project, now: datetime) -> 
         if newest is not None and newest.mark == copy.mark and replaces(copy, newest.path):
             return newest
         make_private(folder)
-        kept = _moved(copy, folder / name_of_copy(now, copy.serial))
+        kept = _moved(copy, folder / name_of_next(folder, now, copy.serial))
         note_origin(folder, project)
         drop_oldest(kept.path, project.copies_kept)
         return kept

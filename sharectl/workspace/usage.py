@@ -85,7 +85,7 @@ def _with_pools(
     due = [
         name
         for name, use in seen.items()
-        if name in specs and specs[name].enabled and use.at - newest.get(name, 0) >= SAMPLE_SPACING_SECONDS
+        if name in specs and specs[name].enabled and abs(use.at - newest.get(name, 0)) >= SAMPLE_SPACING_SECONDS
     ]
     pools = _pools(due, backends)
     found = [

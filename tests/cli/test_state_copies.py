@@ -278,6 +278,24 @@ def test_what_is_replaced_can_be_brought_back_too(applied: Console) -> None:
     assert "share/one" not in records(applied)
 
 
+def test_the_newest_is_found_where_an_earlier_one_was_taken_by_a_clock_that_ran_ahead(
+    applied: Console, kept: Path
+) -> None:
+    """By what is brought back without a name, and by what tells that an older state was put in place of a newer one."""
+    (ahead,) = names(kept)
+    ahead = ahead.rename(ahead.with_name(f"29991231T235959Z-{ahead.stem.partition('-')[2]}.db"))
+    earlier = applied.root / "earlier.db"
+    shutil.copy(applied.root / ".sharectl" / "state.db", earlier)
+    assert applied("state", "mv", "share/one", "share/uno").code == 0
+    shutil.copy(earlier, applied.root / ".sharectl" / "state.db")
+    assert "error[state.overtaken]" in applied("plan").err
+    shutil.rmtree(applied.root / ".sharectl")
+    assert applied("state", "restore", "--yes").code == 0
+    assert "share/uno" in records(applied)
+    assert applied("state", "mv", "share/uno", "share/one").code == 0
+    assert len(set(names(kept))) > 2
+
+
 def test_a_damaged_state_is_set_aside_and_replaced(applied: Console) -> None:
     """What can still be read of it by an expert stays."""
     path = applied.root / ".sharectl" / "state.db"

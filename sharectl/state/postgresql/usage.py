@@ -18,6 +18,7 @@ from sharectl.state.usage import (
     PoolNote,
     ShareNote,
     UseRow,
+    is_later_listing,
     pack_pools,
     pack_shares,
     series_of,
@@ -120,7 +121,7 @@ def take_notes(connection: Connection, schema: str, seen: Sequence[BackendUse]) 
         if each.shares or each.is_whole:
             rows = _use_rows(connection, schema, each.shares) if whole is None else whole
             _write_shares(connection, schema, update_for(each, rows, listed_at))
-            if each.is_whole and each.at > listed_at:
+            if is_later_listing(each, listed_at):
                 _write_listing(connection, schema, each.backend, each.at)
         for pool, sample in each.pools.items():
             if not can_be_stored(pool):

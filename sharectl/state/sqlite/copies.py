@@ -7,7 +7,7 @@ import re
 import sqlite3
 import time
 from contextlib import closing, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.frozen import NamedTuple
@@ -132,15 +132,23 @@ def keep_copy(store: KeepsCopies, base: Path, keep: int, now: datetime) -> Path 
         return None
     make_private(folder)
     _sweep(folder)
-    made = folder / name_of_copy(now, serial)
+    made = folder / name_of_next(folder, now, serial)
     store.write_copy(made)
     drop_oldest(made, keep)
     return folder
 
 
-def name_of_copy(taken_at: datetime, serial: int) -> str:
-    """Return the name of a file in the folder of a lineage."""
-    return f"{taken_at.astimezone(UTC).strftime(_STAMP)}-{serial}.db"
+def name_of_next(folder: Path, now: datetime, serial: int) -> str:
+    """Return the name of the next copy in the folder of a lineage.
+
+    The time in it is after that of all copies there, also where one of them was taken by a clock that ran ahead: the newest is found by it.
+    """
+    stamp = now.astimezone(UTC).strftime(_STAMP)
+    last = max((name.partition("-")[0] for name in _names(folder)), default="")
+    if last > stamp:
+        with suppress(ValueError, OverflowError):  # no time that there is, or the last one
+            stamp = (datetime.strptime(last, _STAMP).replace(tzinfo=UTC) + timedelta(seconds=1)).strftime(_STAMP)
+    return f"{stamp}-{serial}.db"
 
 
 def drop_oldest(made: Path, keep: int) -> None:

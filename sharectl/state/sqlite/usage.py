@@ -16,6 +16,7 @@ from sharectl.state.usage import (
     PoolNote,
     ShareNote,
     UseRow,
+    is_later_listing,
     pack_pools,
     pack_shares,
     series_of,
@@ -115,7 +116,7 @@ def take_notes(connection: sqlite3.Connection, seen: Sequence[BackendUse]) -> No
         if each.shares or each.is_whole:
             update = update_for(each, _use_rows(connection, each.shares) if whole is None else whole, listed_at)
             _write_shares(connection, update)
-            if each.is_whole and each.at > listed_at:
+            if is_later_listing(each, listed_at):
                 connection.execute("INSERT OR REPLACE INTO use_listing VALUES (?, ?)", (each.backend, each.at))
         for pool, sample in each.pools.items():
             if not is_storable(pool):

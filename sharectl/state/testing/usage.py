@@ -119,6 +119,22 @@ class UsageConformance(Conformance):
         series = {name: tuple(found) for (_, name), found in notes.pool_samples().items()}
         assert series == {"fast": (first, second), "slow": (first, second)}
 
+    def test_what_a_clock_that_ran_ahead_has_noted_gives_way(self, notes: UsageNotes) -> None:
+        """Of shares, whether they are used as before or not, of pools, and of their samples; else nothing would be noted until that time comes."""
+
+        def noted(at: int, used: int) -> None:
+            pools = {"p": PoolSample(at, 100, 100 - used, 100)}
+            notes.take([BackendUse("filer", at, {"id-a": used, "id-b": 7}, is_whole=True, pools=pools)])
+
+        year = 8760 * HOUR
+        for at, used in ((NOW, 5), (NOW + year, 6), (NOW + year + 2 * HOUR, 7), (NOW + 2 * HOUR, 8)):
+            noted(at, used)
+        assert notes.usage() == {"id-a": ShareUse(8, NOW + 2 * HOUR), "id-b": ShareUse(7, NOW + 2 * HOUR)}
+        noted(NOW + 4 * HOUR, 9)
+        assert notes.usage()["id-a"] == ShareUse(9, NOW + 4 * HOUR)
+        assert [sample.at for sample in notes.share_samples()["id-a"]] == [NOW, NOW + 2 * HOUR, NOW + 4 * HOUR]
+        assert [sample.at for sample in notes.pool_samples()["filer", "p"]] == [NOW, NOW + 2 * HOUR, NOW + 4 * HOUR]
+
     def test_a_pool_of_a_name_that_no_state_holds_is_left_out(self, notes: UsageNotes) -> None:
         """Others are noted all the same."""
         sample = PoolSample(NOW, 100, None, 0)
