@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,6 +18,9 @@ NAME: Final = ".sharectl"
 MODE: Final = 0o700
 DRAFT_SUFFIX: Final = ".draft"
 """The end of the name of a file that is not whole yet; one that is old was left by a process that was killed."""
+_DRAFT: Final = re.compile(rf"(\.[0-9a-f]{{16}}{re.escape(DRAFT_SUFFIX)})+(-wal|-shm|-journal)?")
+"""How the names of drafts end, of drafts of those, and of the files that SQLite has beside them."""
+_FORGOTTEN_AFTER_SECONDS: Final = 3600.0
 _MOST_OF_NAME: Final = 100
 _WAYS_OUT: Final = {
     errno.ENOSPC: "make room on its file system, and run the command again",
@@ -41,7 +46,7 @@ def draft_of(
 
     `mode` is less the umask. Where `is_new`, a file that is at `target` by then stays: FileExistsError. Raises OSError.
     """
-    draft = target.with_name(f".{target.name[:_MOST_OF_NAME]}.{os.urandom(8).hex()}{suffix}")
+    draft = target.with_name(f"{beginning_of_drafts(target)}.{os.urandom(8).hex()}{suffix}")
     descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         yield draft
@@ -56,6 +61,20 @@ def draft_of(
     finally:
         os.close(descriptor)
         draft.unlink(missing_ok=True)
+
+
+def beginning_of_drafts(target: Path) -> str:
+    """Return how the names of drafts of `target` begin."""
+    return f".{target.name[:_MOST_OF_NAME]}"
+
+
+def sweep_drafts(folder: Path, *beginnings: str) -> None:
+    """Remove the drafts in `folder` whose names begin so, or all, that processes that were killed have left there: those of an hour ago or earlier."""
+    ours = re.compile(rf"({'|'.join(map(re.escape, beginnings)) or '.*'}){_DRAFT.pattern}")
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if ours.fullmatch(path.name) and time.time() - path.lstat().st_mtime > _FORGOTTEN_AFTER_SECONDS:
+                path.unlink()
 
 
 def way_out(problem: OSError, otherwise: str) -> str:

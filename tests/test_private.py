@@ -140,3 +140,35 @@ def test_a_name_as_long_as_names_may_be_can_be_written(tmp_path: Path) -> None:
     with draft_of(target) as draft:
         draft.write_bytes(b"content")
     assert target.read_bytes() == b"content"
+
+
+_LEFT = ("", "-wal", "-shm", "-journal")
+_RANDOM = ".0123456789abcdef.draft"
+
+
+@pytest.mark.parametrize(
+    ("command", "drafts"),
+    [
+        (["plan", "--out", "p"], [f".p{_RANDOM}"]),
+        (["apply", "--yes", "--metrics", "m"], [f".m{_RANDOM}"]),
+        (
+            ["state", "backup", "--to", "."],
+            [f"{name}{end}" for name in (f".backup{_RANDOM}", f"..backup{_RANDOM * 2}") for end in _LEFT],
+        ),
+    ],
+    ids=["plan", "metrics", "backup"],
+)
+def test_what_a_killed_command_left_half_written_is_removed_by_the_next(
+    tmp_path: Path, command: list[str], drafts: list[str]
+) -> None:
+    """After an hour: until then it may be at work. What has another name is somebody else's."""
+    assert main(["init", str(tmp_path)]) == 0
+    assert main(["-C", str(tmp_path), "apply", "--yes"]) == 0
+    others = [name.replace("0123", "wxyz") for name in drafts] + [f".other{_RANDOM}"]
+    young = [name.replace("0123", "3210") for name in drafts]
+    for name in (*drafts, *others, *young):
+        (tmp_path / name).touch()
+        if name not in young:
+            os.utime(tmp_path / name, (0, 0))
+    assert main(["-C", str(tmp_path), *command]) == 0
+    assert {path.name for path in tmp_path.glob(".*.draft*")} == {*others, *young}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.cli.codes import ExitCode, Finished
 from sharectl.model.diagnostics import DiagnosticError, error, warning
-from sharectl.private import draft_of, may_replace, way_out
+from sharectl.private import beginning_of_drafts, draft_of, may_replace, sweep_drafts, way_out
 from sharectl.render.metrics import BEGINNING, metrics_lines
 from sharectl.workspace.metrics import Measured
 
@@ -51,6 +51,7 @@ def _may_be_written(target: Path) -> bool:
 def _write(session: Session, measured: Measured, target: Path) -> None:
     """Write the file in one step; what stands in the way is told, and the outcome of the command stays what it is."""
     try:
+        sweep_drafts(target.parent, beginning_of_drafts(target))
         with draft_of(target, mode=0o666, is_durable=False) as draft, draft.open("w", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in metrics_lines(measured))
     except OSError as problem:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.state_urls import url_of_file
-from sharectl.private import DRAFT_SUFFIX, make_private, sync_directory
+from sharectl.private import DRAFT_SUFFIX, make_private, sweep_drafts, sync_directory
 from sharectl.state.contract import StateError, StateUnavailableError, WritesCopies
 from sharectl.state.sqlite.copies import drop_oldest, name_of_next, newest_in, read_copy, replaces
 from sharectl.state.sqlite.errors import translated
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from sharectl.manifests.project import Project
     from sharectl.state.contract import StateStore
     from sharectl.state.sqlite.copies import Copy
+
+_BEGINNING: Final = ".backup"
+"""How the passing names of backups begin."""
 
 
 def back_up_to(store: StateStore, project: Project, to: Path, now: datetime) -> Copy:
@@ -81,7 +84,8 @@ def read_backup(path: Path) -> Copy:
 def _written_in(store: StateStore, folder: Path) -> Iterator[Copy]:
     """Yield a copy of the state under a temporary name in `folder`, which is gone when the block ends."""
     assert isinstance(store, WritesCopies)  # noqa: S101 - both kinds of stores do
-    draft = folder / f".backup.{os.urandom(8).hex()}{DRAFT_SUFFIX}"
+    draft = folder / f"{_BEGINNING}.{os.urandom(8).hex()}{DRAFT_SUFFIX}"
+    sweep_drafts(folder, _BEGINNING, f".{_BEGINNING}")
     try:
         store.write_copy(draft)
         yield read_copy(draft)

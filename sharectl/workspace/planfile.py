@@ -11,7 +11,7 @@ from sharectl.model.diagnostics import DiagnosticError, error
 from sharectl.model.plans import Origin
 from sharectl.planner.saved.checks import UnsoundPlanError, check_plan
 from sharectl.planner.saved.document import PlanDocumentError, plan_from_document, streamed_document
-from sharectl.private import draft_of, may_replace, way_out
+from sharectl.private import beginning_of_drafts, draft_of, may_replace, sweep_drafts, way_out
 from sharectl.workspace.git import git_lines
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def write_plan_file(path: Path, plan: Plan) -> None:
         if not may_replace(path, _BEFORE_CHECKSUM):
             summary = f"{path} is not replaced: it is no saved plan"
             raise DiagnosticError(error("plan.taken", summary, remedy="name another file with --out"))
+        sweep_drafts(path.parent, beginning_of_drafts(path))
         with draft_of(path) as draft, draft.open("wb") as file:
             file.write(_BEFORE_CHECKSUM + b"0" * 2 * _CHECKSUM_BYTES + _BEFORE_PLAN + head)
             separator = b""

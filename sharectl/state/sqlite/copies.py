@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-import time
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from sharectl.model.frozen import NamedTuple
 from sharectl.model.records import ContentMark
-from sharectl.private import DRAFT_SUFFIX, draft_of, make_private
+from sharectl.private import draft_of, make_private, sweep_drafts
 from sharectl.state.document import LINEAGE
 from sharectl.state.sqlite import files
 from sharectl.state.sqlite.errors import damaged, translated
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 _TIME: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _NAME: Final = re.compile(rf"{_TIME.pattern}-[0-9]{{1,19}}\.db")
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
-_FORGOTTEN_AFTER_SECONDS: Final = 3600.0
 _SHORT: Final = 8
 _HEADER_BYTES: Final = 19
 _WRITE_VERSION: Final = 18
@@ -131,7 +129,7 @@ def keep_copy(store: KeepsCopies, base: Path, keep: int, now: datetime) -> Path 
     if newest is not None and newest.mark == mark and follows(store, newest):
         return None
     make_private(folder)
-    _sweep(folder)
+    sweep_drafts(folder)
     made = folder / name_of_next(folder, now, serial)
     store.write_copy(made)
     drop_oldest(made, keep)
@@ -197,14 +195,6 @@ def _names(folder: Path) -> list[str]:
         return [name for name in os.listdir(folder) if _NAME.fullmatch(name)]  # noqa: PTH208 - names are what is matched
     except OSError:
         return []
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what a process that was killed has left half written."""
-    with suppress(OSError):
-        for path in folder.iterdir():
-            if path.name.endswith(DRAFT_SUFFIX) and time.time() - path.stat().st_mtime > _FORGOTTEN_AFTER_SECONDS:
-                path.unlink()
 
 
 def _read(path: Path) -> Copy | None:
