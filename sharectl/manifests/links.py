@@ -11,11 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def leads_out(path: str, root: str, outside: Iterable[str] = ()) -> bool:
-    """Tell whether a path, all links followed, is neither in the folder `root`, nor in one of `outside`, nor in the git working tree around `root`."""
-    real, base = os.path.realpath(path), os.path.realpath(root)
-    if _is_within(real, base):
-        return False
+def leads_out(real: str, base: str, outside: Iterable[str] = ()) -> bool:
+    """Tell whether a path outside of the folder `base`, all links followed in both, is neither in one of `outside` nor in the git working tree around `base`."""
     top = working_tree(base)
     allowed = (*(() if top is None else (top,)), *map(os.path.realpath, outside))
     return not any(_is_within(real, folder) for folder in allowed)

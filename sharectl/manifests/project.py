@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import fields, replace
 from os.path import normpath
@@ -190,9 +191,12 @@ def _unreadable(shown: str, why: str, remedy: str) -> Diagnostic:
 
 
 def _leads_out(path: Path, root: Path, outside: Iterable[str] = ()) -> bool:
-    from sharectl.manifests.links import leads_out  # noqa: PLC0415 - only where there is a link, or a path is named
+    real, base = os.path.realpath(path), os.path.realpath(root)
+    if real == base or real.startswith(base.rstrip("/") + "/"):
+        return False
+    from sharectl.manifests.links import leads_out  # noqa: PLC0415 - only where there is a link, or a path leads elsewhere
 
-    return leads_out(str(path), str(root), (str(root / folder) for folder in outside))
+    return leads_out(real, base, (str(root / folder) for folder in outside))
 
 
 def _that_lead_out(project: Project, outside: Iterable[str], start: Path) -> list[Diagnostic]:

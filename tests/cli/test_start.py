@@ -114,10 +114,10 @@ def test_a_first_command_does_not_load_what_explains_mistakes(tmp_path: Path) ->
     [
         ("--help", 14),
         ("history", 70),
-        ("state list", 72),
+        ("state list", 73),
         ("validate", 123),
-        ("plan", 140),
-        ("apply --yes", 148),
+        ("plan", 141),
+        ("apply --yes", 149),
     ],
 )
 def test_a_command_loads_few_modules(repository: Path, command: str, most: int) -> None:
