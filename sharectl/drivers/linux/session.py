@@ -39,7 +39,8 @@ CLOSE_SECONDS: Final = 3.0
 RETRY_SECONDS: Final = 2.0
 """When to come again where nothing was begun: by this, the contract knows that even a revert may be repeated."""
 
-_HELLO_SECONDS: Final = 30.0
+_HELLO_SECONDS: Final = 60.0
+"""A sound host that is busy with other things may take half of that to start Python and read the agent; a listing is waited for twice as long."""
 _END_SECONDS: Final = 2.0
 _READ_BYTES: Final = 256 * 1024
 _KEPT_LINES: Final = 50
