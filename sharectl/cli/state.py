@@ -100,7 +100,10 @@ def mv(
     lock_timeout: opt.LockTimeout = "0",
     chdir: opt.Chdir = Path(),
 ) -> None:
-    """Give a resource another address; nothing changes on its backend. What is on a backend follows it under its new name."""
+    """Give a resource another address; nothing changes on its backend. What is on a backend follows it under its new name.
+
+    To swap two names, give one of them a third in between. Change the manifests as well: a plan goes by them.
+    """
     from sharectl.cli.session import edited_state, parse_address, start
     from sharectl.workspace.interventions import rename_backend, rename_resource, require_name
 
@@ -268,7 +271,7 @@ def restore(
     Copies are found without the state: by the path of the project, or by its git repository.
     """
     from sharectl.cli.session import start
-    from sharectl.workspace.copies import find_copies, lineage_of_state, named_copy, newest_copy
+    from sharectl.workspace.copies import find_copies, is_state, lineage_of_state, named_copy, newest_copy
 
     session = start(chdir)
     if copy is not None and session.path(Path(copy)).is_file():
@@ -287,7 +290,13 @@ def restore(
         return
     session.output.show("copies", output, kept.own, kept.others)
     if kept.own and output is Format.TEXT:
-        session.output.note(f"`sharectl state restore {kept.own[0].name}` makes the newest of them the state.")
+        newest = kept.own[0].name
+        if is_state(kept.own[0], lambda: session.repository.store(hint=False)):
+            session.output.note(
+                "The newest of them is what the state holds now; `sharectl state restore COPY --force` goes back to another."
+            )
+        else:
+            session.output.note(f"`sharectl state restore {newest}` makes the newest of them the state.")
 
 
 @app.command()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from sharectl.cli import options as opt
 from sharectl.cli.codes import ExitCode, Finished, code_of_findings, finish
@@ -19,7 +20,23 @@ if TYPE_CHECKING:
     from sharectl.workspace.run import LockedRun
     from sharectl.workspace.trash import TrashedShare
 
+_RESTORING = frozenset({"restore", "undelete", "recover"})
+
+
+class _Commands(TyperGroup):
+    """Tells the command that brings a share back to whoever looks for it here."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - the signature of the base class
+        if args[0] in _RESTORING:
+            ctx.fail(
+                f"There is no command {args[0]!r} here: `sharectl import share/NAME ID` brings a share back with its data, and without access. "
+                "`sharectl trash list` shows the IDs."
+            )
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
+    cls=_Commands,
     rich_markup_mode=None,
     no_args_is_help=True,
     add_completion=False,

@@ -35,7 +35,7 @@ def undo(run: Run, *, output: Annotated[Format, opt.output("undo")] = Format.TEX
     """Write the reverse of a run as a patch to the manifests, for `git apply` and a review, and say what cannot be undone.
 
     Changes nothing. The patch leaves out what has changed in a manifest since, and the output says so. Exits with 1 if
-    something is lost, or not in the patch.
+    something is lost, not in the patch, or refused by a plan.
     """
     from sharectl.cli.session import start
     from sharectl.render.patch import patch_text
@@ -54,5 +54,5 @@ def undo(run: Run, *, output: Annotated[Format, opt.output("undo")] = Format.TEX
             session.output.note(note)
     else:
         session.output.show("undo", output, changes, found)
-    if found.lost or found.left:
+    if found.lost or found.left or found.refused:
         raise Finished(ExitCode.FAILED)

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sharectl.manifests.findings import Finding
+from sharectl.manifests.proposals import NO_VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,7 +210,14 @@ class Segment:
         except YAMLError as failure:
             code, summary, remedy = explain_syntax(failure)
             line, column = position_of(failure, self.data)
+            if self._is_variable(line, column):
+                summary, remedy = "`${` begins a mapping here, as any brace does in braces and brackets", NO_VARIABLES
             self.problem = self._end(code, summary, remedy, line, column)
+
+    def _is_variable(self, line: int, column: int) -> bool:
+        """Tell whether a brace that the parser met is that of a variable of a shell."""
+        lines = self.data.split(b"\n", line + 1)
+        return len(lines) > line and lines[line].decode(errors="replace")[max(column - 1, 0) : column + 1] == "${"
 
     def _end(self, code: str, summary: str, remedy: str, line: int, column: int) -> Finding:
         number = self.first_document + max(0, self.documents_seen - 1)

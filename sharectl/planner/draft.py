@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sharectl.model.diagnostics import Severity, error
 from sharectl.model.fields import rule_of, written_name
 from sharectl.model.frozen import NamedTuple
-from sharectl.model.kinds import KINDS, MANAGED_KINDS, Kind, is_of, kind_of
+from sharectl.model.kinds import KINDS, MANAGED_KINDS, Kind, address_of, is_of, kind_of
 from sharectl.model.plans import ACTIONS, Step, UpdateAccess, stated
 from sharectl.model.records import Record
 from sharectl.model.table import SPECS
@@ -374,14 +374,16 @@ def refuse_immutable(draft: Draft, address: Address, change: FieldChange, holds:
     kind = kind_of(address)
     entry, field = KINDS[kind], SPECS[kind].__dataclass_fields__[change.field]
     rule, written = rule_of(field), written_name(field)
+    renamed = ""
+    if change.field == "share_type" and change.before is not None and change.before not in draft.desired.share_types:
+        renamed = f"; {address_of(Kind.SHARE_TYPE, change.before)} has no manifest any more: if it was renamed, give it that name again, which it keeps while shares have it"
     draft.refuse(
         f"{kind}.immutable",
         address,
         f"{address}: {written} cannot change in place, from {change.before} to {change.after}",
         detail=(rule.because or entry.because).format(address=address),
-        remedy=(rule.way_out or entry.way_out).format(
-            address=address, place=own_place(draft.desired, address, written)
-        ),
+        remedy=(rule.way_out or entry.way_out).format(address=address, place=own_place(draft.desired, address, written))
+        + renamed,
         path=f"spec.{written}",
         holds=holds,
     )

@@ -91,6 +91,7 @@ def undo_notes(changes: RunChanges, undo: Undo) -> Iterator[str]:
     for title, remarks in (
         ("Cannot be undone:", undo.lost),
         ("Not in the patch:", undo.left),
+        ("In the patch, and refused as it is:", undo.refused),
         ("Once this is applied:", undo.follows),
     ):
         if remarks:
@@ -112,7 +113,7 @@ def undo_object(changes: RunChanges, undo: Undo) -> JsonObject:
         patch=patch_text(undo.files),
         lost=_remarks(undo.lost),
         left=_remarks(undo.left),
-        follows=_remarks(undo.follows),
+        follows=_remarks((*undo.refused, *undo.follows)),
     )
 
 

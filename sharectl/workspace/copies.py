@@ -255,6 +255,15 @@ def lineage_of_state(opened: Callable[[], AbstractContextManager[StateStore]]) -
         return ""
 
 
+def is_state(copy: Copy, opened: Callable[[], AbstractContextManager[StateStore]]) -> bool:
+    """Tell whether the state holds just what a copy does, by their marks."""
+    try:
+        with opened() as store:
+            return isinstance(store, KeepsCopies) and store.content_mark()[0] == copy.mark
+    except StateError:
+        return False
+
+
 def newest_copy(kept: KeptCopies, lineage: str) -> Copy:
     """Return the newest copy of the state of this `lineage`, or of the one state that the project has copies of. Raises DiagnosticError."""
     own = [copy for copy in kept.own if lineage in {"", copy.lineage}]

@@ -141,7 +141,12 @@ def rename_resource(edit: Edit, former: Address, address: Address) -> None:
     if kind_of(former) is not kind_of(address):
         raise DiagnosticError(error("state.kind", f"{former} cannot become {address}: their kinds differ"))
     if is_taken:
-        remedy = f"`sharectl state rm {address}` first, if that one is not wanted"
+        remedy = (
+            f"to swap the two, give that one a third name first: `sharectl state mv {address} {address}-2`; "
+            f"if it is not wanted, `sharectl state rm {address}` forgets it, and leaves it on its backend"
+        )
+        if former == address:
+            remedy = "it has that address, and nothing is to be done"
         raise DiagnosticError(error("state.taken", f"the state holds {address} already", remedy=remedy))
     history = edit.note(address, Verb.MOVE, reason="state mv", changes=[["address", former, address]])
     changes: list[Change] = [RenameResource(former, address, held.version)]

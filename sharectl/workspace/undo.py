@@ -62,11 +62,15 @@ _REFERENCES: Final = {"share": Kind.SHARE, "source_snapshot": Kind.SNAPSHOT}
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """What undoes a run. `lost` cannot be undone; `left` is not in the patch, since a manifest has changed or cannot be changed with certainty; `follows` is what an apply then does."""
+    """What undoes a run. `lost` cannot be undone; `left` is not in the patch, since a manifest has changed or cannot be changed with certainty.
+
+    `refused` is in the patch, and a plan of it refuses that; `follows` is what an apply then does.
+    """
 
     files: tuple[FileChange, ...] = ()
     lost: tuple[Remark, ...] = ()
     left: tuple[Remark, ...] = ()
+    refused: tuple[Remark, ...] = ()
     follows: tuple[Remark, ...] = ()
 
 
@@ -148,6 +152,7 @@ class _Undoing:
     project: Project
     edits: PlannedEdits
     lost: list[Remark] = dataclasses.field(default_factory=list)
+    refused: list[Remark] = dataclasses.field(default_factory=list)
     follows: list[Remark] = dataclasses.field(default_factory=list)
     made: set[Address] = dataclasses.field(default_factory=set)
     replaced: set[Address] = dataclasses.field(default_factory=set)
@@ -276,7 +281,7 @@ class _Undoing:
                 target[known] = wanted
         shrinks = target.get("size_bytes", 0) < plain.get("size_bytes", 0)
         if shrinks and not target.get("allow_shrink"):
-            self.follows.append(
+            self.refused.append(
                 Remark(address, "a plan refuses to shrink it, unless its manifest says `allowShrink: true`")
             )
         plan_own(self.edits, self.desired, address, field_edits(cls, plain, target))
@@ -325,8 +330,11 @@ class _Undoing:
                         f"so nothing of it is in the patch: `sharectl diff {run_id[:8]}` shows all that was changed",
                     )
                 )
-        follows = [remark for remark in self.follows if not self.edits.is_left(remark.address)]
-        return Undo(tuple(files), unique(self.lost), unique(self.edits.left), unique(follows))
+        refused, follows = (
+            unique(remark for remark in remarks if not self.edits.is_left(remark.address))
+            for remarks in (self.refused, self.follows)
+        )
+        return Undo(tuple(files), unique(self.lost), unique(self.edits.left), refused, follows)
 
     def _new_file(self, run_id: str) -> FileChange:
         top = self.edits.top

@@ -335,3 +335,18 @@ def test_graph_of_a_plan_with_errors_fails(applied: Console) -> None:
     applied.write("all.yaml", text.replace("size: 2GiB", "size: 1GiB"))
     assert applied("graph", "--steps").code in {0, 1}
     assert applied("graph").code == 0
+
+
+def test_a_share_type_that_was_renamed_is_told_to_keep_its_name(simulated: Console) -> None:
+    """Nothing in the change of the share says that the name of its type is what is wrong; of another type nothing is said."""
+    share_type = "---\napiVersion: sharectl/v1\nkind: ShareType\nmetadata: {name: %s}\nspec: {extraSpecs: {share_backend_name: sim}}\n"
+    typed = SIMULATED.replace("{size: 2GiB,", "{type: gold, size: 2GiB,")
+    simulated.write("all.yaml", typed + share_type % "gold")
+    assert simulated("apply", "--yes").code == 0
+    advice = "share_type/gold has no manifest any more: if it was renamed, give it that name again"
+    simulated.write("all.yaml", typed.replace("gold", "best") + share_type % "best")
+    assert advice in " ".join(simulated("plan").err.split())
+    simulated.write("all.yaml", typed.replace("gold", "best") + share_type % "best" + share_type % "gold")
+    ended = simulated("plan")
+    assert "error[share.immutable]" in ended.err
+    assert "has no manifest" not in ended.err

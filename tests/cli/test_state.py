@@ -56,8 +56,11 @@ def test_rm_is_all_or_nothing(applied: Console) -> None:
 
 
 def test_mv_refuses_what_would_lose_something(applied: Console) -> None:
-    """An address that is taken, and another kind."""
-    assert "error[state.taken]" in applied("state", "mv", "share/one", "share/two").err
+    """An address that is taken, and another kind; how two names are swapped is said, and works."""
+    taken = applied("state", "mv", "share/one", "share/two").err
+    assert "error[state.taken]" in taken
+    assert "give that one a third name first: `sharectl state mv share/two share/two-2`" in taken
+    assert "nothing is to be done" in applied("state", "mv", "share/two", "share/two").err
     assert "error[state.kind]" in applied("state", "mv", "share/one", "snapshot/one").err
 
 

@@ -263,8 +263,17 @@ def test_a_newer_state_is_not_replaced_without_being_told(applied: Console) -> N
     assert refused.code == 1
     assert "it is older" in refused.err
     assert "share/one" not in records(applied)
+    newest = json.loads(applied("state", "restore", "-o", "json").out)["copies"][0]["name"]
+    assert f"`sharectl state restore {newest}` makes" not in applied("state", "restore").err
     assert applied("state", "restore", name, "--yes", "--force").code == 0
     assert "share/one" in records(applied)
+    listed = applied("state", "restore")
+    assert listed.err.endswith(
+        "what the state holds now; `sharectl state restore COPY --force` goes back to another.\n"
+    )
+    (applied.root / ".sharectl/state.db").unlink()
+    listed = applied("state", "restore")
+    assert "` makes the newest of them the state.\n" in listed.err
 
 
 def test_what_is_replaced_can_be_brought_back_too(applied: Console) -> None:

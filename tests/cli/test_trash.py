@@ -53,6 +53,13 @@ def test_list_shows_the_oldest_first(trashed: Console) -> None:
     assert "share/two" in second
 
 
+def test_who_looks_for_a_share_in_the_trash_is_led_to_import(simulated: Console) -> None:
+    """Nothing of sharectl is called restore, but for the state."""
+    ended = simulated("trash", "restore", "share/one")
+    assert ended.code == 64
+    assert "`sharectl import share/NAME ID` brings a share back" in " ".join(ended.err.split())
+
+
 def test_an_empty_trash(applied: Console) -> None:
     """Says so."""
     assert applied("trash", "list").out == "The trash is empty.\n"

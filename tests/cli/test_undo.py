@@ -159,6 +159,16 @@ def test_a_manifest_that_has_changed_since_is_told_and_left(repository: Console)
     assert repository("undo", "last").code == 1
 
 
+def test_what_a_plan_refuses_is_no_success(repository: Console) -> None:
+    """The patch has it, and CI has to see that somebody must decide."""
+    apply(repository, ("{name: two}\nspec: {size: 1GiB", "{name: two}\nspec: {size: 3GiB"))
+    ended = repository("undo", "last")
+    assert ended.code == 1
+    assert "In the patch, and refused as it is:\n  share/two: a plan refuses to shrink it" in ended.err
+    assert "\n+spec: {size: 1GiB" in ended.out
+    assert "refuses to shrink" in undone(repository)["follows"][0]["text"]
+
+
 def test_a_deleted_share_comes_back_in_a_file_of_its_own_and_what_is_lost_is_said(repository: Console) -> None:
     """With its access as it was; the patch is taken, and the manifests are valid with it."""
     two = "---\napiVersion: sharectl/v1\nkind: Share\nmetadata: {name: two}\nspec: {size: 1GiB, protocol: CIFS, deletionPolicy: delete}\n"

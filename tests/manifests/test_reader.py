@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sharectl.manifests.proposals import NO_VARIABLES
 from sharectl.manifests.reader import MAX_SCALAR_CHARACTERS, read_documents
 from sharectl.manifests.scalars import ScalarError, needs_quotes, resolve
 from sharectl.manifests.syntax import MAX_DEPTH
@@ -248,3 +249,14 @@ def _as_text(value: object) -> object:
         resolved = resolve(value)
         return "" if resolved is None else str(resolved)
     return "" if value is None else str(value)
+
+
+@pytest.mark.parametrize("text", ["a: {name: ${X}}", "a: {name: x-${X}-y, b: 1}", "a: [b, ${X}]", "é: {name: ${X}}"])
+def test_a_variable_of_a_shell_in_braces_is_called_one(text: str) -> None:
+    """To the parser it is a mapping that nobody has closed, which no one who wrote it would look for."""
+    [problem] = read_documents(text.encode()).problems
+    assert problem.code == "manifest.syntax"
+    assert "${" in problem.summary
+    assert problem.remedy == NO_VARIABLES
+    [other] = read_documents(b"a: {b: 1 {c: 2}}").problems
+    assert other.remedy == "add the missing `,` or `}`"

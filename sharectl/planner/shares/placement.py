@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sharectl.model.diagnostics import SHARE_HELD, warning
+from sharectl.model.diagnostics import SHARE_HELD, listed, warning
 from sharectl.model.kinds import Kind, address_of, is_of
 from sharectl.model.quantities import GIB
 from sharectl.planner.share_servers.places import ServerPlaces
@@ -271,6 +271,21 @@ class _Refusals:
         return self._nearest.get(key)
 
 
+def _no_pools(draft: Draft, silent: Sequence[str]) -> str:
+    """Say that no pool was told of, and what every backend lacks for that."""
+    disabled = sorted(name for name, backend in draft.desired.backends.items() if not backend.enabled)
+    reasons = (
+        (disabled, "enabled: false, and takes no new shares", "enabled: false, and take no new shares"),
+        (silent, "not told of its pools", "not told of their pools"),
+    )
+    told = [
+        f"{'backend' if len(names) == 1 else 'backends'} {listed(list(names), _NAMED_BACKENDS)} {'has' if len(names) == 1 else 'have'} {one if len(names) == 1 else many}"
+        for names, one, many in reasons
+        if names
+    ]
+    return ": ".join(("there is no pool at all", *(["; ".join(told)] if told else [])))
+
+
 def _refuse_unplaceable(
     draft: Draft, refusals: _Refusals, address: Address, decision: Decision, placement: Placement
 ) -> None:
@@ -291,7 +306,7 @@ def _refuse_unplaceable(
     request = request and checked(draft, address, request)
     nearest = None if request is None else refusals.nearest(request)
     own = [found for found in decision.diagnostics if found.address == address]
-    detail = "there is no pool at all"
+    detail = _no_pools(draft, refusals.silent)
     if own:
         detail = f"{own[0].summary}: {own[0].detail.rstrip('.')}"
     elif nearest is not None:
