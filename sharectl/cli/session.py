@@ -260,8 +260,13 @@ def kept_afterwards(session: Session, store: StateStore) -> Iterator[None]:
 
 
 @contextmanager
-def edited_state(session: Session, command: str, lock_timeout: str, *, create: bool = False) -> Iterator[Edit]:
-    """Yield the state under the lock, for a change by hand; a repository without a state is refused, unless one is to be made."""
+def edited_state(
+    session: Session, command: str, lock_timeout: str, *, create: bool = False, records: bool = True
+) -> Iterator[Edit]:
+    """Yield the state under the lock, for a change by hand; a repository without a state is refused, unless one is to be made.
+
+    The run is recorded first, unless `records` is false, for a change that is compared with the state as it was.
+    """
     from sharectl.workspace.interventions import Edit
     from sharectl.workspace.run import describe_run, held_lease
 
@@ -271,7 +276,7 @@ def edited_state(session: Session, command: str, lock_timeout: str, *, create: b
     wait_seconds = parse_duration_seconds(lock_timeout)
     with (
         session.repository.store(create=True, hint=not create) as store,
-        held_lease(store, record, wait_seconds) as lease,
+        held_lease(store, record, wait_seconds, records=records) as lease,
         kept_afterwards(session, store),
     ):
         yield Edit(store, lease, record)

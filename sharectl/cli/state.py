@@ -215,7 +215,8 @@ def push(
     content = read_document(session.path(document))
     if not session.repository.has_state():
         expect_document(content, str(document))
-    with edited_state(session, f"state push {document.name}", lock_timeout, create=True) as edit:
+    # The document is compared with the state as it is: the record of this run would make that newer.
+    with edited_state(session, f"state push {document.name}", lock_timeout, create=True, records=False) as edit:
         edit.store.import_document(edit.lease, content, force=force)
         session.output.note(f"The state is that of {document} now.")
 

@@ -66,22 +66,28 @@ class LockedRun:
 
 
 @contextmanager
-def held_lease(store: StateStore, record: RunRecord, wait_seconds: float = 0.0) -> Iterator[Lease]:
+def held_lease(
+    store: StateStore, record: RunRecord, wait_seconds: float = 0.0, *, records: bool = True
+) -> Iterator[Lease]:
     """Take the lock of everything for `record`, keep it alive, and give it back at the end, whatever happens.
 
+    The run is recorded first, unless `records` is false: the state then is as it was.
     Raises LockedError where somebody else holds the lock for longer than `wait_seconds`.
     """
-    with _held(store, record, wait_seconds, EVERYTHING) as heartbeat:
+    with _held(store, record, wait_seconds, EVERYTHING, records=records) as heartbeat:
         yield heartbeat.lease
 
 
 @contextmanager
-def _held(store: StateStore, record: RunRecord, wait_seconds: float, scope: Scope) -> Iterator[Heartbeat]:
+def _held(
+    store: StateStore, record: RunRecord, wait_seconds: float, scope: Scope, *, records: bool = True
+) -> Iterator[Heartbeat]:
     holder = Holder(record.user, record.host, os.getpid(), record.command, record.actor, record.ci_job_url)
     since_seconds = SYSTEM_CLOCK.boottime_seconds()
     lease = store.acquire(holder, duration_seconds=LEASE_SECONDS, wait_seconds=wait_seconds, scope=scope)
     try:
-        store.commit(lease, [PutRun(record)])
+        if records:
+            store.commit(lease, [PutRun(record)])
         heartbeat = Heartbeat(store, lease, since_seconds=since_seconds)
         heartbeat.start()
         try:

@@ -65,12 +65,16 @@ def test_mv_refuses_what_would_lose_something(applied: Console) -> None:
 
 
 def test_pull_and_push(applied: Console) -> None:
-    """What was pulled can be pushed; an older one, or one of another state, only with --force."""
+    """What was pulled can be pushed; an older one, or one of another state, only with --force: refused, it changes nothing."""
     document = applied("state", "pull").out
     applied.write("state.json", document)
+    assert applied("state", "push", "state.json").code == 0
+    assert applied("state", "pull").out == document
     assert applied("state", "mv", "share/one", "share/uno").code == 0
+    newer = applied("state", "pull").out
     refused = applied("state", "push", "state.json")
     assert refused.code == 1
+    assert applied("state", "pull").out == newer
     assert "error[state.refused]" in refused.err
     assert applied("state", "push", "state.json", "--force").code == 0
     assert "share/one" in applied("state", "list").out
