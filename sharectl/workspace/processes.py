@@ -107,8 +107,13 @@ def _started(beginning: Beginning, hold: SharedHold) -> tuple[subprocess.Popen[b
 
 def main(words: Sequence[str]) -> None:
     """Be such a process."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # whoever sends them to a whole job means the run
+        signal.signal(number, lambda *_: None)  # what drivers start has the usual again, as it would not with SIG_IGN
     link, hold = Link(int(words[0])), SharedHold(int(words[1]))
-    beginning: Beginning = link.receive()
+    try:
+        beginning: Beginning = link.receive()
+    except (EOFError, OSError):  # the run is gone
+        os._exit(ORPHAN_STATUS)
     _end_with(beginning.process_id)
     right = LentRight(beginning.lease, beginning.location, SYSTEM_CLOCK.boottime_seconds)
     backends = Backends(beginning.specs, beginning.base_directory)

@@ -94,9 +94,11 @@ def test_it_does_what_an_apply_does(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_whoever_kills_the_run_kills_its_processes(at_work: tuple[subprocess.Popen[bytes], int]) -> None:
-    """Even one that stands still just then: when it goes on, the lock may be somebody else's."""
+    """Even one that stands still just then: when it goes on, the lock may be somebody else's. What asks it to end alone does not: that is for the run."""
     process, child = at_work
-    os.kill(child, signal.SIGSTOP)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGSTOP):
+        os.kill(child, number)
+    eventually(lambda: stat(child)[:1] == ["T"])
     process.kill()
     process.wait(PATIENCE_SECONDS)
     eventually(lambda: stat(child)[:1] in ([], ["Z"]))

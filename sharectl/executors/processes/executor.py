@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sharectl.executors.answers import Failure, FailureKind
 from sharectl.executors.base import GATHERING_SECONDS, Began, Report
+from sharectl.executors.failures import failure_of
 from sharectl.executors.processes.link import Orders, SharedHold, Told
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from sharectl.model.diagnostics import Diagnostic
 
 _REPLY_SECONDS: Final = 10.0
-"""How long a process is waited for that is to say whether a call begins; one that it says nothing of has begun."""
+"""How long a process is waited for that is to say whether a call begins; not for its next ones, until it has said something."""
+_PIPE_SECONDS: Final = 60.0
+"""A process that takes no orders for so long, or says half of something, is stuck."""
 _SILENCE_SECONDS: Final = 60.0
 """A process that says nothing for so long, and for as long as its calls may take, is stuck: each says something once a second."""
 _LOSSES_IN_A_ROW: Final = 3
@@ -51,20 +54,26 @@ class Process(Protocol):
 
 
 class _Place:
-    """A place for a process, what is `open` there, and what the process is still to be told; it `is_ready` once it has said something."""
+    """A place for a process, what is `open` there, and what the process is still to be told; it `is_ready` once it has said something.
 
-    __slots__ = ("abandoned", "heard_at", "is_ready", "lent", "link", "losses", "open", "process", "submitted", "width")
+    One that `is_mute` has not said in time whether calls begin that are `unanswered`.
+    """
+
+    __slots__ = (
+        "abandoned", "heard_at", "is_mute", "is_ready", "lent", "link", "losses", "open", "process", "submitted", "unanswered", "width",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.width = 0
         self.open: dict[int, Submission] = {}
         self.submitted: list[Submission] = []
+        self.unanswered: set[int] = set()
         self.abandoned: list[int] = []
         self.process: Process | None = None
         self.link: Link | None = None
         self.lent: Lent | None = None
         self.heard_at = 0.0
-        self.is_ready = False
+        self.is_ready = self.is_mute = False
         self.losses = 0
 
 
@@ -159,11 +168,14 @@ class Processes:
             del self._open[number]
             return True
         self._send(place, Orders(self._lent(), (), (), (number,)))
-        until = monotonic() + _REPLY_SECONDS
+        until = monotonic() + (0.0 if place.is_mute else _REPLY_SECONDS)
         while place.link is not None and number in place.open and place.link.has_message_within(until - monotonic()):
             withdrawn = dict(self._hear(place))
             if number in withdrawn:
                 return withdrawn[number]
+        if number in place.open:  # what it says of it later is reported
+            place.is_mute = True
+            place.unanswered.add(number)
         return False
 
     def abandon(self, number: int) -> None:
@@ -214,10 +226,11 @@ class Processes:
             return
         lent = self._lent()
         if place.submitted or place.abandoned or lent != place.lent:
+            if not self._send(place, Orders(lent, place.submitted, place.abandoned)):
+                self._forward(place)  # to another one, which may be started but so often
+                return
             place.open.update((each.number, each) for each in place.submitted)
-            orders = Orders(lent, place.submitted, place.abandoned)
             place.submitted, place.abandoned, place.lent = [], [], lent
-            self._send(place, orders)
 
     def _is_started(self, place: _Place) -> bool:
         why = f"the process for its calls has ended {place.losses} times in a row"
@@ -227,7 +240,8 @@ class Processes:
             except OSError as error:
                 why = f"no process could be started for its calls: {error}"
             else:
-                place.heard_at, place.is_ready = self._clock(), False
+                place.link.limit(_PIPE_SECONDS)
+                place.heard_at, place.is_ready, place.is_mute = self._clock(), False, False
                 return True
         for submission in place.submitted:
             self._report(
@@ -236,26 +250,35 @@ class Processes:
         place.submitted = []
         return False
 
-    def _send(self, place: _Place, orders: Orders) -> None:
+    def _send(self, place: _Place, orders: Orders) -> bool:
+        """Tell the process; where it is gone or stuck it is lost, and has not heard of this: return False."""
         if place.link is None:
-            return
+            return False
         try:
             place.link.send(orders)
+        except BlockingIOError:
+            self._kill(place, f"it took no orders for {_PIPE_SECONDS:g} s")
         except OSError:
-            self._lose(place)
+            self._hear_rest(place)
+        else:
+            return True
+        return False
 
     # --- and what it says ---
 
-    def _hear(self, place: _Place) -> Sequence[tuple[int, bool]]:
-        """Take the next message; return what it says of calls that were to be withdrawn."""
+    def _hear(self, place: _Place, why: str = "") -> Sequence[tuple[int, bool]]:
+        """Take the next message; return what it says of calls that were to be withdrawn. Where there is none any more, `why` is known, or not."""
         if place.link is None:
             return ()
         try:
             told: Told = place.link.receive()
         except (EOFError, OSError):
-            self._lose(place)
+            self._lose(place, why)
             return ()
-        place.heard_at, place.is_ready = self._clock(), True
+        except Exception as error:  # noqa: BLE001 - what a driver has answered, which may be anybody's, can be sent but not read
+            self._lose(place, f"what it said cannot be read: {failure_of(error).message}")
+            return ()
+        place.heard_at, place.is_ready, place.is_mute = self._clock(), True, False
         for report in told.reports:
             if report.number not in place.open:  # nobody waits for it
                 continue
@@ -264,12 +287,18 @@ class Processes:
             else:
                 place.losses = 0
                 self._report(report.number, report.outcome)
-        for number, is_withdrawn in told.withdrawn:
-            if is_withdrawn:
-                self._forget(number)
+        self._hear_withdrawn(place, told.withdrawn)
         if told.problems:
             self._tell(told.problems)
         return told.withdrawn
+
+    def _hear_withdrawn(self, place: _Place, withdrawn: Sequence[tuple[int, bool]]) -> None:
+        for number, is_withdrawn in withdrawn:
+            if is_withdrawn and number in place.unanswered and number in place.open:
+                self._report(number, Failure(FailureKind.WITHDRAWN, "it was taken back before it began"))
+            elif is_withdrawn:
+                self._forget(number)
+            place.unanswered.discard(number)
 
     def _report(self, number: int, outcome: object) -> None:
         self._forget(number)
@@ -288,17 +317,33 @@ class Processes:
         for place in self._places:
             if place.link is None or not place.open:
                 continue
-            silent_seconds = now - place.heard_at
-            if silent_seconds > _SILENCE_SECONDS + max(each.timeout_seconds for each in place.open.values()):
-                self._lose(place, f"it said nothing for {silent_seconds:.0f} s")
+            silent_seconds = now - place.heard_at - _SILENCE_SECONDS
+            if silent_seconds > 0 and silent_seconds > max(each.timeout_seconds for each in place.open.values()):
+                self._kill(place, f"it said nothing for {now - place.heard_at:.0f} s")
+
+    def _kill(self, place: _Place, why: str) -> None:
+        """End the process, which is stuck; what it has said until then counts."""
+        if place.process is not None:
+            place.process.kill()
+            place.process.wait()
+        self._hear_rest(place, why)
+
+    def _hear_rest(self, place: _Place, why: str = "") -> None:
+        """Take what the process has said, which is gone; it may have begun calls, and ended some, that nobody has heard of yet."""
+        while place.link is not None and place.link.has_message_within(0.0):
+            self._hear(place, why)
+        self._lose(place, why)
 
     def _lose(self, place: _Place, why: str = "") -> None:
         """End the process, and report what it had: nobody knows how that ended, unless it was never ready."""
+        if place.link is None:
+            return
         is_ready = place.is_ready
         status = self._end(place, 0.0 if why else _EXIT_SECONDS)
         why = why or (f"signal {-status}" if status < 0 else f"status {status}")
         place.losses += 1
         place.abandoned, place.lent = [], None
+        place.unanswered.clear()
         for number in tuple(place.open):
             if is_ready:
                 failure = Failure(FailureKind.WORKER_LOST, f"the process that made the call has ended: {why}")

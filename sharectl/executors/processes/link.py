@@ -8,6 +8,8 @@ from __future__ import annotations
 import mmap
 import os
 import pickle
+import socket
+import struct
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,9 +51,17 @@ class Link:
     """One end of the socket. No two threads send, and no two receive."""
 
     def __init__(self, descriptor: int) -> None:
-        """Take the descriptor over."""
+        """Take the descriptor over; what a driver starts is not to keep it open when this process is gone."""
+        os.set_inheritable(descriptor, False)  # noqa: FBT003 - it has no name
         self.connection: Final = Connection(descriptor)
         """What can be waited for."""
+
+    def limit(self, seconds: float) -> None:
+        """Raise BlockingIOError where the other end takes nothing of a message for so long, or says only a part of one."""
+        limit = struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
+        with socket.fromfd(self.connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as same:
+            for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+                same.setsockopt(socket.SOL_SOCKET, option, limit)
 
     def send(self, message: object) -> None:
         """Send a message. Raises OSError where the other end is gone, and whatever else where the message cannot be pickled."""
@@ -76,6 +86,7 @@ class SharedHold:
     def __init__(self, descriptor: int | None = None) -> None:
         """Share the one behind the descriptor; make one where there is none."""
         self.descriptor: Final = os.memfd_create("sharectl-hold") if descriptor is None else descriptor
+        os.set_inheritable(self.descriptor, False)  # noqa: FBT003 - it has no name
         if descriptor is None:
             os.ftruncate(self.descriptor, 1)
         self._memory = mmap.mmap(self.descriptor, 1)

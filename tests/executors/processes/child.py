@@ -29,6 +29,14 @@ PATIENCE_SECONDS = 300.0
 LEASE = Lease(1, Holder("user", "host", 1, "apply"), 60.0)
 
 
+class Unreadable:
+    """What can be sent, but not read."""
+
+    def __reduce__(self) -> tuple[type[int], tuple[str]]:
+        """Have it made from what it cannot be made from."""
+        return int, ("x",)
+
+
 def make_call(folder: Path, backend: str, permit: Permit) -> Answer:
     """Say that the call has begun, wait until the backend is `open`, and answer; what the backend's name says is done as well."""
     permit()
@@ -40,6 +48,10 @@ def make_call(folder: Path, backend: str, permit: Permit) -> Answer:
     if backend == "refuses":
         message = "no"
         raise DriverError(message)
+    if backend == "dies":
+        os._exit(1)
+    if backend == "unreadable":
+        return Identity(Unreadable())  # type: ignore[arg-type] # what can be pickled, and not be read
     if backend == "odd":
         return Identity(lambda: None)  # type: ignore[arg-type] # what cannot be pickled
     return Done() if backend == "quiet" else Identity(backend)

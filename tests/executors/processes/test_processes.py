@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from sharectl.executors.answers import Failure, FailureKind, Identity
 from sharectl.executors.base import Began, Submission
 from sharectl.executors.calls import Identify
+from sharectl.executors.processes import executor as executor_module
 from sharectl.executors.processes.executor import Processes
 from sharectl.executors.processes.link import Lent, Link, SharedHold
 from sharectl.executors.processes.service import ORPHAN_STATUS
@@ -220,6 +222,79 @@ def test_a_process_that_is_stuck_is_ended(house: House) -> None:
         (failure,) = outcomes(executor, 1).values()
         assert failure.kind is FailureKind.WORKER_LOST
         assert house.started[0].wait(PATIENCE_SECONDS) == -signal.SIGKILL
+
+
+def test_what_a_process_has_said_before_it_died_counts(house: House) -> None:
+    """It has begun the call, though nobody has listened until somebody has something else for it to do, which another does."""
+    house.open()
+    with processes(house) as executor:
+        submit(executor, 1, backend="dies")
+        executor.reports(0.0)
+        house.started[0].wait(PATIENCE_SECONDS)
+        assert len(house.begun("dies")) == 1
+        submit(executor, 2)
+        found = outcomes(executor, 2)
+        assert found[1] == Failure(FailureKind.WORKER_LOST, "the process that made the call has ended: status 1")
+        assert found[2] == Identity("a")
+
+
+def test_what_is_taken_back_too_late_is_reported(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that stands still says nothing in time, and is waited for but once; it may go on."""
+    with processes(house) as executor:
+        submit(executor, 1, 2, 3, 4)
+        turn_until(executor, lambda: len(house.begun("a")) == 2)
+        house.started[0].send_signal(signal.SIGSTOP)
+        while executor.reports(1.5):  # what it had said before
+            pass
+        monkeypatch.setattr(executor_module, "_REPLY_SECONDS", 0.1)
+        assert not executor.withdraw(3)
+        monkeypatch.setattr(executor_module, "_REPLY_SECONDS", 10 * PATIENCE_SECONDS)
+        assert not executor.withdraw(4)
+        house.started[0].send_signal(signal.SIGCONT)
+        assert {number: each.kind for number, each in outcomes(executor, 2).items()} == {
+            3: FailureKind.WITHDRAWN,
+            4: FailureKind.WITHDRAWN,
+        }
+        house.open()
+        assert outcomes(executor, 2) == {1: Identity("a"), 2: Identity("a")}
+    assert len(house.begun("a")) == 2
+
+
+def test_a_process_that_takes_no_orders_is_ended(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop does not wait for it for ever; what it has not heard of another does."""
+    monkeypatch.setattr(executor_module, "_PIPE_SECONDS", 0.2)
+    with processes(house) as executor:
+        submit(executor, 1)
+        turn_until(executor, lambda: bool(house.begun("a")))
+        house.started[0].send_signal(signal.SIGSTOP)
+        last = 1
+        while len(house.started) == 1:
+            last += 1
+            submit(executor, last)
+            executor.look()
+        house.open()
+        assert outcomes(executor, 1) == {last: Identity("a")}
+        assert house.started[0].wait(PATIENCE_SECONDS) == -signal.SIGKILL
+
+
+def test_of_a_process_whose_words_cannot_be_read_nobody_knows_how_its_calls_ended(house: House) -> None:
+    """A driver may answer with what can be sent, and not be read."""
+    house.open()
+    with processes(house) as executor:
+        submit(executor, 1, backend="unreadable")
+        failure = outcomes(executor, 1)[1]
+        assert failure.kind is FailureKind.WORKER_LOST
+        assert "cannot be read" in failure.message
+
+
+def test_what_drivers_start_does_not_keep_the_link_open() -> None:
+    """Otherwise nobody would see that the process is gone."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        ours.set_inheritable(True)
+        link = Link(ours.detach())
+        assert not os.get_inheritable(link.connection.fileno())
+        link.close()
 
 
 def test_calls_of_a_process_that_does_not_start_have_certainly_not_begun(house: House) -> None:
