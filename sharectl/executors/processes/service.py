@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ORPHAN_STATUS: Final = 70
 """The status of a process whose run is gone."""
 _SAYS_SOMETHING_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.05
+"""How long after a call has begun its run is told so at most: how long a step takes counts from then."""
 _LENT_SECONDS: Final = 20.0
 """How long a call waits for its run to say whether it may begin."""
 
@@ -90,7 +92,7 @@ def serve(
     _tell(link, Told())
     said_at, is_last = monotonic(), False
     while not is_last:
-        reports = lanes.reports(_SAYS_SOMETHING_SECONDS)
+        reports = lanes.reports(_LOOK_SECONDS)
         withdrawn: list[tuple[int, bool]] = []
         while inbox:
             orders = inbox.popleft()

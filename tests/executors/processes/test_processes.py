@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sharectl.executors.answers import Failure, FailureKind, Identity
-from sharectl.executors.base import Began, Submission
+from sharectl.executors.base import Began, Report, Submission
 from sharectl.executors.calls import Identify
 from sharectl.executors.processes import executor as executor_module
 from sharectl.executors.processes.executor import Processes
@@ -186,6 +186,20 @@ def test_nothing_is_heard_of_an_abandoned_call_and_its_place_is_free(house: Hous
         turn_until(executor, lambda: len(house.begun("a")) == 3)
         house.open()
         assert outcomes(executor, 1) == {3: Identity("a")}
+
+
+def test_that_a_call_has_begun_is_told_soon(house: House) -> None:
+    """How long a step takes counts from then; one of ten may be in luck on a busy machine."""
+    with processes(house) as executor:
+        for number in range(1, 11):
+            submit(executor, number, backend=f"a{number}")
+            while not any(each == Report(number, Began()) for each in executor.reports(0.01)):
+                assert house.started[0].poll() is None
+            heard_at = monotonic()
+            (name,) = house.begun(f"a{number}")
+            if heard_at - float(name.split("-")[2]) < 0.5:
+                return
+        raise AssertionError(number)
 
 
 def test_a_call_without_an_answer_in_time_is_silent(house: House) -> None:
