@@ -6,6 +6,7 @@ form that is known is what the others are, with its own words.
 
 That a word is a value by itself, and not a part of a longer text, is found out by the parser: a form is learned by reading it with other
 words, twice, and kept where each of these comes out once, in order, as it is, and nothing else differs. Words in comments come out nowhere.
+Documents that merge mappings or repeat them by aliases have no form.
 Everything else, and the rest of a file from the document on in which something is wrong, is read by the parser alone.
 """
 
@@ -32,8 +33,10 @@ _WORD: Final = re.compile(rf': ("|)([A-Za-z0-9]{_SIGNS}*+(?:(?: |::?){_SIGNS}++)
 _TRIALS: Final = ("w{}x", "A {}:b::c.d/e_f+g-h")
 """Words that a form is read with while it is learned: of other lengths than each other, and with all that a word may hold."""
 _BETWEEN: Final = "\n---\n"
-_FOREIGN: Final = ("\r", "\n%", "\n...", "\x85", "\u2028", "\u2029", "\ufeff")
+_FOREIGN: Final = ("\r", "\n%", "\n...", "\u2028", "\u2029", "\ufeff")
 """Other ends of lines, what is said to the parser of the next document, and marks of byte order: a file with any of them has no forms."""
+_UNREADABLE: Final = re.compile("[\x80-\x9f\ufffe\uffff]")
+"""What the parser refuses as soon as it comes into its buffer, before the documents above it are read; and one more end of a line."""
 _MOST_CHARACTERS: Final = 1 << 16
 """In a document; a longer one is read by the parser, with all that is behind it in its file."""
 _MOST_FORMS: Final = 1_000
@@ -67,6 +70,8 @@ class Forms:
         """Hand each document of a file to `take`; the result is that of `read_documents`."""
         text = "" if binary_problem(data) else data.decode()
         if not text or text.startswith(("%", "...")) or any(map(text.__contains__, _FOREIGN)):
+            return read_documents(data, take)
+        if not data.isascii() and _UNREADABLE.search(text):
             return read_documents(data, take)
         begin = number = line = 0
         while begin < len(text):
@@ -139,7 +144,13 @@ def _json_of(word: str) -> str:
 
 
 def _learned(parts: Sequence[str], words: int) -> _Form | None:
-    """Return the form with these parts around so many words; None where it depends on the words."""
+    """Return the form with these parts around so many words; None where it depends on the words.
+
+    What is merged may hide a word, though not what is wrong with it, and how much aliases stand for depends on the lengths of words.
+    """
+    around = "".join(parts)
+    if "<<" in around or ("&" in around and "*" in around):
+        return None
     first, second = (_tried(parts, [trial.format(number) for number in range(words)]) for trial in _TRIALS)
     return first if first == second else None
 

@@ -14,7 +14,7 @@ from sharectl.manifests.reader import Reading, read_documents
 from sharectl.manifests.syntax import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from sharectl.manifests.reader import Document
 
@@ -51,6 +51,9 @@ ODD = (
         "a  b",
         "? a",
         "\ta",
+        "\x80",
+        "\ufffe",
+        "\u00a0",
     ),
 )
 BODIES = (
@@ -151,7 +154,7 @@ def test_of_many_documents_of_a_form_few_are_parsed(body: str, parsed: list[byte
     assert len(parsed) == 8  # what a file begins with has a form of its own where no `---` is above it
 
 
-@pytest.mark.parametrize("body", [*BODIES[3:7], *BODIES[8:10]])
+@pytest.mark.parametrize("body", BODIES[3:10])
 def test_a_form_that_depends_on_its_words_is_not_learned(body: str, parsed: list[bytes]) -> None:
     """Where the name stands, what an alias repeats, what is a part of a longer text."""
     forms, taken = Forms(), []
@@ -177,6 +180,31 @@ def test_a_number_that_no_document_may_hold_is_found_in_a_form_that_is_known() -
     texts = [f"# of: {number}\na: {number}\n".encode() for number in ("1", "2", "3", "9" * 30)]
     for text in (*texts, b"# of: %s\na: 4\n" % (b"9" * 30)):
         assert read(text, forms.read) == read(text, read_documents)
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("<<: {a: WORD}\na: b\n", ("a", "b", "7", "9" * 30)),
+        ("x: &x {b: WORD}\nl:\n" + "- {<<: *x, b: 1}\n" * 20, ("a", "b", "7", "d" * 60_000)),
+    ],
+)
+def test_what_is_wrong_with_a_word_that_is_merged_or_repeated_is_found(document: str, words: Iterable[str]) -> None:
+    """A number that is hidden by another value, and more text than aliases may stand for."""
+    forms = Forms()
+    for word in words:
+        text = document.replace("WORD", word).encode()
+        assert read(text, forms.read) == read(text, read_documents)
+    assert read_documents(text).problems
+
+
+@pytest.mark.parametrize("sign", ["\x80", "\x85", "\x9f", "\u2028", "\u2029", "\ufeff", "\ufffe", "\uffff"])
+@pytest.mark.parametrize("place", ["a: WORD\n", "a: 'b WORD'\n", "# WORD\na: b\n", "a: |\n  WORD\n  b: c\n"])
+def test_a_sign_that_ends_a_line_or_is_none_is_found_where_the_parser_finds_it(sign: str, place: str) -> None:
+    """Which looks at more of a file than the document that it reads."""
+    forms, good = Forms(), "a: b\n---\n" * 4
+    for text in (good, good + place.replace("WORD", sign) + "---\n" + good):
+        assert read(text.encode(), forms.read) == read(text.encode(), read_documents)
 
 
 def test_a_long_document_ends_the_look_for_forms_in_its_file() -> None:
