@@ -26,6 +26,7 @@ _GROUND: Final = (
     "model/client_addresses.py",
     "model/export_names.py",
     "model/fences.py",
+    "model/letters.py",
     "model/precedence.py",
 )
 """Modules of sharectl's ground floor that the agent shares; as all of the agent, they need the standard library alone."""
