@@ -25,6 +25,15 @@ SMALLEST_IMAGE_BYTES: Final = 256 << 20
 _LONGEST_ROOT: Final = 33
 _FIELDS_OF: Final[Mapping[str, str]] = {"fileSystem": "image", "image": "loop", "size": "loop"}
 _AGENT_FOLDER: Final = ".sharectl"
+_FOLDERS_OF_HOST: Final = frozenset(
+    f"/{name}"
+    for name in (
+        *("bin", "boot", "dev", "etc", "home", "lib", "lib64", "proc", "root", "run", "sbin", "sys", "tmp", "usr"),
+        *("var", "var/lib", "var/log", "var/tmp"),
+    )
+)
+"""What a host and its users need open, as hier(7) has it; the folder of a pool is closed to them."""
+_ALL_OF_HOST: Final = ("/boot", "/dev", "/etc", "/proc", "/sys", "/usr")
 
 
 def root_of(backend: BackendSpec) -> str:
@@ -80,6 +89,12 @@ def _pools(pools: Mapping[str, Any]) -> Iterator[ConfigProblem]:
                 yield ConfigProblem(
                     (*path, field), f"{pool[field]!r} {reason}", "name an absolute path in its plain form"
                 )
+        if pool["path"] in _FOLDERS_OF_HOST or any(_is_within(pool["path"], each) for each in _ALL_OF_HOST):
+            yield ConfigProblem(
+                (*path, "path"),
+                f"{pool['path']!r} is the host's own, and the folder of a pool is closed to everybody on the host",
+                "name a folder for shares alone, such as /srv/shares",
+            )
         for field, pool_type in _FIELDS_OF.items():
             if field in pool and pool["type"] != pool_type:
                 yield ConfigProblem(

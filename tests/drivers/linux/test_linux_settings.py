@@ -254,6 +254,17 @@ def test_locations_carry_the_first_address_of_each_kind_or_the_host_name(
             ("pools.a.path", "'/srv/.sharectl' is the agent's own folder"),
         ),
         (
+            {"pools": {"a": {**POOL, "path": "/home"}}},
+            ("pools.a.path", "'/home' is the host's own, and the folder of a pool is closed to everybody on the host"),
+        ),
+        (
+            {"pools": {"a": {**POOL, "path": "/etc/shares"}}},
+            (
+                "pools.a.path",
+                "'/etc/shares' is the host's own, and the folder of a pool is closed to everybody on the host",
+            ),
+        ),
+        (
             {"pools": {"a": {**POOL, "size": "10GiB"}}},
             ("pools.a.size", "a pool of type btrfs has no `size`"),
         ),
