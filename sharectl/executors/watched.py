@@ -21,9 +21,9 @@ _ABANDONED = Failure(FailureKind.CUT_SHORT, "nobody waited for it any more")
 
 @dataclass(frozen=True, slots=True)
 class CallSeen:
-    """A call that has ended, in nanoseconds since 1970, made by the `worker` of this id (None: this process).
+    """A call that has ended, in nanoseconds since 1970, made by the `worker` of this id (None: this machine).
 
-    For a call in this process the times are those of its thread, for one elsewhere those at which this process heard of it.
+    For a call in this process the times are those of its thread, for one in another process those at which this process heard of it.
     """
 
     submission: Submission

@@ -77,7 +77,9 @@ def _lent(heartbeat: Heartbeat) -> Lent:
     tenure = heartbeat.tenure
     try:
         tenure.require()
-    except (StateError, LeaseLostError) as problem:
+    except StateError as problem:
+        return Lent(float("-inf"), problem.reason)
+    except LeaseLostError as problem:
         return Lent(float("-inf"), str(problem))
     return Lent(tenure.until_seconds)
 
