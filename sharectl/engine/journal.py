@@ -41,20 +41,19 @@ class Journal:
             backend=task.backend,
             pool=task.pool,
             started_at=self._now(),
-            payload=canonical_json(
-                {"spec": None if step.spec is None else step.spec.as_plain(), **entry.payload(task)}
-            ),
+            payload=canonical_json({"spec": task.plain, **entry.payload(task)}),
         )
 
     def done(self, task: Task, error: str = "", worker: str | None = None) -> AddHistory:
         """Return the history of a step that is done, by the `worker` of this id (None: this process), but for what the backend refused of it (`error`)."""
+        step = task.step
         detail: dict[str, object] = {
-            "changes": [list(change) for change in task.step.changes],
-            "reason": task.step.reason,
+            "changes": list(map(list, step.changes_to(task.plain))),
+            "reason": step.reason,
         }
-        if task.step.verb is Verb.TRASH_SHARE:
+        if step.verb is Verb.TRASH_SHARE:
             detail["resource_id"] = task.resource_id
-        if task.record is not None and task.step.verb in _REMOVING and task.record.kind in MANAGED_KINDS:
+        if task.record is not None and step.verb in _REMOVING and task.record.kind in MANAGED_KINDS:
             # The row goes with it: nothing else tells how it was.
             rules = [rule.rule.as_plain() for rule in task.rules if rule.status == "active"]
             spec = spec_object_of(task.record)

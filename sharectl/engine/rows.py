@@ -115,7 +115,7 @@ class Rows:
     def task(self, step: Step, backend: str | None, index: int, new_id: Callable[[], str]) -> Task:
         """Return the task of one attempt at the step."""
         record = self._records.get(step.former or step.address)
-        work, spec = step.work, _share_spec_of(step)
+        work, own, spec = step.work, step.spec, _share_spec_of(step)
         related = None
         extra_specs = None
         if isinstance(work, Adopt):
@@ -143,6 +143,7 @@ class Rows:
             backend=backend,
             driver_name=self._plan.backends[backend].driver if backend is not None else "",
             extra_specs=extra_specs,
+            plain=None if own is None else own.as_plain(),
             resized=step.address in self._resized,
             renamed=step.address in self._renamed,
         )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sharectl.model.access import AccessRule, ExportSettings
     from sharectl.model.backends import BackendSpec
     from sharectl.model.candidates import Candidate
+    from sharectl.model.canonical import JsonObject
     from sharectl.model.codec import Spec
     from sharectl.model.diagnostics import Diagnostic
     from sharectl.model.field_changes import FieldChange
@@ -226,15 +227,16 @@ def work_class(verb: Verb) -> type[Work] | None:
     return _WORK.get(verb) or (SetUp if VERBS[verb].effect in {Effect.MAKES, Effect.CHANGES} else None)
 
 
-def changes_of(work: Work | None) -> tuple[FieldChange, ...]:
-    """Return the changes that a new share, or the access to one, stands for; of other work nothing follows."""
-    match work:
-        case CreateShare(spec=spec):
-            return plain_changes({}, spec.as_plain())
-        case UpdateAccess(rules=rules):
-            return _changes_of_rules(rules)
-        case _:
-            return ()
+def changes_of(work: Work | None, plain: JsonObject | None = None) -> tuple[FieldChange, ...]:
+    """Return the changes that a new share, or the access to one, stands for; of other work nothing follows.
+
+    `plain` is the plain form of its spec, where it is at hand.
+    """
+    if isinstance(work, UpdateAccess):
+        return _changes_of_rules(work.rules)
+    if isinstance(work, CreateShare):
+        return plain_changes({}, work.spec.as_plain() if plain is None else plain)
+    return ()
 
 
 @lru_cache(maxsize=1_000)
@@ -272,7 +274,11 @@ class Step:
     @property
     def changes(self) -> tuple[FieldChange, ...]:
         """What becomes different; what follows from the work is not held besides."""
-        return changes_of(self.work) if self.stated_changes is None else self.stated_changes
+        return self.changes_to(None)
+
+    def changes_to(self, plain: JsonObject | None) -> tuple[FieldChange, ...]:
+        """Return the same, where the plain form of the spec is at hand."""
+        return changes_of(self.work, plain) if self.stated_changes is None else self.stated_changes
 
     @property
     def spec(self) -> Spec | None:

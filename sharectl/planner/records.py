@@ -114,9 +114,12 @@ def share_record(  # noqa: PLR0913, PLR0917 - the columns of a row
     spec: ShareSpec,
     observed: ObservedShare,
     rules: Iterable[AccessRule],
+    plain: JsonObject | None = None,
 ) -> Record:
-    """Return the row of a share that is there as `observed`, applied from `spec`, with `rules` in force."""
-    plain = as_exported(spec, observed).as_plain()
+    """Return the row of a share that is there as `observed`, applied from `spec` (`plain` is its plain form, where that is at hand), with `rules` in force."""
+    exported = as_exported(spec, observed)
+    if plain is None or exported is not spec:
+        plain = exported.as_plain()
     spec_json, spec_digest = _written(plain)
     return Record(
         address=address,

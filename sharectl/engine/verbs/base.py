@@ -14,6 +14,7 @@ from sharectl.model.records import PutResource, PutRules, RemoveResource
 
 if TYPE_CHECKING:
     from sharectl.model.candidates import Candidate
+    from sharectl.model.canonical import JsonObject
     from sharectl.model.kinds import Address
     from sharectl.model.observed import ObservedShare, ObservedSnapshot
     from sharectl.model.plans import Step
@@ -27,7 +28,8 @@ class Task:
 
     `record` is the row at the step's address now, None where there is none. `rows` are those of what its spec names too. `related` is
     the row of the snapshot that a new share is a clone of or that a share is reverted to, or the row that remembers an import.
-    `rules` are the recorded access rules. `resource_id` is the id under which the backend knows, or will know, the resource.
+    `rules` are the recorded access rules. `plain` is the plain form of the step's spec, which intent, row and history share; nobody
+    changes it. `resource_id` is the id under which the backend knows, or will know, the resource.
     `share_server_id` is that of the server which a new share is to be on. `resized` says that another step changes the size,
     `renamed` that one changes the name of the export, or its protocols.
     """
@@ -43,6 +45,7 @@ class Task:
     backend: str | None = None
     driver_name: str = ""
     extra_specs: Mapping[str, str] | None = None
+    plain: JsonObject | None = None
     resized: bool = False
     renamed: bool = False
 

@@ -126,9 +126,11 @@ def _remove_leftovers(task: Task) -> Calls[None]:
 
 
 def _made(task: Task, answer: answers.ShareMade) -> Result:
-    observed = answer.share
-    spec = spec_as_there(cast("ShareSpec", task.step.spec), observed, task.record)
-    record = share_record(task.step.address, task.resource_id, task.backend or "", spec, observed, observed.access)
+    observed, step = answer.share, task.step
+    wanted = cast("ShareSpec", step.spec)
+    spec = spec_as_there(wanted, observed, task.record)
+    plain = task.plain if spec is wanted else None
+    record = share_record(step.address, task.resource_id, task.backend or "", spec, observed, observed.access, plain)
     return put(record, active_rules(observed.access), version=task.version)
 
 
