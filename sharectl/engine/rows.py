@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _OF_THE_STATE_ALONE = frozenset({Verb.FORGET, Verb.MOVE, Verb.UPDATE_RECORD})
 _RESIZING = frozenset({Verb.EXTEND_SHARE, Verb.SHRINK_SHARE})
+_SHARES = frozenset({Kind.SHARE})
 _MAKING = verbs_that(Effect.MAKES, Effect.TAKES_OVER)
 _WITH_RULES = frozenset({Verb.UPDATE_ACCESS, Verb.UPDATE_RECORD, Verb.FORGET, Verb.DELETE_SHARE, Verb.TRASH_SHARE})
 """What needs the recorded access rules: they tell what sharectl gave from what others did, and the history how a share was."""
@@ -85,10 +86,10 @@ class Rows:
         if found != expected:
             return f"stale: {row} has changed since the plan was made (version {expected or 'none'} then, {found or 'none'} now)"
         backend = self.backend_of(step, 0)
+        if backend is None or backend in self._plan.backends:
+            return ""
         is_of_this_plan = (_share_of(step) or step.address) in self._made  # whose row is of what stands aside by then
-        if backend is not None and backend not in self._plan.backends and not is_of_this_plan:
-            return f"the state has {row} on backend {backend}, which is not in this plan"
-        return ""
+        return "" if is_of_this_plan else f"the state has {row} on backend {backend}, which is not in this plan"
 
     def _origin(self, step: Step) -> Address:
         """Return the address that the row had when the plan was made."""
@@ -199,8 +200,10 @@ def _snapshot_of(step: Step, spec: ShareSpec) -> str | None:
 
 def _share_of(step: Step) -> Address | None:
     """Return the share that the result of a step belongs to; None for a share itself."""
-    needed = () if step.spec is None else prerequisites_of(step.spec)
-    return next((address_of(*each) for each in needed if each.kind is Kind.SHARE), None)
+    spec = step.spec
+    if spec is None:
+        return None
+    return next((address_of(*each) for each in prerequisites_of(spec, _SHARES)), None)
 
 
 def _share_spec_of(step: Step) -> ShareSpec | None:
@@ -210,20 +213,16 @@ def _share_spec_of(step: Step) -> ShareSpec | None:
 
 def _touched_by(step: Step) -> list[Address]:
     """Return the addresses of the rows that a step reads or writes, except that of its backend."""
-    touched, work = [step.address], step.work
-    if work is None:
-        return touched
-    match work:
-        case Move(former=former):
-            touched.append(former)
-        case Adopt():
-            touched.append(import_address(step.address))
-        case CreateShare(candidates=candidates):
-            touched += share_servers_in(candidates)
-    spec = step.spec
+    touched, work, spec = [step.address], step.work, step.spec
+    if isinstance(work, CreateShare):
+        touched += share_servers_in(work.candidates)
+    elif isinstance(work, Move):
+        touched.append(work.former)
+    elif isinstance(work, Adopt):
+        touched.append(import_address(step.address))
     if spec is None:
         return touched
-    touched += [address_of(*needed) for needed in prerequisites_of(spec) if needed.kind in MANAGED_KINDS]
+    touched += [address_of(*needed) for needed in prerequisites_of(spec, MANAGED_KINDS)]
     share = _share_spec_of(step)
     if share is not None and (snapshot := _snapshot_of(step, share)) is not None:
         touched.append(address_of(Kind.SNAPSHOT, snapshot))

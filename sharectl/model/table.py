@@ -69,10 +69,13 @@ def written_field(name: str) -> str:
     return _written_names().get(name, name)
 
 
-def prerequisites_of(spec: Spec) -> Iterator[Prerequisite]:
-    """Yield the resources that a spec's fields refer to and that have to exist first."""
+_ALL: Final = frozenset(Kind)
+
+
+def prerequisites_of(spec: Spec, among: frozenset[Kind] = _ALL) -> Iterator[Prerequisite]:
+    """Yield the resources of these kinds that a spec's fields refer to and that have to exist first."""
     cls: type = type(spec)
-    for field_name, kind in _prerequisite_fields(cls):
+    for field_name, kind in _prerequisite_fields(cls, among):
         value = getattr(spec, field_name)
         if value is None:
             continue
@@ -82,9 +85,9 @@ def prerequisites_of(spec: Spec) -> Iterator[Prerequisite]:
 
 
 @cache
-def _prerequisite_fields(cls: type) -> tuple[tuple[str, Kind], ...]:
+def _prerequisite_fields(cls: type, among: frozenset[Kind]) -> tuple[tuple[str, Kind], ...]:
     rules = codec_of(cls).rules.items()
-    return tuple((name, rule.refers_to) for name, rule in rules if rule.is_prerequisite and rule.refers_to is not None)
+    return tuple((name, rule.refers_to) for name, rule in rules if rule.is_prerequisite and rule.refers_to in among)
 
 
 def spec_from_plain(kind: Kind, plain: object) -> Any:  # noqa: ANN401 - of the class that the kind has
