@@ -18,7 +18,7 @@ from sharectl.model.kinds import PLACED_KINDS, Kind
 from sharectl.model.records import HistoryEntry, HistoryLine, Record, RuleRecord, RunRecord
 from sharectl.model.verbs import Verb
 from sharectl.state.contract import DamagedRowError
-from sharectl.state.rows import NO_OPTIONS, are_options, json_object, options_in, options_json, payload_of
+from sharectl.state.rows import NO_OPTIONS, are_options, expect_payload, json_object, options_in, options_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -283,11 +283,8 @@ def _are_of_kinds(addresses: Sequence[Address], kinds: Sequence[str]) -> bool:
 def expect_operations(operations: Sequence[OperationRecord]) -> None:
     """Check the columns and payloads of intents. Raises DamagedRowError."""
     expect_rows(OPERATION, list(map(operation_row, operations)))
-    different: dict[tuple[str, str, bytes], OperationRecord] = {}
     for operation in operations:
-        different.setdefault((operation.address.partition("/")[0], operation.verb, operation.payload), operation)
-    for operation in different.values():  # many changes of access have the same
-        payload_of(operation)
+        expect_payload(operation)
 
 
 def expect_entries(entries: Sequence[tuple[int, HistoryEntry]]) -> None:
