@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields, replace
+from functools import lru_cache
 from itertools import chain
 from sys import intern
 from typing import TYPE_CHECKING, Any, Final, get_args
+
+import orjson
 
 from sharectl.model.access import rule_of
 from sharectl.model.backends import BackendSpec
@@ -131,7 +134,7 @@ _PARTS: Final[Mapping[str, _Part]] = {
     "candidates": _Part(
         "candidates",
         lambda each: [_candidate_to_object(c) for c in each],
-        lambda plain: Candidates.shared(*_places_and_weights(plain)),
+        lambda plain: _candidates_in(orjson.dumps(plain)),
     ),
     "beside": _Part("beside", list, tuple),
     "rules": _Part("rules", lambda rules: [rule.as_object() for rule in rules], lambda plain: tuple(map(_rule, plain))),
@@ -345,16 +348,17 @@ def _work(verb: Verb, plain: Mapping[str, Any]) -> Work | None:
     return found
 
 
-def _places_and_weights(plain: Iterable[object]) -> tuple[list[Place], list[float]]:
-    """Return what candidates are held as."""
+@lru_cache(maxsize=4_000)
+def _candidates_in(text: bytes) -> Candidates:
+    """Return the candidates in a JSON text, checked once: of thousands of new shares, few have others than all before."""
     places: list[Place] = []
     weights: list[float] = []
-    for each in plain:
+    for each in orjson.loads(text):
         found = _checked("candidate", each)
         parts = found["weights"]
         places.append(shared_place(found["backend"], found["pool"], found.get("share_server"), tuple(parts)))
         weights += (found["weight"], *parts.values())
-    return places, weights
+    return Candidates.shared(places, weights)
 
 
 def _rule(plain: object) -> AccessRule:
