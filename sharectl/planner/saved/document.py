@@ -137,7 +137,9 @@ _PARTS: Final[Mapping[str, _Part]] = {
         lambda plain: _candidates_in(orjson.dumps(plain)),
     ),
     "beside": _Part("beside", list, tuple),
-    "rules": _Part("rules", lambda rules: [rule.as_object() for rule in rules], lambda plain: tuple(map(_rule, plain))),
+    "rules": _Part(
+        "rules", lambda rules: [rule.as_object() for rule in rules], lambda plain: _rules_in(orjson.dumps(plain))
+    ),
     "export_settings": _Part("export_settings", dict, lambda plain: tuple(sorted(plain.items()))),
     "policy": _Part("snapshot_policy", lambda policy: policy.as_plain(), SnapshotPolicy.checked),
     "backend_id": _Part("import_id"),
@@ -359,6 +361,12 @@ def _candidates_in(text: bytes) -> Candidates:
         places.append(shared_place(found["backend"], found["pool"], found.get("share_server"), tuple(parts)))
         weights += (found["weight"], *parts.values())
     return Candidates.shared(places, weights)
+
+
+@lru_cache(maxsize=1_000)
+def _rules_in(text: bytes) -> tuple[AccessRule, ...]:
+    """Return the rules in a JSON text, checked once: many shares have the same few lists of them."""
+    return tuple(map(_rule, orjson.loads(text)))
 
 
 def _rule(plain: object) -> AccessRule:
