@@ -13,7 +13,6 @@ import orjson
 from sharectl.model.access import rule_of
 from sharectl.model.backends import BackendSpec
 from sharectl.model.candidates import Candidates, Place, shared_place
-from sharectl.model.codec import Shapes, shapes_of
 from sharectl.model.diagnostics import Diagnostic, Severity, Source, has_errors
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.frozen import NamedTuple
@@ -37,6 +36,7 @@ from sharectl.model.plans import (
 from sharectl.model.specs import SnapshotPolicy
 from sharectl.model.table import spec_from_plain
 from sharectl.model.verbs import Verb
+from sharectl.planner.saved.shapes import checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -49,77 +49,29 @@ FORMAT: Final = "sharectl-plan"
 VERSION: Final = 1
 
 _ACTIONS: Final = {action.word: action for action in Action}
-_TEXT: Final = "str | None"
-_LIST: Final = "tuple[Any, ...]"
-_SHAPES: Final[Mapping[str, Shapes]] = {
-    name: shapes_of(annotations, Plan)
-    for name, annotations in {
-        "plan": {
-            "lineage": "str",
-            "serial": "int",
-            "stopped": "bool | None",
-            "summary": "Any",
-            "steps": _LIST,
-            "drift": _LIST,
-            "diagnostics": _LIST,
-            "held": f"{_LIST} | None",
-            "overridden": "tuple[str, ...] | None",
-            "unreadable": f"{_LIST} | None",
-            "backends": "Mapping[str, Any]",
-            "extra_specs": "Mapping[str, Mapping[str, str]]",
-        },
-        "step": {
-            **dict.fromkeys(("id", "address", "action", "verb", "reason"), "str"),
-            **dict.fromkeys(
-                ("backend", "identity", "import_id", "import_resource_id", "moved_from", "shortage", "snapshot_id"),
-                _TEXT,
-            ),
-            "expected_version": "int | None",
-            "repairs": "bool | None",
-            "export_settings": "Mapping[str, str] | None",
-            "snapshot_policy": "Mapping[str, Any] | None",
-            "before": "Mapping[str, Any] | None",
-            **dict.fromkeys(("waits_for", "beside"), "tuple[str, ...] | None"),
-            **dict.fromkeys(("changes", "candidates", "rules"), f"{_LIST} | None"),
-        },
-        "candidate": {
-            "backend": "str",
-            "pool": "str",
-            "weight": "float",
-            "weights": "Mapping[str, float]",
-            "share_server": _TEXT,
-        },
-        "access rule": {
-            **dict.fromkeys(("access_type", "access_to", "access_level"), "str"),
-            "options": "Mapping[str, str] | None",
-        },
-        "former standing": {
-            "protocol": _TEXT,
-            "access": f"{_LIST} | None",
-            "others": f"{_LIST} | None",
-            "size_bytes": "int | None",
-            "used_bytes": "int | None",
-            "is_recorded": "bool | None",
-            "scheduled_number": "int | None",
-        },
-        "change": {"field": "str", "before": "Any", "after": "Any"},
-        "drift": {**dict.fromkeys(("address", "kind", "summary"), "str"), "changes": _LIST, "repaired_by": _TEXT},
-        "held resource": {**dict.fromkeys(("address", "reason", "cause", "code"), "str"), "verbs": "tuple[str, ...]"},
-        "unreadable backend": {"backend": "str", "allowed": "bool"},
-        "summary": {"by_action": "Mapping[str, int]", "rules_by_action": "Mapping[str, int]", "unchanged": "int"},
-        "diagnostic": {
-            **dict.fromkeys(("severity", "code", "summary"), "str"),
-            **dict.fromkeys(("detail", "remedy", "address"), _TEXT),
-        },
-        "source": {"path": "str", "line": "int", "column": "int", "document": "int | None", "excerpt": _TEXT},
-        "origin": {"state_path": "str", "commit": _TEXT, "folder": "str"},
-    }.items()
-}
-"""What the objects of a document hold; further fields are passed over."""
 
 
 class PlanDocumentError(ValueError):
     """A document that is not a plan, or is one of another version."""
+
+
+@lru_cache(maxsize=4_000)
+def _candidates_in(text: bytes) -> Candidates:
+    """Return the candidates in a JSON text, checked once: of thousands of new shares, few have others than all before."""
+    places: list[Place] = []
+    weights: list[float] = []
+    for each in orjson.loads(text):
+        found = checked("candidate", each)
+        parts = found["weights"]
+        places.append(shared_place(found["backend"], found["pool"], found.get("share_server"), tuple(parts)))
+        weights += (found["weight"], *parts.values())
+    return Candidates.shared(places, weights)
+
+
+@lru_cache(maxsize=1_000)
+def _rules_in(text: bytes) -> tuple[AccessRule, ...]:
+    """Return the rules in a JSON text, checked once: many shares have the same few lists of them."""
+    return tuple(map(_rule, orjson.loads(text)))
 
 
 class _Part(NamedTuple):
@@ -200,7 +152,7 @@ def plan_from_document(document: object, more_steps: Iterable[object] = ()) -> P
         message = f"its version is {document.get('version')!r}, and this sharectl reads {VERSION}"
         raise PlanDocumentError(message)
     try:
-        plain = _checked("plan", document)
+        plain = checked("plan", document)
         diagnostics = tuple(map(_diagnostic, plain["diagnostics"]))
         origin = plain.get("origin")
         return Plan(
@@ -211,12 +163,12 @@ def plan_from_document(document: object, more_steps: Iterable[object] = ()) -> P
             diagnostics=diagnostics,
             held=tuple(map(_held, plain.get("held") or ())),
             is_stopped=has_errors(diagnostics) if (stopped := plain.get("stopped")) is None else stopped,
-            summary=Summary(**_checked("summary", plain["summary"])),
+            summary=Summary(**checked("summary", plain["summary"])),
             backends={name: BackendSpec.checked(backend) for name, backend in plain["backends"].items()},
             extra_specs=plain["extra_specs"],
             unread=tuple(map(_unread, plain.get("unreadable") or ())),
             overridden=tuple(plain.get("overridden") or ()),
-            origin=None if origin is None else Origin(**_checked("origin", origin)),
+            origin=None if origin is None else Origin(**checked("origin", origin)),
         )
     except ValueError as error:
         message = f"it is damaged: {error}"
@@ -224,15 +176,6 @@ def plan_from_document(document: object, more_steps: Iterable[object] = ()) -> P
     except (KeyError, TypeError, AttributeError) as error:
         message = "it is damaged: a part of it is missing, or is not what stands there in a plan"
         raise PlanDocumentError(message) from error
-
-
-def _checked(what: str, plain: Any) -> Mapping[str, Any]:  # noqa: ANN401 - whatever stands in the document
-    """Return an object of the document, which is as it has to be. Raises ValueError."""
-    if fault := _SHAPES[what].fault(plain):
-        message = f"{'an' if what[0] in 'aou' else 'a'} {what} {fault}"
-        raise ValueError(message)
-    found: Mapping[str, Any] = plain
-    return found
 
 
 def step_to_object(step: Step) -> JsonObject:
@@ -302,7 +245,7 @@ def _plain_fields(value: Drift | Held | Diagnostic) -> JsonObject:
 
 
 def _step(plain: object) -> Step:
-    found = _checked("step", plain)
+    found = checked("step", plain)
     verb = Verb(found["verb"])
     work = _work(verb, found)
     return Step(
@@ -321,7 +264,7 @@ def _step(plain: object) -> Step:
 
 
 def _before(plain: object) -> Before:
-    found = _checked("former standing", plain)
+    found = checked("former standing", plain)
     access = found.get("access")
     return Before(
         found.get("protocol"),
@@ -350,54 +293,35 @@ def _work(verb: Verb, plain: Mapping[str, Any]) -> Work | None:
     return found
 
 
-@lru_cache(maxsize=4_000)
-def _candidates_in(text: bytes) -> Candidates:
-    """Return the candidates in a JSON text, checked once: of thousands of new shares, few have others than all before."""
-    places: list[Place] = []
-    weights: list[float] = []
-    for each in orjson.loads(text):
-        found = _checked("candidate", each)
-        parts = found["weights"]
-        places.append(shared_place(found["backend"], found["pool"], found.get("share_server"), tuple(parts)))
-        weights += (found["weight"], *parts.values())
-    return Candidates.shared(places, weights)
-
-
-@lru_cache(maxsize=1_000)
-def _rules_in(text: bytes) -> tuple[AccessRule, ...]:
-    """Return the rules in a JSON text, checked once: many shares have the same few lists of them."""
-    return tuple(map(_rule, orjson.loads(text)))
-
-
 def _rule(plain: object) -> AccessRule:
-    found = _checked("access rule", plain)
+    found = checked("access rule", plain)
     return rule_of((found["access_type"], found["access_to"], found["access_level"], found.get("options") or {}))
 
 
 def _changes(plain: Iterable[object] | None) -> tuple[FieldChange, ...]:
-    found = (_checked("change", change) for change in plain or ())
+    found = (checked("change", change) for change in plain or ())
     return tuple(FieldChange(change["field"], change["before"], change["after"]) for change in found)
 
 
 def _drift(plain: object) -> Drift:
-    found = _checked("drift", plain)
+    found = checked("drift", plain)
     kind, changes = DriftKind(found["kind"]), _changes(found["changes"])
     return Drift(found["address"], kind, found["summary"], changes, found.get("repaired_by"))
 
 
 def _held(plain: object) -> Held:
-    found = _checked("held resource", plain)
+    found = checked("held resource", plain)
     verbs = tuple(map(Verb, found["verbs"]))
     return Held(found["address"], found["reason"], found["cause"], found["code"], verbs)
 
 
 def _unread(plain: object) -> UnreadBackend:
-    found = _checked("unreadable backend", plain)
+    found = checked("unreadable backend", plain)
     return UnreadBackend(found["backend"], found["allowed"])
 
 
 def _diagnostic(plain: object) -> Diagnostic:
-    found = {key: value for key, value in _checked("diagnostic", plain).items() if value is not None}
+    found = {key: value for key, value in checked("diagnostic", plain).items() if value is not None}
     source = found.get("source")
     return Diagnostic(
         severity=Severity(found["severity"]),
@@ -406,5 +330,5 @@ def _diagnostic(plain: object) -> Diagnostic:
         detail=found.get("detail", ""),
         remedy=found.get("remedy", ""),
         address=found.get("address"),
-        source=None if source is None else Source(**_checked("source", source)),
+        source=None if source is None else Source(**checked("source", source)),
     )
