@@ -214,10 +214,11 @@ class Likes(Generic[Named]):
     Thousands of shares are alike, and what was checked of one holds for all of them.
     """
 
-    __slots__ = ("_known", "_make", "_values")
+    __slots__ = ("_known", "_make", "_most", "_values")
 
-    def __init__(self, cls: type[Named]) -> None:
-        """Know none yet. The first field of the class is the name."""
+    def __init__(self, cls: type[Named], most: int = _MOST_LIKES) -> None:
+        """Know none yet, and never more than `most`. The first field of the class is the name."""
+        self._most = most
         self._make: Callable[..., Named] = cls
         self._values: Callable[[Named], tuple[Any, ...]] = attrgetter(*[field.name for field in fields(cls)][1:])
         self._known: dict[bytes, Like[Named]] = {}
@@ -240,7 +241,7 @@ class Likes(Generic[Named]):
             return known
         spec = decode()
         is_named_once = spec.name.encode() == named[1] and b'"name":' not in rest  # a label may be called so too
-        if not is_named_once or len(self._known) >= _MOST_LIKES:
+        if not is_named_once or len(self._known) >= self._most:
             return Like(spec, self._make, None)
         like = self._known[rest] = Like(spec, self._make, self._values(spec))
         return like

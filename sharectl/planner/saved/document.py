@@ -13,10 +13,11 @@ import orjson
 from sharectl.model.access import rule_of
 from sharectl.model.backends import BackendSpec
 from sharectl.model.candidates import Candidates, Place, shared_place
+from sharectl.model.codec import Likes
 from sharectl.model.diagnostics import Diagnostic, Severity, Source, has_errors
 from sharectl.model.field_changes import FieldChange
 from sharectl.model.frozen import NamedTuple
-from sharectl.model.kinds import kind_of
+from sharectl.model.kinds import Kind, kind_of
 from sharectl.model.observed import Before
 from sharectl.model.plans import (
     Action,
@@ -33,7 +34,7 @@ from sharectl.model.plans import (
     stated,
     work_class,
 )
-from sharectl.model.specs import SnapshotPolicy
+from sharectl.model.specs import ShareSpec, SnapshotPolicy
 from sharectl.model.table import spec_from_plain
 from sharectl.model.verbs import Verb
 from sharectl.planner.saved.shapes import checked
@@ -49,6 +50,9 @@ FORMAT: Final = "sharectl-plan"
 VERSION: Final = 1
 
 _ACTIONS: Final = {action.word: action for action in Action}
+
+
+_SHARES: Final = Likes(ShareSpec, 1_000)
 
 
 class PlanDocumentError(ValueError):
@@ -288,9 +292,16 @@ def _work(verb: Verb, plain: Mapping[str, Any]) -> Work | None:
         return None
     parts = {name: part.read(plain[part.key]) for name, part in _PARTS_OF[made] if plain.get(part.key) is not None}
     if "spec" in plain and made in _WITH_SPEC:
-        parts["spec"] = spec_from_plain(kind_of(plain["address"]), plain["spec"])
+        parts["spec"] = _spec(kind_of(plain["address"]), plain["spec"])
     found: Work = made(**parts)
     return found
+
+
+def _spec(kind: Kind, plain: object) -> Any:  # noqa: ANN401 - of the class that the kind has
+    """Return a spec; of shares that differ in their names alone, one is checked."""
+    if kind is Kind.SHARE and type(plain) is dict and plain.get("name"):
+        return _SHARES.read(orjson.dumps(plain), lambda: ShareSpec.checked(plain))
+    return spec_from_plain(kind, plain)
 
 
 def _rule(plain: object) -> AccessRule:
