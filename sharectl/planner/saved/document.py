@@ -59,8 +59,13 @@ class PlanDocumentError(ValueError):
     """A document that is not a plan, or is one of another version."""
 
 
+def _text_of(plain: object) -> str:
+    """Return JSON that is kept: the bytes that orjson makes hold on to four times what they need."""
+    return orjson.dumps(plain).decode()
+
+
 @lru_cache(maxsize=4_000)
-def _candidates_in(text: bytes) -> Candidates:
+def _candidates_in(text: str) -> Candidates:
     """Return the candidates in a JSON text, checked once: of thousands of new shares, few have others than all before."""
     places: list[Place] = []
     weights: list[float] = []
@@ -73,7 +78,7 @@ def _candidates_in(text: bytes) -> Candidates:
 
 
 @lru_cache(maxsize=1_000)
-def _rules_in(text: bytes) -> tuple[AccessRule, ...]:
+def _rules_in(text: str) -> tuple[AccessRule, ...]:
     """Return the rules in a JSON text, checked once: many shares have the same few lists of them."""
     return tuple(map(_rule, orjson.loads(text)))
 
@@ -90,11 +95,11 @@ _PARTS: Final[Mapping[str, _Part]] = {
     "candidates": _Part(
         "candidates",
         lambda each: [_candidate_to_object(c) for c in each],
-        lambda plain: _candidates_in(orjson.dumps(plain)),
+        lambda plain: _candidates_in(_text_of(plain)),
     ),
     "beside": _Part("beside", list, tuple),
     "rules": _Part(
-        "rules", lambda rules: [rule.as_object() for rule in rules], lambda plain: _rules_in(orjson.dumps(plain))
+        "rules", lambda rules: [rule.as_object() for rule in rules], lambda plain: _rules_in(_text_of(plain))
     ),
     "export_settings": _Part("export_settings", dict, lambda plain: tuple(sorted(plain.items()))),
     "policy": _Part("snapshot_policy", lambda policy: policy.as_plain(), SnapshotPolicy.checked),
