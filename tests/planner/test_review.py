@@ -405,7 +405,7 @@ def test_a_share_waits_for_the_room_that_another_gives_back(size: str, lack: str
     plan = world.wants("a", size).wants("b", "1GiB", allow_shrink=True).plan()
     assert {step.step_id: step.waits_for for step in plan.steps} == {
         "shrink-share:share/b": (),
-        "extend-share:share/a": ("shrink-share:share/b",),
+        "extend-share:share/a": () if lack else ("shrink-share:share/b",),
     }
     told = [each for each in plan.diagnostics if each.code == "share.no-room"]
     assert [each.summary for each in told] == (
@@ -414,6 +414,24 @@ def test_a_share_waits_for_the_room_that_another_gives_back(size: str, lack: str
     assert all(lack in each.detail for each in told)
     assert review_of(plan).fits.verdict == ("no" if lack else "yes")
     assert all(not step.waits_for for step in world.wants("a", "2GiB").plan().steps)
+
+
+def test_a_share_waits_for_no_more_of_those_that_shrink_than_it_needs() -> None:
+    """All of them for each would be as many waits as there are pairs; who takes what is left of one waits for that."""
+    world = World("b").has_backend("b", pools={"p": 16})
+    for name, size in (("a", "1GiB"), ("b", "1GiB"), ("c", "1GiB"), ("w", "4GiB"), ("x", "4GiB"), ("y", "4GiB")):
+        world.wants(name, size, allow_shrink=True)
+    settle(world)
+    for name in ("w", "x", "y"):
+        world.wants(name, "1GiB", allow_shrink=True)
+    plan = world.wants("a", "4GiB").wants("b", "6GiB").wants("c", "2GiB").plan()
+    waits = {step.address: step.waits_for for step in plan.steps if step.verb == "extend-share"}
+    assert waits == {
+        "share/a": ("shrink-share:share/w",),
+        "share/b": ("shrink-share:share/w", "shrink-share:share/x", "shrink-share:share/y"),
+        "share/c": ("shrink-share:share/y",),
+    }
+    assert not [each for each in plan.diagnostics if each.code == "share.no-room"]
 
 
 def test_nothing_is_said_of_room_that_nobody_has_looked_at() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
@@ -42,8 +43,7 @@ def note_room(draft: Draft, pools: Sequence[Pool], settings: SchedulerSettings) 
     if not pools or (filters is not None and _CAPACITY not in filters):
         return
     states = _states(draft, pools, settings.max_over_subscription_ratio)
-    shrinking = _shrinking(draft)
-    shrunk: dict[str, list[Step]] = {}
+    smaller = {host: _Shrinking(draft, steps) for host, steps in _shrinking(draft).items()}
     lacking: dict[str, list[Address]] = {}
     lacks: dict[str, str] = {}
     for name, step in list(draft.steps.items()):
@@ -56,25 +56,24 @@ def note_room(draft: Draft, pools: Sequence[Pool], settings: SchedulerSettings) 
         growth_gib = (step.work.spec.size_bytes - (record.size_bytes or 0)) / GIB
         traits = _traits(draft, step.work.spec, Operation.EXTEND)
         lack = _lack(state, growth_gib, traits)
-        if lack and (shrinks := shrinking.pop(state.host, None)):
-            shrunk[state.host] = shrinks
-            _shrink(draft, state, shrinks)
-            lack = _lack(state, growth_gib, traits)
+        shrinking = smaller.get(state.host)
+        if lack and shrinking is not None:
+            lack = shrinking.lack(state, growth_gib, traits)
         if lack is None:
             continue
-        if state.host in shrunk:  # whoever comes after it may live on the same room
-            draft.room_from[name] = tuple(each.step_id for each in shrunk[state.host])
+        if not lack and shrinking is not None and (makers := shrinking.makers()):
+            draft.room_from[name] = makers
         draft.steps[name] = replace(step, work=replace(step.work, shortage=lack))
         if lack:
             lacking.setdefault(state.host, []).append(step.address)
             lacks.setdefault(state.host, lack)
     for host, addresses in lacking.items():
         first = addresses[0]
-        smaller = ", even when others have shrunk" if host in shrunk else ""
+        even_then = ", even when others have shrunk" if host in smaller else ""
         draft.tell(
             warning,
             NO_ROOM,
-            f"{host} has no room for {listed(sorted(addresses), _NAMED)} to grow{smaller}",
+            f"{host} has no room for {listed(sorted(addresses), _NAMED)} to grow{even_then}",
             detail=f"{first} {lacks[host]}. The backend has the last word, when the share is extended.",
             remedy="make room in the pool, or write a smaller size",
             address=first,
@@ -106,13 +105,45 @@ def _shrinking(draft: Draft) -> dict[str, list[Step]]:
     return found
 
 
-def _shrink(draft: Draft, state: PoolState, steps: Sequence[Step]) -> None:
-    """Give the pool the room back that the steps make."""
-    for step in steps:
+class _Shrinking:
+    """The steps of a pool that make shares smaller, each of which is used by whoever needs its room, and by who comes next and may use the rest of it."""
+
+    def __init__(self, draft: Draft, steps: Sequence[Step]) -> None:
+        self._draft = draft
+        self._unused = deque(steps)
+        self._used: list[Step] = []
+        self._too_much_gib = float("inf")
+
+    def lack(self, state: PoolState, growth_gib: float, traits: Traits) -> str | None:
+        """Use as many steps as a growth needs, and take the room; where all of them are too little, use none, and return why (None: as `_lack`)."""
+        if growth_gib >= self._too_much_gib:
+            return _lack(state, growth_gib, traits)
+        lack, used = _lack(state, growth_gib, traits), self._used[-1:]
+        while lack and self._unused:
+            used.append(self._unused.popleft())
+            self._give_back(state, used[-1])
+            lack = _lack(state, growth_gib, traits)
+        if lack:
+            self._too_much_gib = growth_gib
+            kept = len(self._used[-1:])
+            for step in reversed(used[kept:]):
+                self._give_back(state, step, -1)
+                self._unused.appendleft(step)
+        else:
+            self._used = used
+        return lack
+
+    def makers(self) -> tuple[str, ...]:
+        """Return the steps that made the room which was just taken; the next to take some may take what is left of the last."""
+        found = tuple(step.step_id for step in self._used)
+        self._used = self._used[-1:]
+        return found
+
+    def _give_back(self, state: PoolState, step: Step, factor: int = 1) -> None:
         if isinstance(step.work, ResizeShare):
             spec = step.work.spec
-            freed_gib = ((draft.records[step.address].size_bytes or 0) - spec.size_bytes) / GIB
-            state.consume(-max(freed_gib, 0.0), thin_logic=_traits(draft, spec).thin_logic)
+            freed_gib = max(((self._draft.records[step.address].size_bytes or 0) - spec.size_bytes) / GIB, 0.0)
+            state.consume(-factor * freed_gib, thin_logic=_traits(self._draft, spec).thin_logic)
 
 
 def _lack(state: PoolState, growth_gib: float, traits: Traits) -> str | None:
