@@ -203,13 +203,14 @@ class Repository:
     def store(self, *, create: bool = False, hint: bool = True, tells_overtaken: bool = True) -> Iterator[StateStore]:
         """Yield the state of the project, and close it afterwards; with `hint`, tell where it is missing and copies of it are kept.
 
-        A state that such a copy has overtaken is told as well, unless the caller does, and not given out to be changed (`create`).
+        A state that such a copy has overtaken is told as well, and not given out to be changed (`create`). Of neither is told where the
+        caller does, who asks `overtaken`.
         Raises DiagnosticError.
         """
         from sharectl.state.stores import open_store  # noqa: PLC0415 - a command may need no state
 
         is_there = self.has_state()
-        if hint and not is_there and (lost := self._lost_state()) is not None:
+        if hint and tells_overtaken and not is_there and (lost := self._lost_state()) is not None:
             self._tell((lost,))
         store = open_store(self.project.state_url, create=create)
         try:
@@ -225,10 +226,11 @@ class Repository:
             store.close()
 
     def overtaken(self, store: StateStore) -> Diagnostic | None:
-        """Return the error of a state that a kept copy has overtaken, None where it comes after all of them."""
+        """Return what to say of a state that a kept copy has overtaken, or that is missing; None where there is nothing to say."""
         from sharectl.workspace.copies import overtaken_state  # noqa: PLC0415 - only where there is a state
 
-        return overtaken_state(store, self.project, self.environ)
+        found = overtaken_state(store, self.project, self.environ)
+        return self._lost_state() if found is None and not self.has_state() else found
 
     @contextmanager
     def existing_store(self) -> Iterator[StateStore]:

@@ -66,6 +66,7 @@ def test_a_lost_state_is_brought_back_and_nothing_is_to_be_done(applied: Console
     shutil.rmtree(applied.root / ".sharectl")
     for command in (["plan"], ["show", "share/one"], ["state", "list"], ["history"], ["lock", "status"], ["unlock"]):
         told = applied(*command)
+        assert told.err.count("[state.lost]") == 1, command
         assert "sharectl state restore" in told.err, command
         assert "serial" in told.err
     listed = json.loads(applied("state", "restore", "-o", "json").out)
@@ -94,7 +95,7 @@ def test_a_state_that_an_apply_made_in_the_place_of_a_lost_one_still_leads_back(
     assert (records(applied), before != {}) == ({}, True)
     for command in (["plan"], ["list"], ["apply", "--yes"], ["lock", "status"]):
         told = applied(*command).err
-        assert "warning[state.lost]: there is nothing in the state at" in told, command
+        assert told.count("warning[state.lost]: there is nothing in the state at") == 1, command
         assert "`sharectl state restore` lists them" in told
     assert applied("state", "restore", "--yes").code == 0
     assert records(applied) == before
