@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sharectl.manifests.sources import working_tree
@@ -15,8 +16,4 @@ def leads_out(real: str, base: str, outside: Iterable[str] = ()) -> bool:
     """Tell whether a path outside of the folder `base`, all links followed in both, is neither in one of `outside` nor in the git working tree around `base`."""
     top = working_tree(base)
     allowed = (*(() if top is None else (top,)), *map(os.path.realpath, outside))
-    return not any(_is_within(real, folder) for folder in allowed)
-
-
-def _is_within(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
+    return not any(Path(real).is_relative_to(folder) for folder in allowed)

@@ -192,7 +192,7 @@ def _unreadable(shown: str, why: str, remedy: str) -> Diagnostic:
 
 def _leads_out(path: Path, root: Path, outside: Iterable[str] = ()) -> bool:
     real, base = os.path.realpath(path), os.path.realpath(root)
-    if real == base or real.startswith(base.rstrip("/") + "/"):
+    if Path(real).is_relative_to(base):
         return False
     from sharectl.manifests.links import leads_out  # noqa: PLC0415 - only where there is a link, or a path leads elsewhere
 

@@ -11,40 +11,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.console import COMMAND, PATIENCE_SECONDS, Console, environment, run
-from tests.cli.test_processes import eventually
+from tests.cli.test_processes import eventually, repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MANIFESTS = """\
-apiVersion: sharectl/v1
-kind: Backend
-metadata: {name: sim}
-spec:
-  driver: simulated
-  lanes: 2
-  config: {stateFile: sim.db, latency: {create_share: LATENCY}, pools: [{name: p, total: 1TiB}]}
----
-apiVersion: sharectl/v1
-kind: ShareType
-metadata: {name: default}
-spec: {extraSpecs: {driver_handles_share_servers: false}}
-"""
-SHARE = """\
----
-apiVersion: sharectl/v1
-kind: Share
-metadata: {name: NAME}
-spec: {type: default, size: 1GiB, protocol: NFS, access: [{type: ip, to: 10.0.0.0/8, level: rw}]}
-"""
-
 
 def write(root: Path, latency: str = "0ms", processes: int = 1) -> None:
-    """Write a project with three shares."""
+    """Write a project with two shares and a snapshot."""
+    repository(root, latency=f"{{create_share: {latency}}}")
     project = f"apiVersion: sharectl/v1\nkind: Project\nspec: {{execution: {{processes: {processes}}}}}\n"
     (root / "sharectl.yaml").write_text(project, encoding="utf-8")
-    shares = "".join(SHARE.replace("NAME", name) for name in ("one", "two", "three"))
-    (root / "all.yaml").write_text(MANIFESTS.replace("LATENCY", latency) + shares, encoding="utf-8")
 
 
 def stat(process_id: int) -> list[str]:

@@ -136,7 +136,7 @@ def _lacking_places(plan: Plan, observed: Observed, pools: Sequence[Pool]) -> It
     hosts = {pool.host for pool in pools}
     for step in _successors(plan):
         lacking = [_lack(each.backend, each.host, observed, hosts) for each in step.candidates]
-        if all(lacking):
+        if lacking and all(lacking):
             yield step.address, lacking[0]
 
 
