@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sharectl.model.candidates import backends_in
 from sharectl.model.kinds import Kind, address_of, is_of, kind_of, of_kind
-from sharectl.model.plans import CreateShare
+from sharectl.model.plans import CreateShare, UpdateAccess
 from sharectl.model.verbs import Verb
 from sharectl.planner.backends.findings import tell_unseen_backends
 from sharectl.planner.backends.steps import plan_backends
@@ -67,7 +67,7 @@ def plan_due(draft: Draft, due: Due, pools: Sequence[Pool], settings: SchedulerS
         from sharectl.planner.defaults import tell_changed_defaults  # noqa: PLC0415 - most projects have none
 
         tell_changed_defaults(draft)
-    if any(not change.field.isascii() for step in draft.steps.values() for change in step.changes):
+    if not all(map(_names_in_ascii, draft.steps.values())):
         from sharectl.planner.names import tell_misleading_names  # noqa: PLC0415 - most plans name nobody so
 
         tell_misleading_names(draft)
@@ -118,6 +118,13 @@ def _can_be_placed(draft: Draft, address: Address) -> bool:
         return may_be_cloned(draft, address)
     refuse_left_out(draft, address, snapshot)
     return False
+
+
+def _names_in_ascii(step: Step) -> bool:
+    """Tell whether whoever the step lets in has a name that cannot mislead. What follows from its work is not spelled out for that."""
+    if step.stated_changes is not None:
+        return all(change.field.isascii() for change in step.stated_changes)
+    return not isinstance(step.work, UpdateAccess) or all(rule.access_to.isascii() for rule in step.work.rules)
 
 
 def _refuse_halves(draft: Draft, placed: Placement) -> None:
